@@ -51,7 +51,9 @@ def _warmup(plan: Plan, phases: Mapping[int, Phase]) -> Iterator[str]:
     short = {number: phase for number, phase in phases.items() if warmup and warmup >= phase.schedule_epochs}
     if short:
         shortest = min(phase.schedule_epochs for phase in short.values())
-        listed = ", ".join(f"phase {number} ({counted(phase.schedule_epochs, 'epoch')})" for number, phase in short.items())
+        listed = ", ".join(
+            f"phase {number} ({counted(phase.schedule_epochs, 'epoch')})" for number, phase in short.items()
+        )
         yield (
             f"training.schedule.warmup_epochs is {warmup:g}, which takes all of {listed}: the learning rate is reached"
             f" at the last update only; set warmup_epochs below {shortest}, or raise training.epochs"

@@ -49,8 +49,11 @@ def continued(
     keeps = phases[-1].kind == "train" and bool(last.state) and same_state(before, after)
     if not keeps:
         ended = replace(phases[-1], epochs=last.progress["in_phase"]) if phases[-1].kind == "train" else phases[-1]
-        return Continuation((*earlier, ended, replace(trained, epochs=epochs, learning_rate=rate, schedule_start=0)),
-                            keeps_optimizer=False, restarts_schedule=True)
+        return Continuation(
+            (*earlier, ended, replace(trained, epochs=epochs, learning_rate=rate, schedule_start=0)),
+            keeps_optimizer=False,
+            restarts_schedule=True,
+        )
     done = last.progress["in_phase"]
     restarts = after.schedule.name in ENDING or after.schedule != before.schedule or rate != trained.learning_rate
     start = done if restarts else trained.schedule_start

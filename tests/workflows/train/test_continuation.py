@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -45,9 +47,26 @@ def equal_checkpoints(one: Path, two: Path) -> bool:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> World:
+def few(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Path:
+    """A folder with `digits-target`: 20 training images of each class."""
+    root = tmp_path_factory.mktemp("few")
+    for folder in sorted((digits_folder / "digits-target/train").iterdir()):
+        target = root / "digits-target" / folder.name
+        target.mkdir(parents=True)
+        for path in sorted(folder.glob("*.png"))[:20]:
+            shutil.copy(path, target)
+    return root
+
+
+@pytest.fixture
+def world(tmp_path: Path, few: Path) -> World:
+    return World(tmp_path, few)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, few: Path) -> World:
     """A world with a completed run `t/a` of two epochs: its base is frozen, and its features are cached."""
-    world = World(tmp_path_factory.mktemp("going-on"), digits_folder)
+    world = World(tmp_path_factory.mktemp("going-on"), few)
     head, optimizer = {"hidden": [16], "dropout": 0.2}, {"learning_rate": 0.01}
     config = world.config(
         "t", "digits-target", model={"head": head}, training={"optimizer": optimizer}, compute={"cache": "require"}
@@ -57,11 +76,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Wor
 
 
 @pytest.fixture
-def copied(shared: World, tmp_path: Path, digits_folder: Path) -> World:
+def copied(shared: World, tmp_path: Path, few: Path) -> World:
     """The same run in a folder of its own."""
     shutil.copytree(shared.runs, tmp_path / "runs", symlinks=True)
     shutil.copy(shared.folder / "t.yaml", tmp_path / "t.yaml")
-    return World(tmp_path, digits_folder)
+    return World(tmp_path, few)
 
 
 def test_a_run_that_went_on_has_the_bits_of_one_with_as_many_epochs_and_the_old_one_is_unchanged(
@@ -113,8 +132,11 @@ def test_the_last_phase_goes_on_with_its_layers_and_the_whole_state_of_its_optim
 ) -> None:
     augmentation = {"preset": "light", "views": 2}
     config = world.config(
-        "t", "digits-target", transfer={"strategy": strategy}, augmentation=augmentation,
-        training={"epochs": 4, "optimizer": optimizer},
+        "t",
+        "digits-target",
+        transfer={"strategy": strategy},
+        augmentation=augmentation,
+        training={"epochs": 2 if strategy == "full" else 4, "optimizer": optimizer},
     )
     world.train("finetune", config, run_id="a")
     phases = json.loads((world.runs / "t/a/run.json").read_text())["phases"]
@@ -137,9 +159,9 @@ def test_a_schedule_that_ended_begins_again_and_others_go_on(copied: World) -> N
 
     listener = Listener()
     go_on(copied, "t/a", 2, listener, run_id="cosine", overrides=("training.schedule.name=cosine",))
-    assert rates("cosine")[:2] == [0.01, 0.01]
-    assert rates("cosine")[2] == pytest.approx(0.005, rel=0.1)
-    assert rates("cosine")[3] < 1e-4
+    assert rates("cosine")[:2] == rates("a")
+    updates = [2, 5]  # the last of each epoch, of six
+    assert rates("cosine")[2:] == pytest.approx([0.01 * (1 + math.cos(math.pi * n / 6)) / 2 for n in updates])
     go_on(copied, "t/cosine", 2, listener, run_id="again")
     assert rates("again")[4:] == rates("cosine")[2:]
     assert any("the schedule cosine begins again (a warm restart), over 2 epochs, at 0.01" in t for t in listener.infos)
@@ -214,7 +236,8 @@ def test_changed_data_is_an_error_of_the_data(world: World, tmp_path: Path) -> N
     shutil.copytree(world.samples / "digits-target", tmp_path / "data")
     config = world.config("t", "digits-target", data={"train": str(tmp_path / "data")}, training={"epochs": 1})
     world.train("finetune", config, run_id="a")
-    next((tmp_path / "data/train/5").glob("*.png")).unlink()
+    rows = csv.DictReader((world.runs / "t/a/dataset.csv").read_text().splitlines())
+    (tmp_path / "data" / next(row["path"] for row in rows if row["split"] == "train")).unlink()
     with pytest.raises(DataError, match="the data changed since t/a was trained"):
         go_on(world, "t/a", 1, run_id="b")
     assert not (world.runs / "t/b").exists()
@@ -224,3 +247,12 @@ def test_a_dry_run_counts_the_further_epochs_alone(shared: World) -> None:
     result = go_on(shared, "t/a", 7, run_id="dry", dry_run=True)
     assert [phase["epochs"] for phase in result["phases"]] == [7]
     assert not (shared.runs / "t/dry").exists()
+
+
+def test_the_hint_names_the_command_when_the_loss_still_fell_in_the_last_epoch(copied: World) -> None:
+    settings = ("transfer.strategy=scratch", "training.optimizer.learning_rate=1e-3", "training.epochs=3")
+    listener = Listener()
+    copied.train("finetune", copied.folder / "t.yaml", listener, run_id="c", overrides=settings)
+    hints = [text for text in listener.infos if "still fell in the last epoch" in text]
+    command = f"transfercli finetune --runs {copied.runs} --continue t/c --epochs 1"
+    assert hints == [f"the validation loss still fell in the last epoch; to train further epochs: {command}"]

@@ -279,9 +279,9 @@ def explanation(mark: Mapping[str, Any], setup: Setup, best: Mapping[str, Any]) 
             f"the schedule {schedule} begins again{restart}, over {epochs}, at {phase.learning_rate:g}:"
             " --set training.optimizer.learning_rate and training.schedule change it"
         )
+    score = f"val_loss {best['val_loss']:.4f}"
     return [
         f"{epochs} more after epoch {mark['epoch']} of {mark['run']}, {start}",
         rates,
-        f"the best epoch so far is {best['epoch']} (val_loss {best['val_loss']:.4f}); it stays the best until a later"
-        " one is better",
+        f"the best epoch so far is {best['epoch']} ({score}); it stays the best until a later one is better",
     ]
