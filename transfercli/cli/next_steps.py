@@ -85,7 +85,15 @@ def after_next(own: Mapping[str, Any], result: Any) -> Words:
 
 
 def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words | None:
-    """Return the training without `--dry-run`; a trained run names its evaluation in its own table."""
+    """Return the training without `--dry-run`, or with the rate of `--find-lr`.
+
+    A trained run names its evaluation in its own table.
+    """
+    if own["find_lr"]:
+        if result.suggestion is None or "[" in result.key:  # a key in a list has to be changed in the file
+            return None
+        rate = f"{result.key}={result.suggestion:g}"
+        return (workflow, own["config"], *_overrides(own), "--set", rate, *_runs(own))
     if not own["dry_run"] or result.as_json()["run"] is not None:
         return None
     options = [("--continue", own["continued"]), ("--epochs", own["epochs"])]

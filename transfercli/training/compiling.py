@@ -24,16 +24,20 @@ def update_groups(setup: PhaseSetup, training: TrainingConfig) -> UpdateGroups:
     return UpdateGroups(len(setup.batches.targets), setup.batches.batch_size, training.optimizer.accumulate)
 
 
-def compile_phase(setup: PhaseSetup, phase: Phase, training: TrainingConfig, classifier: Classifier) -> Any:
+def compile_phase(
+    setup: PhaseSetup, phase: Phase, training: TrainingConfig, classifier: Classifier, schedule: Any = None
+) -> Any:
     """Compile the phase's model: penalties, optimizer, schedule, loss and accuracy of the variables that train.
 
-    Return its `PhaseSchedule`: number of updates so far -> learning rate of the next.
+    schedule: number of updates so far -> learning rate of the next; None: that of the config, a `PhaseSchedule`. Return
+    the schedule.
     """
     model, units, soft = setup.model, setup.model.output.shape[-1], setup.batches.soft
     regularize(model, training.regularization)
     groups = update_groups(setup, training)
-    epochs, start = phase.schedule_epochs, phase.schedule_start
-    schedule = build_schedule(training.schedule, phase.learning_rate, epochs, groups.updates, start)
+    if schedule is None:
+        epochs, start = phase.schedule_epochs, phase.schedule_start
+        schedule = build_schedule(training.schedule, phase.learning_rate, epochs, groups.updates, start)
     model.compile(
         build_optimizer(training.optimizer, schedule, groups),
         loss=build_loss(units, training.regularization.label_smoothing, training.loss, soft=soft),

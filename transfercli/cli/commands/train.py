@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,8 @@ from transfercli.reporting import Reporter
 from transfercli.text import byte_size, duration, images_per_split
 
 if TYPE_CHECKING:
+    from transfercli.workflows.train.find_rate import FindRateRequest, RateResult
+    from transfercli.workflows.train.job import Command
     from transfercli.workflows.train.results import CostEstimate, TrainResult
 
 Config = Annotated[
@@ -53,6 +56,16 @@ Continue = Annotated[
     ),
 ]
 Epochs = Annotated[int | None, typer.Option("--epochs", metavar="N", min=1, help="with --continue: further epochs")]
+FindRate = Annotated[
+    bool,
+    typer.Option("--find-lr", help="try growing learning rates for a moment, suggest one, and train no run"),
+]
+Picture = Annotated[
+    Path | None,
+    typer.Option(
+        "--report", metavar="FILE", help="with --find-lr: its picture, PNG; default: RUNS/EXPERIMENT/find-lr.png"
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="estimate the cost and stop before the first training step")]
 
 
@@ -78,10 +91,51 @@ def _further_epochs(
     return run, epochs
 
 
-def _show(result: TrainResult | CostEstimate) -> None:
+def _range_test(
+    command: Command,
+    config: Path | None,
+    runs: Path,
+    overrides: tuple[str, ...],
+    picture: Path | None,
+    *,
+    find_lr: bool,
+    others: Mapping[str, object],
+) -> FindRateRequest:
+    """Return the request of `--find-lr`. Raises `UsageError` without CONFIG, or if an option of a run is given too."""
+    from transfercli.workflows.train.find_rate import FindRateRequest
+
+    if not find_lr:
+        raise UsageError("--report needs --find-lr, whose picture it is", "leave it out; a run has its own pictures")
+    if given := [option for option, value in others.items() if value is not None]:
+        raise UsageError(f"--find-lr makes no run; received {', '.join(given)} too", "leave out one of the two")
+    if config is None:
+        raise UsageError("CONFIG is missing", "name a config file")
+    return FindRateRequest(command, config, runs, overrides, picture)
+
+
+def _show_rates(result: RateResult) -> None:
+    found = result.found
+    share = "" if result.phase_rate == 1 else f", which trains at {result.phase_rate:g} times the rate"
+    print_pairs(
+        [
+            ("phase tested", f"{result.number}, unfreeze {result.phase.unfreeze}{share}"),
+            ("updates", str(len(result.points))),
+            (f"{result.key} in the config", f"{result.configured:g}"),
+            ("suggested", None if found is None else f"{result.suggestion:g}, a tenth of the rate at the lowest loss"),
+            ("lowest loss at", None if found is None else f"{found.minimum:.2g}"),
+            ("steepest descent at", None if found is None else f"{found.steepest:.2g}"),
+            ("picture", str(result.picture)),
+        ]
+    )
+
+
+def _show(result: TrainResult | CostEstimate | RateResult) -> None:
+    from transfercli.workflows.train.find_rate import RateResult
     from transfercli.workflows.train.results import CostEstimate
 
-    if isinstance(result, CostEstimate):
+    if isinstance(result, RateResult):
+        _show_rates(result)
+    elif isinstance(result, CostEstimate):
         show_estimate(result)
     else:
         _show_run(result)
@@ -152,14 +206,21 @@ def pretrain(
     dry_run: DryRun = False,
     continued: Continue = None,
     epochs: Epochs = None,
-) -> TrainResult | CostEstimate:
+    find_lr: FindRate = False,
+    report: Picture = None,
+) -> TrainResult | CostEstimate | RateResult:
     """Train a base on a source data set, from scratch or weights.
 
     Example: transfercli pretrain flowers.yaml --set training.epochs=50
     """
+    from transfercli.workflows.train.find_rate import find_learning_rate
     from transfercli.workflows.train.train import ContinueRequest, TrainRequest, train
 
     settings = tuple(overrides or ())
+    if find_lr or report is not None:
+        others = {"--continue": continued, "--resume": resume, "--run-id": run_id, "--dry-run": dry_run or None}
+        request = _range_test("pretrain", config, runs, settings, report, find_lr=find_lr, others=others)
+        return find_learning_rate(request, reporter)
     if further := _further_epochs(continued, epochs, config, resume):
         return train(ContinueRequest("pretrain", *further, runs, settings, run_id, wait, dry_run), reporter)
     return train(TrainRequest("pretrain", config, runs, settings, run_id, resume, wait, dry_run), reporter)
@@ -177,14 +238,21 @@ def finetune(
     dry_run: DryRun = False,
     continued: Continue = None,
     epochs: Epochs = None,
-) -> TrainResult | CostEstimate:
+    find_lr: FindRate = False,
+    report: Picture = None,
+) -> TrainResult | CostEstimate | RateResult:
     """Train a classifier on a target data set, starting from a base.
 
     Example: transfercli finetune flowers.yaml --dry-run
     """
+    from transfercli.workflows.train.find_rate import find_learning_rate
     from transfercli.workflows.train.train import ContinueRequest, TrainRequest, train
 
     settings = tuple(overrides or ())
+    if find_lr or report is not None:
+        others = {"--continue": continued, "--resume": resume, "--run-id": run_id, "--dry-run": dry_run or None}
+        request = _range_test("finetune", config, runs, settings, report, find_lr=find_lr, others=others)
+        return find_learning_rate(request, reporter)
     if further := _further_epochs(continued, epochs, config, resume):
         return train(ContinueRequest("finetune", *further, runs, settings, run_id, wait, dry_run), reporter)
     return train(TrainRequest("finetune", config, runs, settings, run_id, resume, wait, dry_run), reporter)

@@ -112,6 +112,24 @@ def build_schedule(config: ScheduleConfig, peak: float, epochs: int, steps_per_e
     return PhaseSchedule()
 
 
+def growing_rates(lowest: float, highest: float, updates: int) -> Any:
+    """Build the `LearningRateSchedule` that grows by the same factor each update, from `lowest` to `highest`."""
+    import keras
+    from keras import ops
+
+    class GrowingRates(keras.optimizers.schedules.LearningRateSchedule):
+        """Learning rate of a range test."""
+
+        def __call__(self, step: Any) -> Any:
+            share = ops.cast(step, "float32") / max(updates - 1, 1)
+            return ops.cast(lowest * ops.power(highest / lowest, share), "float32")
+
+        def get_config(self) -> dict[str, Any]:
+            return {"lowest": lowest, "highest": highest, "updates": updates}
+
+    return GrowingRates()
+
+
 def check_warmup(training: TrainingConfig) -> None:
     """Raise `ConfigError` if the warm-up is longer than the whole training.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from transfercli.runs.record import status_of
 from transfercli.training.keras_import import check_backend
 from transfercli.workflows.confidence import report_confidence
 from transfercli.workflows.initial_weights import check_weights, needs_download
-from transfercli.workflows.new_model import find_parent, labels_for, new_classifier, with_file_head
+from transfercli.workflows.new_model import Parent, find_parent, labels_for, new_classifier, with_file_head
 from transfercli.workflows.recorded_weights import with_recorded_weights
 from transfercli.workflows.train.continuation import (
     ContinueRequest,
@@ -41,6 +42,7 @@ from transfercli.workflows.train.unknown import fit_unknown
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
+    from transfercli.transfer.transplant import Transplant
 
 
 def train(request: TrainRequest | ContinueRequest, reporter: Reporter) -> TrainResult | CostEstimate:
@@ -71,37 +73,18 @@ def train_job(
         if finished is not None:
             reporter.info(f"{job.run.label} is complete already; this is its result")
             return finished
-        parent = find_parent(job.config, job.runs, recorded_parent(job))
-        initial = config_of_weights(job, reporter)
-        without_weights = dry_run and needs_download(initial)  # a cost does not depend on the values of weights
-        if without_weights:
-            reporter.info("dry run: the weights are not in the cache and are not downloaded for it")
-        else:
-            check_weights(initial, reporter)
-            parent = with_file_head(parent, initial, reporter)
-        if is_keras(job.config.data.train):
-            prepare_backend(job.config)  # before Keras is imported for its data sets
-        with watch("ingest"):
-            dataset = dataset or read_data(job, reporter)
-        labels = labels_for(initial, parent, dataset.labels, reporter)
-        from_config(job.config.evaluation.gates, labels)  # an error is raised now, not after the training
+        prepared = prepare(job, watch, reporter, dataset=dataset, dry_run=dry_run)
+        job, setup, learnt_before = prepared.job, prepared.setup, prepared.learnt_before
         slice_names = table_slices(job.config.evaluation.slices)
         columns = config_columns(job.config.data, slice_names)
-        prepare_backend(job.config)
-        inherited = images_learnt_before(job, parent, dataset, reporter)
-        classifier, report = new_classifier(initial, parent, labels, reporter, random=without_weights)
-        known = inherited.by_base
-        setup = set_up(job, dataset, classifier, watch, reporter, learnt_by_base=known, dry_run=dry_run)
-        job = with_head_of(job, setup.classifier)
-        if not without_weights:
-            warn_of_random_frozen_layers(setup, report, reporter)
         reserve_run_space(job, setup)
         if dry_run:
-            return estimate(setup, inherited.counts)
-        begin_run(job, setup, parent, report, inherited.counts, reporter)
+            return estimate(setup, learnt_before)
+        begin_run(job, setup, prepared.parent, prepared.report, learnt_before, reporter)
         if columns:
             write_columns(job.run.slices, columns, slice_names)
         with record.recording_status(job.run), track_training(job, setup, reporter):
+            labels = tuple(setup.classifier.labels)
             draw_batch(job.run.batch, setup.builder.on_images().batches, labels, grey=job.config.data.channels == 1)
             with watch("train"):
                 train_epochs(job, setup, reporter)
@@ -112,6 +95,48 @@ def train_job(
 
 
 # -- steps
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Training that is ready to start. job: with the layers of the head; report: of the copied tensors, or None."""
+
+    job: Job
+    setup: Setup
+    parent: Parent
+    report: Transplant | None
+    learnt_before: LearntBefore
+
+
+def prepare(
+    job: Job, watch: Stopwatch, reporter: Reporter, *, dataset: Dataset | None = None, dry_run: bool = False
+) -> Prepared:
+    """Read the images, build the classifier with its initial weights, and set up the training; write nothing.
+
+    dataset, dry_run: as in `train_job`.
+    """
+    parent = find_parent(job.config, job.runs, recorded_parent(job))
+    initial = config_of_weights(job, reporter)
+    without_weights = dry_run and needs_download(initial)  # a cost does not depend on the values of weights
+    if without_weights:
+        reporter.info("dry run: the weights are not in the cache and are not downloaded for it")
+    else:
+        check_weights(initial, reporter)
+        parent = with_file_head(parent, initial, reporter)
+    if is_keras(job.config.data.train):
+        prepare_backend(job.config)  # before Keras is imported for its data sets
+    with watch("ingest"):
+        dataset = dataset or read_data(job, reporter)
+    labels = labels_for(initial, parent, dataset.labels, reporter)
+    from_config(job.config.evaluation.gates, labels)  # an error is raised now, not after the training
+    prepare_backend(job.config)
+    inherited = images_learnt_before(job, parent, dataset, reporter)
+    classifier, report = new_classifier(initial, parent, labels, reporter, random=without_weights)
+    known = inherited.by_base
+    setup = set_up(job, dataset, classifier, watch, reporter, learnt_by_base=known, dry_run=dry_run)
+    if not without_weights:
+        warn_of_random_frozen_layers(setup, report, reporter)
+    return Prepared(with_head_of(job, setup.classifier), setup, parent, report, inherited.counts)
 
 
 def finished_result(job: Job) -> TrainResult | None:
