@@ -71,18 +71,22 @@ def range_test(trainer: Trainer, phase: Phase, setup: PhaseSetup, factor: float)
     """
     plan, classifier = trainer.plan, trainer.classifier
     groups = update_groups(setup, plan.training)
-    rates = growing_rates(LOWEST, HIGHEST, UPDATES)
     scaled = growing_rates(factor * LOWEST, factor * HIGHEST, UPDATES)
     compile_phase(setup, phase, _plain(plan.training), classifier, scaled)
     points: list[RatePoint] = []
     with computing_in(plan.precision, setup.model):
         for loss in _losses(trainer, setup, groups):
             average = _average([point.loss for point in points] + [loss])
-            points.append(RatePoint(float(rates(len(points))), loss, average))
+            points.append(RatePoint(_rate(len(points)), loss, average))
             trainer.reporter.progress("range test", len(points), UPDATES, f"updates, loss {loss:.4f}")
             if len(points) == UPDATES or _diverged(points):
                 break
     return points
+
+
+def _rate(update: int) -> float:
+    """Return the learning rate of an update, counted from 0."""
+    return float(f"{LOWEST * (HIGHEST / LOWEST) ** (update / (UPDATES - 1)):.4g}")
 
 
 def _plain(training: TrainingConfig) -> TrainingConfig:

@@ -41,6 +41,7 @@ def rate_curve_png(points: Sequence[RatePoint], found: Suggestion | None, config
                 found.steepest, color=VALIDATION, linewidth=0.9, alpha=0.5, label=f"steepest: {found.steepest:.2g}"
             )
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
         if smoothed:
             low, high = min(smoothed), max(smoothed[0], min(smoothed))
             axes.set_ylim(low - 0.15 * (high - low) - 0.01, high + 0.6 * (high - low) + 0.01)
