@@ -83,7 +83,7 @@ def main() -> None:
                 print_row(name, optimizer, rows)
 
 
-def compared(work, options, name, optimizer, seed, test, side, epochs, sections) -> dict[str, Any]:  # noqa: PLR0913
+def compared(work, options, name, optimizer, seed, test, side, epochs, sections) -> dict[str, Any]:
     """Return the suggested rates of a setting, and rate -> accuracy."""
     config = work / f"{name.replace(', ', '-').replace(' ', '-')}-{optimizer}-{seed}.yaml"
     cache = options.cache or work / "cache"
