@@ -12,17 +12,20 @@ import typer
 
 from transfercli.cli import completion
 from transfercli.cli.command import reports
-from transfercli.cli.commands.runs import best_epoch_text, curves_of, of_images
 from transfercli.cli.next_steps import after_training
 from transfercli.cli.options import RUNS, Overrides, Runs, Wait
-from transfercli.cli.ui.tables import print_pairs, print_table
-from transfercli.errors import UsageError
+from transfercli.cli.ui.rate_table import show_rates
+from transfercli.cli.ui.series_tables import show_series
+from transfercli.cli.ui.tables import print_pairs, print_table, print_text
+from transfercli.cli.ui.training_results import best_epoch_text, curves_of, of_images
+from transfercli.errors import TransferError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.text import byte_size, duration, images_per_split
 
 if TYPE_CHECKING:
+    from transfercli.workflows.series.result import SeriesEstimate, SeriesResult
     from transfercli.workflows.train.find_rate import FindRateRequest, RateResult
-    from transfercli.workflows.train.job import Command
+    from transfercli.workflows.train.job import Command, TrainRequest
     from transfercli.workflows.train.results import CostEstimate, TrainResult
 
 Config = Annotated[
@@ -69,12 +72,35 @@ Picture = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="estimate the cost and stop before the first training step")]
 
 
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        "--folds",
+        metavar="K",
+        min=2,
+        max=1000,
+        help="cross-validation: train one run for each of K folds, and show mean, spread and predictions out of fold",
+        show_default=False,
+    ),
+]
+
+
+class RunsFailed(TransferError):
+    """Error for a series of which runs failed: that of the first one; carries the result of all."""
+
+    def __init__(self, result: SeriesResult, failure: TransferError) -> None:
+        failed = len(result.runs) - len(result.completed)
+        text = f"{failed} of {len(result.runs)} {result.kind} failed; the first: {failure.message}"
+        super().__init__(text, failure.hint)
+        self.kind, self.result = failure.kind, result
+
+
 def _further_epochs(
-    run: str | None, epochs: int | None, config: Path | None, resume: str | None
+    run: str | None, epochs: int | None, config: Path | None, resume: str | None, folds: int | None = None
 ) -> tuple[str, int] | None:
     """Return the run to continue and the number of further epochs, or None without `--continue`.
 
-    Raises `UsageError` if one of the two options is missing, or CONFIG or `--resume` is given too.
+    Raises `UsageError` if one of the two options is missing, or CONFIG or an option that contradicts them is given.
     """
     if run is None and epochs is None:
         return None
@@ -82,8 +108,8 @@ def _further_epochs(
         hint = "name the completed run with --continue RUN, or set training.epochs with --set training.epochs=N"
         given, missing = ("--epochs", "--continue") if run is None else ("--continue", "--epochs")
         raise UsageError(f"{given} needs {missing}", hint if run is None else "say how many: --epochs N")
-    if config is not None or resume is not None:
-        received = f"CONFIG {config}" if config is not None else f"--resume {resume}"
+    others = {"CONFIG": config, "--resume": resume, "--folds": folds}
+    if received := ", ".join(f"{name} {value}" for name, value in others.items() if value is not None):
         raise UsageError(
             f"--continue takes its settings from the run; received {received} too",
             "leave it out; --set changes keys of training.optimizer, training.schedule and training.early_stopping",
@@ -113,30 +139,20 @@ def _range_test(
     return FindRateRequest(command, config, runs, overrides, picture)
 
 
-def _show_rates(result: RateResult) -> None:
-    found = result.found
-    share = "" if result.phase_rate == 1 else f", which trains at {result.phase_rate:g} times the rate"
-    print_pairs(
-        [
-            ("phase tested", f"{result.number}, unfreeze {result.phase.unfreeze}{share}"),
-            ("updates", str(len(result.points))),
-            (f"{result.key} in the config", f"{result.configured:g}"),
-            ("suggested", None if found is None else f"{result.suggestion:g}, a tenth of the rate at the lowest loss"),
-            ("lowest loss at", None if found is None else f"{found.minimum:.2g}"),
-            ("steepest descent at", None if found is None else f"{found.steepest:.2g}"),
-            ("picture", str(result.picture)),
-        ]
-    )
-
-
-def _show(result: TrainResult | CostEstimate | RateResult) -> None:
+def _show(result: TrainResult | CostEstimate | SeriesResult | SeriesEstimate | RateResult) -> None:
+    from transfercli.workflows.series.result import SeriesEstimate, SeriesResult
     from transfercli.workflows.train.find_rate import RateResult
     from transfercli.workflows.train.results import CostEstimate
 
     if isinstance(result, RateResult):
-        _show_rates(result)
+        show_rates(result)
     elif isinstance(result, CostEstimate):
         show_estimate(result)
+    elif isinstance(result, SeriesEstimate):
+        print_text(f"{result.runs} runs, one for each of the {result.kind}; features are computed once\n")
+        show_estimate(result.total)
+    elif isinstance(result, SeriesResult):
+        show_series(result)
     else:
         _show_run(result)
 
@@ -208,7 +224,7 @@ def pretrain(
     epochs: Epochs = None,
     find_lr: FindRate = False,
     report: Picture = None,
-) -> TrainResult | CostEstimate | RateResult:
+) -> TrainResult | CostEstimate | SeriesResult | SeriesEstimate | RateResult:
     """Train a base on a source data set, from scratch or weights.
 
     Example: transfercli pretrain flowers.yaml --set training.epochs=50
@@ -223,7 +239,7 @@ def pretrain(
         return find_learning_rate(request, reporter)
     if further := _further_epochs(continued, epochs, config, resume):
         return train(ContinueRequest("pretrain", *further, runs, settings, run_id, wait, dry_run), reporter)
-    return train(TrainRequest("pretrain", config, runs, settings, run_id, resume, wait, dry_run), reporter)
+    return _train(TrainRequest("pretrain", config, runs, settings, run_id, resume, wait, dry_run), None, reporter)
 
 
 @reports(_show, partial(after_training, "finetune"))
@@ -234,13 +250,14 @@ def finetune(
     runs: Runs = RUNS,
     run_id: RunId = None,
     resume: Resume = None,
+    folds: Folds = None,
     wait: Wait = 0.0,
     dry_run: DryRun = False,
     continued: Continue = None,
     epochs: Epochs = None,
     find_lr: FindRate = False,
     report: Picture = None,
-) -> TrainResult | CostEstimate | RateResult:
+) -> TrainResult | CostEstimate | SeriesResult | SeriesEstimate | RateResult:
     """Train a classifier on a target data set, starting from a base.
 
     Example: transfercli finetune flowers.yaml --dry-run
@@ -250,9 +267,28 @@ def finetune(
 
     settings = tuple(overrides or ())
     if find_lr or report is not None:
-        others = {"--continue": continued, "--resume": resume, "--run-id": run_id, "--dry-run": dry_run or None}
+        others = {
+            "--continue": continued,
+            "--resume": resume,
+            "--folds": folds,
+            "--run-id": run_id,
+            "--dry-run": dry_run or None,
+        }
         request = _range_test("finetune", config, runs, settings, report, find_lr=find_lr, others=others)
         return find_learning_rate(request, reporter)
-    if further := _further_epochs(continued, epochs, config, resume):
+    if further := _further_epochs(continued, epochs, config, resume, folds):
         return train(ContinueRequest("finetune", *further, runs, settings, run_id, wait, dry_run), reporter)
-    return train(TrainRequest("finetune", config, runs, settings, run_id, resume, wait, dry_run), reporter)
+    return _train(TrainRequest("finetune", config, runs, settings, run_id, resume, wait, dry_run), folds, reporter)
+
+
+def _train(
+    request: TrainRequest, folds: int | None, reporter: Reporter
+) -> TrainResult | CostEstimate | SeriesResult | SeriesEstimate:
+    """Train a run or a series. Raises `RunsFailed` if runs of a series failed."""
+    from transfercli.workflows.series.result import SeriesResult
+    from transfercli.workflows.series.series import train_run_or_series
+
+    result = train_run_or_series(request, folds, reporter)
+    if isinstance(result, SeriesResult) and (failure := result.failure):
+        raise RunsFailed(result, failure)
+    return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from transfercli.evaluation.gates import from_config
 from transfercli.evaluation.slices import table_slices
 from transfercli.reporting import Reporter
 from transfercli.runs import record
-from transfercli.runs.listing import continue_command, next_completion, update_latest_link
+from transfercli.runs.listing import continue_command, make_latest
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.training.keras_import import check_backend
@@ -56,12 +57,19 @@ def train(request: TrainRequest | ContinueRequest, reporter: Reporter) -> TrainR
         return train_job(job, reporter, dry_run=request.dry_run)
 
 
+def read_data(job: Job, reporter: Reporter) -> Dataset:
+    """Return the data set of a job. Raises `DataError` if the job goes on with a run whose images were others."""
+    dataset = load_dataset(data_request(job.config, job.run.path.parent), reporter)
+    check_same_images(job, dataset)
+    return dataset
+
+
 def train_job(
-    job: Job, reporter: Reporter, *, dataset: Dataset | None = None, dry_run: bool = False
+    job: Job, reporter: Reporter, *, read: Callable[[Job, Reporter], Dataset] = read_data, dry_run: bool = False
 ) -> TrainResult | CostEstimate:
     """Train the run of a job; the caller holds the lock of its experiment.
 
-    dataset: that of the job, if it has been read already. dry_run: only estimate the cost.
+    read: returns the data set of the job, which may have been read before. dry_run: only estimate the cost.
     """
     watch = Stopwatch()
     check_tracking(job.config)
@@ -73,7 +81,7 @@ def train_job(
         if finished is not None:
             reporter.info(f"{job.run.label} is complete already; this is its result")
             return finished
-        prepared = prepare(job, watch, reporter, dataset=dataset, dry_run=dry_run)
+        prepared = prepare(job, watch, reporter, read=read, dry_run=dry_run)
         job, setup, learnt_before = prepared.job, prepared.setup, prepared.learnt_before
         slice_names = table_slices(job.config.evaluation.slices)
         columns = config_columns(job.config.data, slice_names)
@@ -109,11 +117,16 @@ class Prepared:
 
 
 def prepare(
-    job: Job, watch: Stopwatch, reporter: Reporter, *, dataset: Dataset | None = None, dry_run: bool = False
+    job: Job,
+    watch: Stopwatch,
+    reporter: Reporter,
+    *,
+    read: Callable[[Job, Reporter], Dataset] = read_data,
+    dry_run: bool = False,
 ) -> Prepared:
     """Read the images, build the classifier with its initial weights, and set up the training; write nothing.
 
-    dataset, dry_run: as in `train_job`.
+    read, dry_run: as in `train_job`.
     """
     parent = find_parent(job.config, job.runs, recorded_parent(job))
     initial = config_of_weights(job, reporter)
@@ -126,7 +139,7 @@ def prepare(
     if is_keras(job.config.data.train):
         prepare_backend(job.config)  # before Keras is imported for its data sets
     with watch("ingest"):
-        dataset = dataset or read_data(job, reporter)
+        dataset = read(job, reporter)
     labels = labels_for(initial, parent, dataset.labels, reporter)
     from_config(job.config.evaluation.gates, labels)  # an error is raised now, not after the training
     prepare_backend(job.config)
@@ -156,13 +169,6 @@ def config_of_weights(job: Job, reporter: Reporter) -> ExperimentConfig:
 def recorded_parent(job: Job) -> str | None:
     """Return the recorded parent of a run that is resumed, or None."""
     return record.RunRecord.read(job.run).parent if job.run.record.exists() else None
-
-
-def read_data(job: Job, reporter: Reporter) -> Dataset:
-    """Return the data set of a job. Raises `DataError` if the job goes on with a run whose images were others."""
-    dataset = load_dataset(data_request(job.config, job.run.path.parent), reporter)
-    check_same_images(job, dataset)
-    return dataset
 
 
 def prepare_backend(config: ExperimentConfig) -> None:
@@ -217,20 +223,21 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
     history_png(job.run.history, lines, best["epoch"], f"training of {job.run.label}")
     metrics = {key: best[key] for key in ("val_accuracy", "val_loss", "accuracy", "loss")}
     decided = [line["adaptation"] for line in lines if "adaptation" in line]
-    record.update(
-        job.run,
-        status="completed",
-        finished=record.utc_now(),
-        completion=next_completion(job.run.path.parent),
-        best_epoch=best["epoch"],
-        epochs=lines[-1]["epoch"],
-        cross_validated=best.get("cross_validated"),
-        metrics=metrics,
-        seconds=watch.all(),
-        cache=setup.cache_counts(),
+    facts = {
+        "status": "completed",
+        "finished": record.utc_now(),
+        "best_epoch": best["epoch"],
+        "epochs": lines[-1]["epoch"],
+        "cross_validated": best.get("cross_validated"),
+        "metrics": metrics,
+        "seconds": watch.all(),
+        "cache": setup.cache_counts(),
         **({"adaptation": decided[-1]} if decided else {}),
-    )
-    update_latest_link(job.run)
+    }
+    if job.becomes_latest:
+        make_latest(job.run, facts)
+    else:
+        record.update(job.run, **facts)
     return TrainResult.read(job.run)
 
 
