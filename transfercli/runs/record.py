@@ -156,7 +156,7 @@ class RunRecord:
 
     @property
     def workflow(self) -> str | None:
-        """pretrain or finetune; None if it is not recorded."""
+        """pretrain, finetune or merge; None if it is not recorded."""
         return self._text("workflow")
 
     @property
@@ -173,6 +173,12 @@ class RunRecord:
     def parent(self) -> str | None:
         """Label of the run that the initial weights came from."""
         return self._text("parent")
+
+    @property
+    def merged(self) -> dict[str, Any]:
+        """Members and gains of a run that `merge` made; empty for any other."""
+        value = self.content.get("merged")
+        return dict(value) if isinstance(value, dict) else {}
 
     @property
     def weights(self) -> dict[str, Any]:

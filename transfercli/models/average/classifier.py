@@ -88,8 +88,8 @@ class _Network:
         if mode == INCLUDED and self.row.preprocessing != INCLUDED:
             raw = keras.Input(pixels.shape[1:])
             own = keras.Model(raw, PREPROCESSING[self.row.preprocessing](raw, architecture.channels))
-            pixels = self._copy(own, pixels)
-        self.output = self._copy(self.built, pixels)
+            pixels = self._copy(own, pixels, f"member{number}_")
+        self.output = self._copy(self.built, pixels, member_prefix(number))
 
     def sources(self) -> list[Source]:
         """Return what the head reads: the layers of its taps, from the input to the top, and the base's output."""
@@ -108,8 +108,11 @@ class _Network:
             for name, tensor in zip((*taps, "output"), tensors, strict=True)
         ]
 
-    def _copy(self, model: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
-        """Return what a model computes of `x`, by copies of its layers, or by the first network if these are alike."""
+    def _copy(self, model: keras.Model, x: keras.KerasTensor, prefix: str) -> keras.KerasTensor:
+        """Return what a model computes of `x`, by copies of its layers, or by the first network if these are alike.
+
+        prefix: of the names of the copies.
+        """
         stable, copies = stable_names(model.layers), dict[int, Any]()
         self._tensors[id(model.input)] = x
         for call in graph_calls(model):
@@ -122,7 +125,7 @@ class _Network:
                 self._shared |= {id(value) for value in results}
             else:
                 if id(operation) not in copies:
-                    copies[id(operation)] = _renamed(operation, f"{member_prefix(self.number)}{name}")
+                    copies[id(operation)] = _renamed(operation, f"{prefix}{name}")
                 results = keras.tree.flatten(copies[id(operation)](*args, **kwargs))
             self.calls.append(Call(operation, args, kwargs, results))
             self._tensors |= {id(own): placed for own, placed in zip(call.outputs, results, strict=True)}
