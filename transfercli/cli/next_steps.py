@@ -94,6 +94,10 @@ def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words 
     return (workflow, *config, *named, *_overrides(own), *_runs(own))
 
 
+def after_merge(own: Mapping[str, Any], result: Any) -> Words:
+    return ("evaluate", result.run)
+
+
 def after_evaluation(own: Mapping[str, Any], result: Any) -> Words:
     if result.evaluation.passed:
         return ("predict", result.run, "PATH")

@@ -181,6 +181,14 @@ class RunRecord:
         return dict(value) if isinstance(value, dict) else {}
 
     @property
+    def members(self) -> list[dict[str, Any]]:
+        """Runs that a merged run was made from, with their labels as `run`. Raises `ArtefactError` if one has none."""
+        members = self.merged.get("members", [])
+        if not isinstance(members, list) or not all(_is_member(member) for member in members):
+            raise ArtefactError(f"{self.path} is damaged: merged.members is {str(members)[:80]!r}", RESTORE_HINT)
+        return members
+
+    @property
     def weights(self) -> dict[str, Any]:
         """The weight file that the base started from: file, sha256 and, of a repository, hub, revision, licence."""
         value = self.content.get("weights")
@@ -279,3 +287,7 @@ class RunRecord:
     def _text(self, key: str) -> str | None:
         value = self.content.get(key)
         return None if value is None else str(value)
+
+
+def _is_member(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("run"), str) and isinstance(value.get("parent"), str | None)

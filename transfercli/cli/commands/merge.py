@@ -29,9 +29,7 @@ Members = Annotated[
 ]
 Name = Annotated[
     str,
-    typer.Option(
-        "--as", metavar="NAME", help="the new run: its experiment, or EXPERIMENT/RUN_ID", show_default=False
-    ),
+    typer.Option("--as", metavar="NAME", help="the new run: its experiment, or EXPERIMENT/RUN_ID", show_default=False),
 ]
 HowOption = Annotated[
     MergeHow,

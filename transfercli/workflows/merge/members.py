@@ -43,7 +43,7 @@ def _check_mergeable(member: StoredRun) -> None:
             f"finish it with transfercli finetune --resume {member.label}, or leave it out",
         )
     if member.config.model.members:
-        inner = " ".join(str(each.get("run")) for each in member.record.merged.get("members", ()))
+        inner = " ".join(each["run"] for each in member.record.members)
         raise ArtefactError(
             f"{member.label} is an average of several models itself, and cannot be a member of another",
             f"name the runs that it was made from: {inner}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,10 @@ from transfercli.runs.folder import RunFolder, check_run_id, new_run_id
 from transfercli.runs.listing import latest_completed, update_latest_link
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import RunRecord
-from transfercli.text import counted
 from transfercli.workflows.command_lines import command_line, runs_option
 from transfercli.workflows.confidence import report_confidence
 from transfercli.workflows.evaluate.provenance import model_fingerprint
-from transfercli.workflows.merge.answers import ALL, Answers, answers_of, log_losses
+from transfercli.workflows.merge.answers import ALL, answers_of, log_losses
 from transfercli.workflows.merge.gains import gains
 from transfercli.workflows.merge.members import check_same_network, check_same_task, find_members
 from transfercli.workflows.merge.new_run import cross_validated, write_run
@@ -88,11 +87,11 @@ def _named(name: str) -> tuple[str, str | None]:
 
 
 def _finished(run: RunFolder, request: MergeRequest, members: Sequence[StoredRun], reporter: Reporter) -> MergeResult:
-    """Return the result of a run that is there already. Raises `ConfigError` if it was not merged from these members."""
+    """Return the result of a run that is there already. Raises `ConfigError` if it is not this merge."""
     merged = RunRecord.read(run).merged
-    recorded = {str(member.get("model")) for member in merged.get("members", ())}
+    recorded = {member.get("model") for member in RunRecord.read(run).members}
     if merged.get("how") != request.how or recorded != {model_fingerprint(member.folder) for member in members}:
-        what = f"it is {_described(merged)}" if merged else "it was trained"
+        what = f"it was made of {_listed(run)} by --how {merged.get('how')}" if merged else "it was trained"
         name = request.name.partition("/")[0]
         raise ConfigError(
             f"--as {request.name}: {run.label} exists, and is not this merge: {what}",
@@ -102,9 +101,8 @@ def _finished(run: RunFolder, request: MergeRequest, members: Sequence[StoredRun
     return MergeResult.read(run)
 
 
-def _described(merged: Mapping[str, Any]) -> str:
-    runs = ", ".join(str(member.get("run")) for member in merged.get("members", ()))
-    return f"of {runs} (--how {merged.get('how')})"
+def _listed(run: RunFolder) -> str:
+    return ", ".join(member["run"] for member in RunRecord.read(run).members)
 
 
 def _merged(members: Sequence[StoredRun], how: How, reporter: Reporter) -> MergedModel:
@@ -130,7 +128,9 @@ def _facts(how: How, model: MergedModel, seed: int) -> dict[str, Any]:
     """Return the key `merged` of the record: the members, the images that score the model, and its gains."""
     answers, members = model.answers, model.members
     temperatures = [member.trust.temperature if how == "average" else 1.0 for member in members]
-    losses = np.stack([log_losses(logits / t, answers.targets) for logits, t in zip(answers.logits, temperatures, strict=True)])
+    losses = np.stack(
+        [log_losses(logits / t, answers.targets) for logits, t in zip(answers.logits, temperatures, strict=True)]
+    )
     return {
         "how": how,
         "members": [
@@ -161,6 +161,4 @@ def _gains(model: MergedModel, losses: np.ndarray, seed: int) -> dict[str, Any]:
     right = answers.right.astype(np.float64)
     after = (merged.argmax(axis=1) == answers.targets).astype(np.float64), log_losses(merged, answers.targets)
     before = {"best_member": (right[0], losses[0]), "mean_member": (right.mean(axis=0), losses.mean(axis=0))}
-    return {
-        name: gains(values, after, answers.targets, answers.groups, seed) for name, values in before.items()
-    }
+    return {name: gains(values, after, answers.targets, answers.groups, seed) for name, values in before.items()}

@@ -92,4 +92,3 @@ def mean_tensors(stored: Sequence[Tensors]) -> dict[str, np.ndarray]:
         else value
         for name, value in first.items()
     }
-
