@@ -95,7 +95,7 @@ class _Network:
         """Return what the head reads: the layers of its taps, from the input to the top, and the base's output."""
         head, taps = self.member.head, tap_names(self.row, self.built, self.member.head.taps)
         tensors = [*tap_tensors(self.row, self.built, taps), self.built.output]
-        pooling = head.pooling or self.row.pooling
+        pooling = head.pooling or "avg"
         first = self.number == 1
         return [
             Source(
