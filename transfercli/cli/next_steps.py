@@ -106,6 +106,10 @@ def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words 
     return (workflow, *config, *named, *_overrides(own), *_runs(own))
 
 
+def after_merge(own: Mapping[str, Any], result: Any) -> Words:
+    return ("evaluate", result.run)
+
+
 def after_evaluation(own: Mapping[str, Any], result: Any) -> Words | None:
     if hasattr(result, "kind") or hasattr(result, "name"):  # of several runs
         return None
