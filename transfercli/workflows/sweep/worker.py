@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from transfercli.errors import Interrupted
+from transfercli.errors import DiskError, Interrupted, UsageError
 from transfercli.io.session import shared_session
 from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.sweep.messages import Receiver, Sender, row_as_message
-from transfercli.workflows.sweep.training import Pruned, fatal_error, train_trial
+from transfercli.workflows.sweep.training import Pruned, train_trial
 from transfercli.workflows.sweep.trials import TrialSpec
 
 GRACE_SECONDS = 8.0  # from a request to stop to the end of the process, if it reaches no safe point before
@@ -134,9 +134,7 @@ def _train(spec: TrialSpec, supervisor: Supervisor) -> None:
     """Train a trial, and send what became of it."""
     try:
         row = train_trial(spec, TrialReporter(supervisor, spec))
-    except Exception as error:
-        if not (fatal := fatal_error(error)):
-            raise
+    except (DiskError, UsageError) as fatal:
         supervisor.send(fatal=[fatal.kind, fatal.message, fatal.hint])
     else:
         supervisor.send(done=row_as_message(row))
