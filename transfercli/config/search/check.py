@@ -175,7 +175,10 @@ def _between(document: Document, key: str, entry: dict[str, Any], form: str) -> 
     place = (*SPACE, key)
     whole = _is_whole(key, (low, high))
     if step is not None and low + step > high:
-        yield (*place, "step"), f"is larger than the range, received {format_value(step)}; allowed: up to {high - low:g}"
+        yield (
+            (*place, "step"),
+            f"is larger than the range, received {format_value(step)}; allowed: up to {high - low:g}",
+        )
     elif whole and step is not None and step != int(step):
         yield (
             (*place, "step"),

@@ -195,7 +195,11 @@ class StudySource:
                 continue
             with self.presence.alone():
                 current = self._frozen(frozen)
-                if current.state.is_finished() or not self._is_abandoned(current) or not self._wait_for_workers(current):
+                if (
+                    current.state.is_finished()
+                    or not self._is_abandoned(current)
+                    or not self._wait_for_workers(current)
+                ):
                     continue
                 trial = Trial(self.study, frozen._trial_id)
                 trial.set_user_attr(OWNER, self.presence.token)
@@ -213,7 +217,9 @@ class StudySource:
                 continue
             if self.report(trial.number, epoch, value, trial):
                 record.update(run, status="failed", finished=utc_now(), pruned={"epoch": epoch})
-                reason = f"{self.settings.metric} {value:.4g} after epoch {epoch} is no better than that of other trials"
+                reason = (
+                    f"{self.settings.metric} {value:.4g} after epoch {epoch} is no better than that of other trials"
+                )
                 row = TrialRow(trial.number, self.space.values(trial.params), "pruned", reason=reason)
                 self._record(trial, row)
                 return True

@@ -163,5 +163,3 @@ def _subject(value: Any) -> Subject | None:
 
 def _sha256(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
