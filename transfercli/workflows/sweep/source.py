@@ -77,15 +77,15 @@ class StudySource:
                 return None
             self._running[trial.number] = trial
             self._report_start(trial)
-            overrides = (*self.request.overrides, *([f"compute.threads={self.threads}"] if self.threads else []))
             return TrialSpec(
                 self.request.config,
-                overrides,
+                self.request.overrides,
                 self.request.runs,
                 self.sweep_id,
                 trial.number,
                 self.space.values(trial.params),
                 self.settings.metric,
+                self.threads,
             )
 
     def report(self, number: int, epoch: int, value: float, trial: Trial | None = None) -> bool:

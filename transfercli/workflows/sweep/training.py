@@ -40,7 +40,7 @@ class Pruned(Exception):
 def train_trial(spec: TrialSpec, reporter: Reporter) -> TrialRow:
     """Train a trial's run, or go on with it; return the trial with its state.
 
-    Raises the errors for which `fatal_error` returns one: those that every other trial would meet, too.
+    Raises `DiskError` and `UsageError`: every other trial would meet these, too.
     """
     started, row = time.perf_counter(), TrialRow(spec.number, spec.values, "running")
     try:
@@ -57,8 +57,8 @@ def train_trial(spec: TrialSpec, reporter: Reporter) -> TrialRow:
     except Pruned as pruned:
         row = replace(row, state="pruned", reason=str(pruned))
     except Exception as error:
-        if fatal_error(error):
-            raise
+        if fatal := _fatal(error):
+            raise fatal from error
         row = replace(row, state="failed", code=exit_code(error), reason=_reason(error, row))
     return replace(row, steps=_steps(row, spec.metric), seconds=round(time.perf_counter() - started, 3))
 
@@ -72,7 +72,7 @@ def _train(job: Job, reporter: Reporter) -> None:
     train_job(job, reporter)
 
 
-def fatal_error(error: Exception) -> TransferError | None:
+def _fatal(error: Exception) -> TransferError | None:
     """Return the error that ends the sweep if it is not the trial's fault: a full disk, a folder without permission."""
     if isinstance(error, (DiskError, UsageError)):
         return error

@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from transfercli.config.loader import load
 from transfercli.reporting import Reporter
+from transfercli.runs.folder import RunFolder
+from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.sweep.result import TrialRow
 from transfercli.workflows.sweep.space import overrides_of
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
@@ -22,6 +25,7 @@ class TrialSpec:
         sweep_id, number: name the run.
         values: of the space's keys.
         metric: of the search, a key of the lines of metrics.jsonl.
+        threads: of the training, if the config sets no number and the run is new; None: all cores.
     """
 
     config: Path
@@ -31,6 +35,7 @@ class TrialSpec:
     number: int
     values: dict[str, Any]
     metric: str = "val_accuracy"
+    threads: int | None = None
 
     @property
     def run_id(self) -> str:
@@ -75,5 +80,14 @@ class TrialSource(Protocol):
 
 def trial_job(spec: TrialSpec, reporter: Reporter) -> Job:
     """Return the job of a trial: a new run, or the one of an earlier start. Raises as `resolve_job`."""
-    job = resolve_job(spec.request, reporter)
+    request = spec.request
+    config = load(request.config or spec.config, request.overrides).config
+    if config.compute.threads is None and (threads := _threads(spec, RunFolder(spec.runs / config.name / spec.run_id))):
+        request = replace(request, overrides=(*request.overrides, f"compute.threads={threads}"))
+    job = resolve_job(request, reporter)
     return replace(job, marks={"sweep": {"id": spec.sweep_id, "trial": spec.number}}, becomes_latest=False)
+
+
+def _threads(spec: TrialSpec, run: RunFolder) -> int | None:
+    """Return the threads of a trial: results depend on them to the bit, so those of a run that goes on stay."""
+    return StoredRun(run).config.compute.threads if run.record.exists() else spec.threads
