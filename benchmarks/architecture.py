@@ -43,6 +43,7 @@ ALLOWED_SIBLING_IMPORTS = {
         "embed": {"config", "data"},
         "recommend": {"train", "bases", "config"},
         "retrain": {"train", "evaluate", "export", "data"},
+        "sweep": {"train", "evaluate"},
     },
 }
 

@@ -20,6 +20,7 @@ from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialR
 from transfercli.workflows.sweep.space import dimensions
 from transfercli.workflows.sweep.study import DEFAULT_TRIALS, open_study
 from transfercli.workflows.sweep.trials import TrialSpec, run_trial
+from transfercli.workflows.sweep.winner import choose_winner
 
 if TYPE_CHECKING:
     import optuna
@@ -40,14 +41,14 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
         atomic.make_folder(folder)
         study = open_study(folder, sweep_id, settings, loaded.config.seed, request.storage)
         rows = _train(study, request, settings, sweep_id, reporter)
-    winner = max((row for row in rows if row.value is not None), key=lambda row: row.value or 0.0, default=None)
+    winner = choose_winner(rows, settings.metric, folder, loaded.config.seed, reporter)
     return SweepResult(
         sweep_id,
         loaded.config.name,
         folder,
         settings.metric,
         tuple(rows),
-        {"trial": winner.number, "run": str(winner.run), "naive": winner.value} if winner else None,
+        winner.as_json() if winner else None,
         seconds=round(time.perf_counter() - started, 3),
     )
 
