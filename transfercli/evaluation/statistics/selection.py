@@ -12,7 +12,6 @@ RESULTS.md compares this with other corrections.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -23,14 +22,14 @@ import numpy.typing as npt
 from transfercli.evaluation.metrics import confusion
 from transfercli.evaluation.metrics.confusion import Array, Counts, Targets, macro
 from transfercli.evaluation.metrics.registry import Bounds
-from transfercli.evaluation.statistics.bootstrap import RESAMPLES
+from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
 from transfercli.evaluation.statistics.design_effect import FEW_GROUPS, normal_quantile
+from transfercli.evaluation.statistics.intervals import CONFIDENCE, wilson
 from transfercli.evaluation.statistics.skewed_intervals import Interval, bounded_interval
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-CONFIDENCE = 0.95
 LOSS = "val_loss"
 METRICS = ("val_accuracy", "val_macro_f1", "val_balanced_accuracy", LOSS)
 MOST_LOSS = -np.log(np.finfo("float64").tiny)  # of one image, as in an epoch's validation loss
@@ -136,20 +135,6 @@ class Answers:
         predicted = np.bincount(self.predicted.ravel(), shares.ravel(), self.classes).astype(np.float64)
         return float(self._macro(metric, Counts(right, predicted, support)))
 
-    def resampled_weights(self, number: int, rng: np.random.Generator) -> Iterator[Array]:
-        """Yield blocks of weights float64 [N, r], `number` columns in all: images, or clusters, drawn from all.
-
-        Classes are no strata: the only image of a class would be in every resample.
-        """
-        units = self.clusters or self.images
-        block = max(1, BLOCK_NUMBERS // self.images)
-        for start in range(0, number, block):
-            columns = min(block, number - start)
-            drawn = rng.integers(units, size=(units, columns))
-            counts = np.bincount((drawn * columns + np.arange(columns)).ravel(), minlength=units * columns)
-            weights = counts.reshape(units, columns).astype(np.float64)
-            yield weights if self.of_image is None else weights[self.of_image]
-
 
 @dataclass(frozen=True, eq=False)
 class Selection:
@@ -212,7 +197,10 @@ def select(answers: Answers, metric: str, seed: int, resamples: int = RESAMPLES)
     scores, losses = answers.scores(metric, ones), answers.scores(LOSS, ones)
     best = int(best_of(scores, losses, metric)[0])
     drawn, chosen_outside, shares, seen = [], [], np.zeros((answers.images, answers.models)), np.zeros(answers.images)
-    for weights in answers.resampled_weights(resamples, np.random.default_rng(seed)):
+    one_stratum = np.zeros_like(
+        answers.targets
+    )  # with classes as strata, the only image of a class would always be drawn
+    for weights in resample_weights(one_stratum, resamples, np.random.default_rng(seed), answers.of_image):
         inside = answers.scores(metric, weights)
         chosen = best_of(inside, answers.scores(LOSS, weights), metric)
         outside = (weights == 0).astype(np.float64)
@@ -244,13 +232,14 @@ def select(answers: Answers, metric: str, seed: int, resamples: int = RESAMPLES)
 
 
 def _interval(answers: Answers, metric: str, value: float, spread: float) -> Interval | None:
-    """Return the 95% interval of a score with a standard error; None if there are too few clusters, or no spread."""
+    """Return the 95% interval of a score; None if there are too few clusters, or all losses are equal."""
     clusters = answers.clusters
     if clusters is not None and clusters < FEW_GROUPS:
         return None
     bounds = Bounds(high=np.inf) if metric == LOSS else Bounds()
-    if spread < TOLERANCE or not bounds.low < value < bounds.high:
-        return None
+    if spread < TOLERANCE or not bounds.low < value < bounds.high:  # no mistake varies
+        units = clusters or answers.images
+        return None if metric == LOSS else wilson(value * units, units)
     return bounded_interval(value, spread, bounds.low, bounds.high, normal_quantile(CONFIDENCE, clusters))
 
 
