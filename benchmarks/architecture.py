@@ -43,7 +43,9 @@ ALLOWED_SIBLING_IMPORTS = {
         "embed": {"config", "data"},
         "recommend": {"train", "bases", "config"},
         "retrain": {"train", "evaluate", "export", "data"},
-        "sweep": {"train", "evaluate"},
+        "folds": {"train", "evaluate"},
+        "sweep": {"train", "evaluate", "folds"},
+        "merge": {"train", "evaluate", "folds"},
     },
 }
 
