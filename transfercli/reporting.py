@@ -45,6 +45,13 @@ class Reporter:
     def attach_log(self, path: Path) -> None:
         """Copy all lines to this file: those reported so far, and those to come."""
 
+    def part(self, name: str) -> Reporter:
+        """Return the reporter of one of several pieces of work that are done at the same time, with a log of its own.
+
+        name: of the work, shown before each of its lines.
+        """
+        return self
+
 
 class Forwarding(Reporter):
     """Reporter that passes every call on to another; subclasses override what they change."""
@@ -72,3 +79,6 @@ class Forwarding(Reporter):
 
     def attach_log(self, path: Path) -> None:
         self.reporter.attach_log(path)
+
+    def part(self, name: str) -> Reporter:
+        return self.reporter.part(name)

@@ -170,6 +170,16 @@ def lock_file(experiment: Path) -> Path:
     return experiment / ".lock"
 
 
+def shared_files_lock_file(experiment: Path) -> Path:
+    """Return the path of the file that a writer of the files between the runs locks for a moment."""
+    return experiment / ".files.lock"
+
+
+def run_lock_file(run: RunFolder) -> Path:
+    """Return the path of the file that the writer of one run locks, beside other runs that train at the same time."""
+    return run.path.parent / f".{run.path.name}.lock"
+
+
 def has_checkpoint(run: RunFolder) -> bool:
     """Return True if the run finished an epoch and so has a checkpoint."""
     return (run.checkpoints / "last").is_symlink()

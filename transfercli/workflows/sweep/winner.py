@@ -162,11 +162,13 @@ class Winner:
         }
 
 
-def choose_winner(rows: Sequence[TrialRow], metric: str, folder: Path, seed: int, reporter: Reporter) -> Winner | None:
+def choose_winner(
+    rows: Sequence[TrialRow], metric: str, seed: int, reporter: Reporter, folder: Path | None
+) -> Winner | None:
     """Choose the best completed trial, correct its score for the choice, and score it on the test images.
 
     rows: all trials; only completed ones can win. metric: of the search. folder: of the sweep, which keeps the looks at
-    the test images. None if no trial is completed. Nothing but the winner reads the test images.
+    the test images; None if no look is taken, as the winner is not final. Returns None if no trial is completed.
     """
     completed = [row for row in sorted(rows, key=lambda row: row.number) if row.state == "completed"]
     completed = [row for row in completed if row.value is not None and row.runs]
@@ -201,17 +203,17 @@ def choose_winner(rows: Sequence[TrialRow], metric: str, folder: Path, seed: int
         left_out=left_out,
         indistinguishable=tuple(rival for rival in rivals if rival.row.number in plausible),
         one_standard_error=_cheapest(rivals, near),
-        test=score_on_test(folder, winner, reporter),
+        test=score_on_test(folder, winner, reporter) if folder else None,
     )
 
 
 def _without_answers(
-    rows: Sequence[TrialRow], metric: str, folder: Path, left_out: LeftOut, reporter: Reporter
+    rows: Sequence[TrialRow], metric: str, folder: Path | None, left_out: LeftOut, reporter: Reporter
 ) -> Winner:
     """Return the trial with the best value, the first of equal ones, without a correction."""
     best = min(rows, key=lambda row: (row.value or 0.0) * (1 if metric == LOSS else -1))
     reason = "the runs keep no answers to the images that scored them"
-    test = score_on_test(folder, best, reporter)
+    test = score_on_test(folder, best, reporter) if folder else None
     return Winner(best, metric, best.value or 0.0, reason=reason, trials=len(rows), left_out=left_out, test=test)
 
 

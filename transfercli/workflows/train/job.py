@@ -57,6 +57,7 @@ class Job:
     command_line: the command as typed, without absolute paths, for run.json and the report.
     warnings: about keys without effect, and images that are read in another way than the parent's.
     marks: more keys of a new run's record, such as the sweep that it is a trial of.
+    becomes_latest: once it is completed, the run is the latest of its experiment.
     """
 
     command: Command
@@ -66,6 +67,7 @@ class Job:
     command_line: str
     warnings: tuple[str, ...] = ()
     marks: Mapping[str, Any] = field(default_factory=dict)
+    becomes_latest: bool = True
 
     @property
     def config(self) -> ExperimentConfig:

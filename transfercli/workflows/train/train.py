@@ -14,7 +14,7 @@ from transfercli.evaluation.gates import from_config
 from transfercli.evaluation.slices import table_slices
 from transfercli.reporting import Reporter
 from transfercli.runs import record
-from transfercli.runs.listing import next_completion, update_latest_link
+from transfercli.runs.listing import make_latest
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.training.keras_import import check_backend
@@ -179,20 +179,21 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
     history_png(job.run.history, lines, best["epoch"], f"training of {job.run.label}")
     metrics = {key: best[key] for key in ("val_accuracy", "val_loss", "accuracy", "loss")}
     decided = [line["adaptation"] for line in lines if "adaptation" in line]
-    record.update(
-        job.run,
-        status="completed",
-        finished=record.utc_now(),
-        completion=next_completion(job.run.path.parent),
-        best_epoch=best["epoch"],
-        epochs=lines[-1]["epoch"],
-        cross_validated=best.get("cross_validated"),
-        metrics=metrics,
-        seconds=watch.all(),
-        cache=setup.cache_counts(),
+    facts = {
+        "status": "completed",
+        "finished": record.utc_now(),
+        "best_epoch": best["epoch"],
+        "epochs": lines[-1]["epoch"],
+        "cross_validated": best.get("cross_validated"),
+        "metrics": metrics,
+        "seconds": watch.all(),
+        "cache": setup.cache_counts(),
         **({"adaptation": decided[-1]} if decided else {}),
-    )
-    update_latest_link(job.run)
+    }
+    if job.becomes_latest:
+        make_latest(job.run, facts)
+    else:
+        record.update(job.run, **facts)
     return TrainResult.read(job.run)
 
 
