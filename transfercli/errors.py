@@ -10,6 +10,7 @@
     ├── OutOfSpaceError                  8  memory or disk is full
     │   └── DiskError                    8  the disk is full or failing
     ├── BusyError                       75  another process holds the experiment's lock
+    │   └── SplitsChangedError          75  another process assigned the same images to other splits meanwhile
     └── Interrupted               130, 143  SIGINT or SIGTERM was received
 
 A message states what was wrong, the value received and the values allowed; the hint states the fix.
@@ -92,6 +93,10 @@ class BusyError(TransferError):
     """Raised if another process holds the experiment's lock."""
 
     kind = "busy"
+
+
+class SplitsChangedError(BusyError):
+    """Raised if another process assigned the same images to other splits while they were read; try again."""
 
 
 class Interrupted(TransferError):

@@ -48,9 +48,12 @@ class Reporter:
     def part(self, name: str) -> Reporter:
         """Return the reporter of one of several pieces of work that are done at the same time, with a log of its own.
 
-        name: of the work, shown before each of its lines.
+        name: of the work, shown before each of its lines. Close the reporter at the end.
         """
         return self
+
+    def close(self) -> None:
+        """Show no more progress of this work."""
 
 
 class Forwarding(Reporter):

@@ -174,7 +174,8 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
     assignments = known.extended(result.assignments)
     pixels = {file.entry.sha256: file.entry.pixel_hash for file in usable}
     notes = dict(findings.note_counts)
-    return Dataset(config.train, records, labels, splits, findings.ingest.counts, assignments, pixels, notes)
+    counts, before = findings.ingest.counts, request.assignments
+    return Dataset(config.train, records, labels, splits, counts, assignments, pixels, notes, earlier=before)
 
 
 def _known_by_content(request: DataRequest, usable: Sequence[IngestedFile], reporter: Reporter) -> Assignments:

@@ -117,7 +117,7 @@ def try_lock(handle: int, *, shared: bool = False) -> bool:
 
 
 def _retry_lock(handle: int, *, shared: bool) -> bool:
-    """Try again while the lock file names no holder: `exclusive_since` of other processes may have the lock for a moment."""
+    """Try again while the lock file names no holder: `exclusive_since` elsewhere may have the lock for a moment."""
     for seconds in _READ_DELAYS:
         time.sleep(seconds)
         if try_lock(handle, shared=shared):

@@ -45,7 +45,7 @@ def experiment_lock(
 
 @contextmanager
 def run_lock(run: RunFolder) -> Iterator[None]:
-    """Hold the lock of one run; its experiment is locked with `shared`. Raises `BusyError` if another process has it."""
+    """Hold the lock of one run, whose experiment is shared. Raises `BusyError` if another process has it."""
     with temporary_lock(run_lock_file(run), f"training {run.label}", time.monotonic()):
         yield
 

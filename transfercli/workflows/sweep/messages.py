@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from transfercli.workflows.sweep.result import TrialRow
 
@@ -40,11 +40,11 @@ class Sender:
 class Receiver:
     """Reading end of a pipe: the messages until the sender is gone."""
 
-    def __init__(self, handle: int) -> None:
-        self._file = os.fdopen(handle, "rb")
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        with suppress(OSError):
+        with suppress(OSError), self._file:
             for line in self._file:
                 with suppress(ValueError):  # the last line of a sender that was killed
                     yield json.loads(line)

@@ -30,8 +30,10 @@ from transfercli.workflows.sweep.messages import Receiver, Sender, row_from_mess
 from transfercli.workflows.sweep.result import TrialRow
 from transfercli.workflows.sweep.trials import TrialSource, TrialSpec
 
+WORKER = ["-m", "transfercli.workflows.sweep.worker"]
 STOP_SECONDS = 10.0  # for the workers to reach a safe point; below the grace time of the command itself
 TICK_SECONDS = 0.2
+STDERR_SECONDS = 2.0  # for the last lines of a worker that has ended, whose own children may keep its stderr open
 LAST_LINES = 50  # of a worker's stderr, for the reason why it died
 RETIRED_AFTER = {EXIT_CODES["bug"], EXIT_CODES["room"]}  # a worker in an unknown state, or with its memory in pieces
 FATAL = {one.kind: one for one in (errors.UsageError, errors.DiskError)}
@@ -71,11 +73,15 @@ class _Training:
 
 @dataclass(eq=False)
 class _Worker:
-    """Worker process. training: None while it waits for a trial. last_lines: of its stderr."""
+    """Worker process.
+
+    training: None while it waits for a trial. retired: it gets no more. last_lines: of its stderr.
+    """
 
     process: subprocess.Popen[bytes]
     send: Sender
     training: _Training | None = None
+    retired: bool = False
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
 
 
@@ -110,7 +116,8 @@ class _Pool:
         return [worker for worker in self.workers if worker.training]
 
     def _begin(self, spec: TrialSpec) -> None:
-        worker = next((worker for worker in self.workers if not worker.training), None) or self._start_worker()
+        idle = (worker for worker in self.workers if not (worker.training or worker.retired))
+        worker = next(idle, None) or self._start_worker()
         worker.training = _Training(spec, self.reporter.part(spec.name))
         worker.send(trial=spec.as_json())
 
@@ -118,7 +125,7 @@ class _Pool:
         package = os.fspath(Path(transfercli.__file__).parent.parent)
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "transfercli.workflows.sweep.worker"],
+            [sys.executable, "-P", *WORKER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -128,22 +135,25 @@ class _Pool:
         assert process.stdin is not None
         worker = _Worker(process, Sender(os.dup(process.stdin.fileno())))
         process.stdin.close()
-        for follow in (self._follow_messages, self._follow_stderr):
-            threading.Thread(target=follow, args=(worker,), daemon=True).start()
+        stderr = threading.Thread(target=self._follow_stderr, args=(worker,), daemon=True)
+        stderr.start()
+        threading.Thread(target=self._follow_messages, args=(worker, stderr), daemon=True).start()
         self.workers.append(worker)
         return worker
 
-    def _follow_messages(self, worker: _Worker) -> None:
+    def _follow_messages(self, worker: _Worker, stderr: threading.Thread) -> None:
         assert worker.process.stdout is not None
-        for message in Receiver(os.dup(worker.process.stdout.fileno())):
+        for message in Receiver(worker.process.stdout):
             self.events.put((worker, message))
         worker.process.wait()
+        stderr.join(STDERR_SECONDS)
         self.events.put((worker, None))
 
     def _follow_stderr(self, worker: _Worker) -> None:
         assert worker.process.stderr is not None
-        for line in worker.process.stderr:
-            self.events.put((worker, line.decode("utf-8", "replace").rstrip()))
+        with worker.process.stderr as lines:
+            for line in lines:
+                self.events.put((worker, line.decode("utf-8", "replace").rstrip()))
 
     # -- events
 
@@ -200,9 +210,11 @@ class _Pool:
             reporter.info(f"ended early: {row.reason}")
         elif row.state == "running":
             reporter.info(f"left to another process: {row.reason}")
+        reporter.close()
         self._finished += 1
         self.source.done(row)
         if row.code in RETIRED_AFTER:
+            worker.retired = True
             worker.send.close()
 
     def _end_of(self, worker: _Worker) -> bool:

@@ -49,24 +49,36 @@ class Presence:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Hold a lock for a moment, so that two processes do not take up the same trial."""
-        handle = os.open(self.folder / "taking.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
-        try:
+        with _opened(self.folder / "taking.lock") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
-        finally:
-            os.close(handle)
+
+    def forget_the_gone(self) -> None:
+        """Remove the files of processes that ended; no trial may be unfinished."""
+        for file in self.folder.glob("*.lock"):
+            if file.stem != "taking" and self.is_gone(file.stem, None):
+                file.unlink(missing_ok=True)
 
 
 @contextmanager
 def present(sweep: Path) -> Iterator[Presence]:
-    """Be present among the processes of a sweep while the block runs; sweep: its folder."""
+    """Be present among the processes of a sweep while the block runs; sweep: its folder.
+
+    After an error the file stays: it shows that the trials of this process have no owner any more.
+    """
     folder, token = sweep / "processes", secrets.token_hex(8)
     atomic.make_folder(folder)
     file = folder / f"{token}.lock"
-    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
-    try:
+    with _opened(file) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield Presence(folder, token)
-    finally:
         file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[int]:
+    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        yield handle
+    finally:
         os.close(handle)

@@ -12,11 +12,9 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
-from transfercli.config.schema import SweepConfig
 from transfercli.workflows.sweep.space import Space
 
 if TYPE_CHECKING:
@@ -25,18 +23,6 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 50  # proposals for a trial until one is new and allowed
 WITHDRAWN = "withdrawn"  # attribute of a trial that never trained
-STARTUP_TRIALS = 5  # completed trials before the median of an epoch counts
-WARMUP_EPOCHS = 2
-REDUCTION = 3  # successive halving keeps a third of the trials at epochs 2, 6, 18, …
-
-
-def pruner_of(settings: SweepConfig) -> BasePruner:
-    """Return the pruner of a sweep's settings."""
-    if settings.pruner == "median":
-        return MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=WARMUP_EPOCHS)
-    if settings.pruner == "successive_halving":
-        return SuccessiveHalvingPruner(min_resource=WARMUP_EPOCHS, reduction_factor=REDUCTION)
-    return NopPruner()
 
 
 class TrialSampler(BaseSampler):

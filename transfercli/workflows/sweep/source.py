@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Any
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from transfercli.config.schema import SweepConfig
-from transfercli.errors import EXIT_CODES
+from transfercli.errors import EXIT_CODES, ArtefactError
+from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder
+from transfercli.runs import record
+from transfercli.runs.folder import RunFolder, has_checkpoint
+from transfercli.runs.listing import recorded
 from transfercli.runs.lock import run_held_since
+from transfercli.runs.record import utc_now
 from transfercli.workflows.sweep.presence import BEAT, Presence
 from transfercli.workflows.sweep.result import State, SweepRequest, TrialRow
 from transfercli.workflows.sweep.sampler import WITHDRAWN
@@ -61,7 +65,6 @@ class StudySource:
     on_change: Callable[[], None] = lambda: None
     started: float = field(default_factory=time.monotonic)
     _running: dict[int, Trial] = field(default_factory=dict)
-    _condemned: set[int] = field(default_factory=set)  # look bad since before they were taken up again
     _left: set[int] = field(default_factory=set)  # to others, or failed in this command
 
     # -- the training side
@@ -85,15 +88,13 @@ class StudySource:
                 self.settings.metric,
             )
 
-    def report(self, number: int, epoch: int, value: float) -> bool:
+    def report(self, number: int, epoch: int, value: float, trial: Trial | None = None) -> bool:
         """Take the metric of an epoch; return True if the pruner ends the trial."""
-        if number in self._condemned:
-            return True
         if not math.isfinite(value):
             return False
         with self._storage(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an epoch that was reported before the process was stopped
-            trial = self._running[number]
+            trial = trial or self._running[number]
             trial.report(value, epoch)
             return trial.should_prune()
 
@@ -115,6 +116,10 @@ class StudySource:
 
     def _record(self, trial: Trial, row: TrialRow) -> None:
         result = {"seconds": row.seconds, "reason": row.reason, "code": row.code}
+        known = self._frozen(trial).intermediate_values
+        for epoch, value in row.steps:  # those that need no decision, as the last one, are not reported before
+            if epoch not in known and math.isfinite(value):
+                trial.report(value, epoch)
         trial.set_user_attr(RESULT, result)
         if row.state == "completed":
             self.study.tell(trial, row.value)
@@ -165,7 +170,7 @@ class StudySource:
         if state == "running":
             failed = result.get("code") is not None
             state = "failed" if failed else "interrupted" if self._is_abandoned(trial) else "running"
-        run = self.experiment / f"{self.sweep_id}-{trial.number:03d}"
+        run = self._run(trial.number)
         there = run.is_dir()
         return TrialRow(
             number=trial.number,
@@ -195,10 +200,27 @@ class StudySource:
                 trial = Trial(self.study, frozen._trial_id)
                 trial.set_user_attr(OWNER, self.presence.token)
             self._suggest(trial)
-            if frozen.intermediate_values and trial.should_prune():
-                self._condemned.add(number)
-            return trial
+            if not self._looks_bad(trial, RunFolder(self._run(number))):
+                return trial
         return None
+
+    def _looks_bad(self, trial: Trial, run: RunFolder) -> bool:
+        """Take the epochs that a killed process trained and did not report; end the trial if one of them looks bad."""
+        known = self._frozen(trial).intermediate_values
+        last = epochs_in_all(run)
+        for epoch, value in epochs_of(run, self.settings.metric):
+            if not 1 <= epoch < last or epoch < max(known, default=0):
+                continue
+            if self.report(trial.number, epoch, value, trial):
+                record.update(run, status="failed", finished=utc_now(), pruned={"epoch": epoch})
+                reason = f"{self.settings.metric} {value:.4g} after epoch {epoch} is no better than that of other trials"
+                row = TrialRow(trial.number, self.space.values(trial.params), "pruned", reason=reason)
+                self._record(trial, row)
+                return True
+        return False
+
+    def _run(self, number: int) -> Path:
+        return self.experiment / f"{self.sweep_id}-{number:03d}"
 
     def _is_abandoned(self, trial: FrozenTrial) -> bool:
         owner = trial.user_attrs.get(OWNER, "")
@@ -206,7 +228,7 @@ class StudySource:
 
     def _wait_for_workers(self, trial: FrozenTrial) -> bool:
         """Wait until the workers of a killed process are gone, too. Return False if one goes on."""
-        run = RunFolder(self.experiment / f"{self.sweep_id}-{trial.number:03d}")
+        run = RunFolder(self._run(trial.number))
         deadline = time.monotonic() + ORPHAN_SECONDS
         while run_held_since(run) is not None:
             if time.monotonic() > deadline:
@@ -254,7 +276,7 @@ class StudySource:
         for dimension in self.space.dimensions:
             dimension.suggest(trial)
 
-    def _frozen(self, trial: FrozenTrial) -> FrozenTrial:
+    def _frozen(self, trial: FrozenTrial | Trial) -> FrozenTrial:
         return self.study._storage.get_trial(trial._trial_id)
 
     # -- messages and signs of life
@@ -307,6 +329,29 @@ class StudySource:
     def _storage(self) -> Iterator[None]:
         with storage_errors(self.request.storage):
             yield
+
+
+def epochs_of(run: RunFolder, metric: str) -> list[tuple[int, float]]:
+    """Return (epoch, metric) of the epochs of a run that are kept, also one that only its checkpoint knows yet."""
+    from transfercli.training import history
+
+    try:
+        lines = history.read(run.metrics)
+        state = read_json(run.checkpoints / "last" / "state.json") if has_checkpoint(run) else {}
+        last = state["line"] if state else None
+    except (ArtefactError, KeyError, TypeError):
+        return []
+    if last and all(line["epoch"] != last["epoch"] for line in lines):
+        lines.append(last)
+    return [(line["epoch"], float(line[metric])) for line in lines if line.get(metric) is not None]
+
+
+def epochs_in_all(run: RunFolder) -> int:
+    """Return the number of epochs that a run is to have, 0 if it is not known; one that is completed needs no more."""
+    phases = recorded(run).get("phases")
+    if not isinstance(phases, list) or recorded(run).get("status") == "completed":
+        return 0
+    return sum(int(phase.get("epochs") or 0) for phase in phases)
 
 
 def _write_quietly(trial: Trial) -> None:

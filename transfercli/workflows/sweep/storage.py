@@ -130,7 +130,8 @@ class JournalLock:
         self._handle: int | None = None
 
     def acquire(self) -> bool:
-        handle = os.open(self.journal.with_name(f"{self.journal.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        file = self.journal.with_name(f"{self.journal.name}.lock")
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             self._drop_torn_line()

@@ -83,7 +83,8 @@ def open_study(loaded: LoadedConfig, sweep_id: str, space: Space, folder: Path, 
     storage = open_storage(address, folder)
     import optuna
 
-    from transfercli.workflows.sweep.sampler import TrialSampler, pruner_of
+    from transfercli.workflows.sweep.pruners import pruner_of
+    from transfercli.workflows.sweep.sampler import TrialSampler
 
     settings = loaded.config.sweep
     assert settings is not None, "the config has a sweep"

@@ -73,6 +73,8 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
             )
             result = SweepResult(sweep_id, loaded.config.name, folder, settings.metric, (), source.total)
             train(source, result, loaded, reporter)
+            if source.is_finished:
+                presence.forget_the_gone()
         return finish(source, result, loaded, started)
 
 

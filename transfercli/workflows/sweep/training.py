@@ -13,6 +13,7 @@ from transfercli.errors import (
     BusyError,
     DiskError,
     Interrupted,
+    SplitsChangedError,
     TransferError,
     UsageError,
     exit_code,
@@ -26,7 +27,10 @@ from transfercli.runs.lock import experiment_lock, run_lock
 from transfercli.runs.record import RunRecord
 from transfercli.workflows.sweep.result import TrialRow
 from transfercli.workflows.sweep.trials import TrialSpec, trial_job
+from transfercli.workflows.train.job import Job
 from transfercli.workflows.train.train import train_job
+
+ATTEMPTS = 5  # at data that another trial splits in another way at the same moment
 
 
 class Pruned(Exception):
@@ -44,7 +48,7 @@ def train_trial(spec: TrialSpec, reporter: Reporter) -> TrialRow:
         row = replace(row, run=job.run.path, runs=(job.run.path,))
         experiment = job.run.path.parent
         with job.loaded.placing(), experiment_lock(experiment, shared=True), run_lock(job.run):
-            train_job(job, reporter)
+            _train(job, reporter)
         row = _completed(row, job.run, spec.metric)
     except BusyError as error:
         return replace(row, reason=error.message)
@@ -59,6 +63,15 @@ def train_trial(spec: TrialSpec, reporter: Reporter) -> TrialRow:
     return replace(row, steps=_steps(row, spec.metric), seconds=round(time.perf_counter() - started, 3))
 
 
+def _train(job: Job, reporter: Reporter) -> None:
+    """Train a job; read its data again if another trial assigned the same images to other splits meanwhile."""
+    for _ in range(ATTEMPTS - 1):
+        with suppress(SplitsChangedError):
+            train_job(job, reporter)
+            return
+    train_job(job, reporter)
+
+
 def fatal_error(error: Exception) -> TransferError | None:
     """Return the error that ends the sweep if it is not the trial's fault: a full disk, a folder without permission."""
     if isinstance(error, (DiskError, UsageError)):
@@ -70,7 +83,7 @@ def fatal_error(error: Exception) -> TransferError | None:
 
 
 def _completed(row: TrialRow, run: RunFolder, metric: str) -> TrialRow:
-    """Return a completed trial with the metric of its best epoch. Raises `ArtefactError` if the run does not have it."""
+    """Return a completed trial with the metric of its best epoch. Raises `ArtefactError` if the run has none."""
     best = RunRecord.read(run).best_epoch
     value = next((value for epoch, value in _steps(row, metric) if epoch == best), None)
     if value is None:

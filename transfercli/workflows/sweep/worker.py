@@ -121,9 +121,9 @@ def main() -> None:
     """Train the trials that the supervisor sends, until it sends no more."""
     sender = Sender(os.dup(sys.stdout.fileno()))
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries may print
-    supervisor = Supervisor(Receiver(os.dup(sys.stdin.fileno())), sender)
+    supervisor = Supervisor(Receiver(sys.stdin.buffer), sender)
     for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, lambda number, frame: supervisor.stop(number))
+        signal.signal(signum, lambda number, _: supervisor.stop(number))
     while (message := supervisor.receive()) is not None:
         spec = TrialSpec.from_json(message["trial"])
         reporter = TrialReporter(supervisor, spec)
