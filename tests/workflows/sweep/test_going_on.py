@@ -85,7 +85,9 @@ def test_another_config_is_another_sweep_and_says_so(sweeps: Sweeps) -> None:
     first = sweeps.run()
     other = sweeps.run(overrides=["training.epochs=7"])
     assert other.sweep != first.sweep
-    assert f"this is a new sweep, {other.sweep}: the config is not that of the earlier ones" in sweeps.reporter.lines[-13]
+    assert (
+        f"this is a new sweep, {other.sweep}: the config is not that of the earlier ones" in sweeps.reporter.lines[-13]
+    )
 
 
 def test_keys_without_effect_on_a_trial_do_not_begin_a_new_sweep(sweeps: Sweeps, formula: Formula) -> None:
