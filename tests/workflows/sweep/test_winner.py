@@ -127,9 +127,9 @@ def test_the_lowest_loss_wins_if_it_is_the_metric(sweep):
 
 
 def test_trials_of_other_images_are_left_out_with_a_warning(sweep):
-    sweep.trial(0, images=slice(0, 40))
-    sweep.trial(9, images=slice(10, None))
-    sweep.trial(8, images=slice(10, None))
+    sweep.trial(0, images=slice(-40, None))
+    sweep.trial(9, images=slice(0, -10))
+    sweep.trial(8, images=slice(0, -10))
     reporter = Warnings()
     winner = sweep.winner(final=False, reporter=reporter)
     assert winner.row.number == 2
@@ -145,8 +145,8 @@ def test_trials_that_were_scored_by_more_images_are_compared_by_the_common_ones(
     winner = sweep.winner(final=False)
     assert (winner.row.number, winner.images, winner.trials, winner.left_out) == (0, 30, 3, ())
     assert [rival.row.number for rival in winner.indistinguishable] == [0]
-    sweep.trial(9, images=slice(20, None))
-    assert [row.number for row, _ in sweep.winner(final=False).left_out] == [3]
+    sweep.trial(9, images=slice(20, None))  # as many trials have these as the first 30, and they are more
+    assert [row.number for row, _ in sweep.winner(final=False).left_out] == [0]
 
 
 def test_runs_without_answers_give_the_naive_score_and_the_reason(sweep):
