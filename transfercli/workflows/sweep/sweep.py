@@ -21,7 +21,8 @@ from transfercli.workflows.sweep.presence import present
 from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialRow
 from transfercli.workflows.sweep.space import Space
 from transfercli.workflows.sweep.storage import require_optuna
-from transfercli.workflows.sweep.study import default_id, direction, open_study
+from transfercli.workflows.sweep.study import default_id, open_study
+from transfercli.workflows.sweep.winner import choose_winner
 
 if TYPE_CHECKING:
     from transfercli.workflows.sweep.source import StudySource
@@ -142,22 +143,13 @@ def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, start
     if failed and len(failed) == len(result.trials):
         write_sweep(result, settings_of(loaded), loaded.config.seed, "failed")
         raise all_failed(failed)
-    winner = best(result.trials, settings_of(loaded))
-    result = result.with_winner(
-        {"trial": winner.number, "run": str(winner.run), "naive": winner.value} if winner else None,
-        round(time.perf_counter() - started, 3),
-    )
     unfinished = any(row.state in ("running", "interrupted", "waiting") for row in result.trials)
+    folder = None if unfinished else result.folder
+    winner = choose_winner(result.trials, settings_of(loaded).metric, loaded.config.seed, source.reporter, folder)
+    result = result.with_winner(winner.as_json() if winner else None, round(time.perf_counter() - started, 3))
     done = len(result.trials) >= result.total and not unfinished
     write_sweep(result, settings_of(loaded), loaded.config.seed, "completed" if done else "running")
     return result
-
-
-def best(rows: tuple[TrialRow, ...], settings: SweepConfig) -> TrialRow | None:
-    """Return the completed trial with the best value, the first of equal ones."""
-    sign = 1.0 if direction(settings) == "minimize" else -1.0
-    completed = [row for row in rows if row.value is not None]
-    return min(completed, key=lambda row: sign * (row.value or 0.0), default=None)
 
 
 def all_failed(rows: list[TrialRow]) -> TransferError:
