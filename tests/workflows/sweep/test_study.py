@@ -104,7 +104,7 @@ def test_impossible_values_are_drawn_again_in_a_space_without_end(sweeps: Sweeps
 
 def test_a_base_without_published_weights_is_impossible(sweeps: Sweeps) -> None:
     space = "sweep:\n  space:\n    model.base: {choice: [small_cnn, resnet50]}\n"
-    own = ["model.base=resnet50", "model.weights=imagenet", "transfer.strategy=null", "data.image_size=64"]
+    own = ["model={base: resnet50}", "transfer.strategy=null", "data.image_size=64"]
     result = sweeps.run(space, own)
     assert [one["model.base"] for one in values(result)] == ["resnet50"]
 
