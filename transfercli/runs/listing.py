@@ -1,6 +1,7 @@
 """Runs of experiments: all of them, the status that each has now, and the latest completed one.
 
-`latest_completed` is the only definition of "latest": EXPERIMENT, EXPERIMENT@latest and the link `latest` follow it.
+`latest_completed` is the only definition of "latest": EXPERIMENT, EXPERIMENT@latest and the link `latest` follow it. A
+run of a fold is never the latest: it did not learn from its fold, and exists to be judged by it.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def latest_completed(experiment: Path) -> RunFolder | None:
 
     The record's `completion` decides, which grows by one with every run that is completed, whatever the clock says and
     whenever the run was created. Among runs without it, which are older, the link decides if its run is completed, then
-    the recorded time. A run whose record is damaged is left out.
+    the recorded time. Runs of folds, and those whose record is damaged, are left out.
     """
     linked = linked_name(experiment)
 
@@ -85,12 +86,19 @@ def make_latest(run: RunFolder, facts: Mapping[str, Any] | None = None) -> None:
 
 
 def update_latest_link(run: RunFolder) -> None:
-    """Point the link `latest` of the run's experiment to this run, atomically."""
+    """Point the link `latest` of the run's experiment to this run, atomically, unless it is of a fold."""
+    if is_of_fold(run):
+        return
     atomic.replace_symlink(run.path.parent / LATEST, run.path.name)
 
 
 def _completed_runs(experiment: Path) -> Iterator[RunFolder]:
-    return (run for run in runs_of(experiment) if _recorded_status(run) == "completed")
+    return (run for run in runs_of(experiment) if _recorded_status(run) == "completed" and not is_of_fold(run))
+
+
+def is_of_fold(run: RunFolder) -> bool:
+    """Return True if a run is one fold of a cross-validation."""
+    return isinstance(recorded(run).get("folds"), dict)
 
 
 def linked_name(experiment: Path) -> str:

@@ -206,4 +206,3 @@ def test_files_of_a_sweep_hold_its_settings_trials_and_winner(sweeps: Sweeps) ->
 def test_another_space_may_be_given_by_options(sweeps: Sweeps, formula: Formula) -> None:
     result = sweeps.run(overrides=["sweep.space={seed: {range: [0, 3]}}", "sweep.trials=9"])
     assert sorted(one["seed"] for one in values(result)) == [0, 1, 2, 3]
-

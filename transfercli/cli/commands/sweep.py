@@ -48,13 +48,13 @@ SHOWN = 10  # trials in the table
 
 
 def _show(result: SweepResult | SweepPlan) -> None:
+    from transfercli.config.differing_keys import short_names
     from transfercli.workflows.sweep.plan import SweepPlan
-    from transfercli.workflows.sweep.space import short_names
 
     if isinstance(result, SweepPlan):
         print_pairs(result.pairs())
         return
-    ranked, names = result.ranked(), short_names(result.keys)
+    ranked, names = result.ranked(), short_names(result.keys, result.keys)
     counts = result.counts()
     if ranked:
         differing = [key for key in names if len({repr(row.values.get(key)) for row in result.trials}) > 1]

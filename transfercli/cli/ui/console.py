@@ -77,6 +77,9 @@ class Console(Reporter):
         for line in unlogged:
             self._append(line)
 
+    def detach_log(self) -> None:
+        self.log = None
+
     def part(self, name: str) -> Reporter:
         return PartConsole(self, name)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from transfercli.config.differing_keys import short_names
 from transfercli.config.schema import SweepConfig
 from transfercli.errors import EXIT_CODES, ArtefactError
 from transfercli.io.bounded import read_json
@@ -26,7 +27,7 @@ from transfercli.runs.record import utc_now
 from transfercli.workflows.sweep.presence import BEAT, Presence
 from transfercli.workflows.sweep.result import State, SweepRequest, TrialRow
 from transfercli.workflows.sweep.sampler import WITHDRAWN
-from transfercli.workflows.sweep.space import Space, short_names, shown_value
+from transfercli.workflows.sweep.space import Space, shown_value
 from transfercli.workflows.sweep.storage import storage_errors
 from transfercli.workflows.sweep.study import check_images, direction, total_trials
 from transfercli.workflows.sweep.trials import TrialSpec
@@ -96,7 +97,7 @@ class StudySource:
             warnings.simplefilter("ignore")  # an epoch that was reported before the process was stopped
             trial = trial or self._running[number]
             trial.report(value, epoch)
-            return trial.should_prune()
+            return bool(trial.should_prune())  # of NumPy otherwise, by some pruners
 
     def done(self, row: TrialRow) -> None:
         """Take the result of a trial. Raises `DataError` if it learnt from other images than those before it."""
@@ -284,7 +285,7 @@ class StudySource:
 
     def shown(self, values: Mapping[str, Any]) -> str:
         """Return the values of a trial as `learning_rate 0.003, hidden [256]`."""
-        names = short_names(self.space.keys)
+        names = short_names(self.space.keys, self.space.keys)
         return ", ".join(f"{names[key]} {shown_value(value)}" for key, value in values.items())
 
     def _report_start(self, trial: Trial) -> None:

@@ -196,16 +196,6 @@ def overrides_of(values: Mapping[str, Any]) -> tuple[str, ...]:
     return (*(f"{key}={_text(value)}" for key, value in values.items()), "sweep=null")
 
 
-def short_names(keys: tuple[str, ...]) -> dict[str, str]:
-    """Return key -> its last parts, as few as tell it from the other keys: `optimizer.name` beside `loss.name`."""
-    names = {}
-    for key in keys:
-        parts = key.split(".")
-        ends = (".".join(parts[-number:]) for number in range(1, len(parts) + 1))
-        names[key] = next(end for end in ends if sum(f".{other}".endswith(f".{end}") for other in keys) == 1)
-    return names
-
-
 def shown_value(value: Any) -> str:
     """Return a value of a trial for a person."""
     if isinstance(value, float):

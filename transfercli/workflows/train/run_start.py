@@ -129,7 +129,9 @@ RESTART_HINT = "start the same command again"
 def _interruption(job: Job, signum: int) -> Interrupted:
     """Return the error of a stopped run, and set the status of a running one to interrupted."""
     if not job.run.record.exists():
-        return Interrupted(signum, "stopped before training began; images read so far stay in the cache", RESTART_HINT)
+        return Interrupted(
+            signum, "stopped before training began; images read so far stay in the cache", job.going_on or RESTART_HINT
+        )
     if status_of(job.run) == "running":
         record.mark_interrupted(job.run)
     return Interrupted(signum, f"stopped; {job.run.label} {_kept_epochs(job)}", job.resume_command)

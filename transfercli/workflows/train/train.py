@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -48,12 +49,16 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult | CostEstima
         return train_job(job, reporter, dry_run=request.dry_run)
 
 
+def read_data(job: Job, reporter: Reporter) -> Dataset:
+    return load_dataset(data_request(job.config, job.run.path.parent), reporter)
+
+
 def train_job(
-    job: Job, reporter: Reporter, *, dataset: Dataset | None = None, dry_run: bool = False
+    job: Job, reporter: Reporter, *, read: Callable[[Job, Reporter], Dataset] = read_data, dry_run: bool = False
 ) -> TrainResult | CostEstimate:
     """Train the run of a job; the caller holds the lock of its experiment.
 
-    dataset: that of the job, if it has been read already. dry_run: only estimate the cost.
+    read: returns the data set of the job, which may have been read before. dry_run: only estimate the cost.
     """
     watch = Stopwatch()
     check_tracking(job.config)
@@ -76,7 +81,7 @@ def train_job(
         if is_keras(job.config.data.train):
             prepare_backend(job.config)  # before Keras is imported for its data sets
         with watch("ingest"):
-            dataset = dataset or read_data(job, reporter)
+            dataset = read(job, reporter)
         labels = labels_for(initial, parent, dataset.labels, reporter)
         from_config(job.config.evaluation.gates, labels)  # an error is raised now, not after the training
         slice_names = table_slices(job.config.evaluation.slices)
@@ -125,10 +130,6 @@ def config_of_weights(job: Job, reporter: Reporter) -> ExperimentConfig:
 def recorded_parent(job: Job) -> str | None:
     """Return the recorded parent of a run that is resumed, or None."""
     return record.RunRecord.read(job.run).parent if job.run.record.exists() else None
-
-
-def read_data(job: Job, reporter: Reporter) -> Dataset:
-    return load_dataset(data_request(job.config, job.run.path.parent), reporter)
 
 
 def prepare_backend(config: ExperimentConfig) -> None:
