@@ -10,7 +10,7 @@ import pytest
 
 from tests.workflows.sweep.conftest import SPACE, Formula, Sweeps
 from transfercli.errors import ArtefactError, ConfigError, TransferError, UsageError
-from transfercli.workflows.sweep.storage import open_storage
+from transfercli.workflows.sweep.search.storage import open_storage
 
 OTHER_SPACE = SPACE.replace("[16], [64]", "[32]")
 

@@ -118,7 +118,7 @@ def test_trials_that_are_invalid_do_not_count(sweeps: Sweeps, formula: Formula) 
 
 def test_an_endless_search_for_valid_trials_ends(sweeps: Sweeps, formula: Formula) -> None:
     formula.failures = {number: TrialRow(number, {}, "failed", reason="no such stage", code=3) for number in range(99)}
-    with pytest.raises(ConfigError, match="all 12 trials failed; the first, .*: no such stage"):
+    with pytest.raises(ConfigError, match="all 12 trials failed; the first"):
         sweeps.run()
 
 

@@ -90,7 +90,7 @@ def _seconds(seconds: float | None) -> str | None:
 
 
 def _cell(value: Any) -> str:
-    from transfercli.workflows.sweep.space import shown_value
+    from transfercli.workflows.sweep.search.space import shown_value
 
     return shown_value(value)
 

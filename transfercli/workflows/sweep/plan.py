@@ -12,8 +12,8 @@ from transfercli.reporting import Reporter
 from transfercli.runs.folder import check_run_id
 from transfercli.text import counted
 from transfercli.workflows.sweep.result import SweepRequest
-from transfercli.workflows.sweep.space import Space, overrides_of
-from transfercli.workflows.sweep.study import default_id, settings_of, total_trials
+from transfercli.workflows.sweep.search.space import Space, overrides_of
+from transfercli.workflows.sweep.search.study import default_id, settings_of, total_trials
 from transfercli.workflows.train.results import CostEstimate
 from transfercli.workflows.train.train import TrainRequest, train
 

@@ -20,15 +20,15 @@ from transfercli.text import counted, first_of
 from transfercli.workflows.sweep.files import write_sweep
 from transfercli.workflows.sweep.page import write_sweep_page
 from transfercli.workflows.sweep.pool import threads_of_each, train_trials
-from transfercli.workflows.sweep.presence import present
 from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialRow
-from transfercli.workflows.sweep.space import Space
-from transfercli.workflows.sweep.storage import require_optuna
-from transfercli.workflows.sweep.study import default_id, open_study, settings_of
+from transfercli.workflows.sweep.search.presence import present
+from transfercli.workflows.sweep.search.space import Space
+from transfercli.workflows.sweep.search.storage import require_optuna
+from transfercli.workflows.sweep.search.study import default_id, open_study, settings_of
 from transfercli.workflows.sweep.winner import choose_winner
 
 if TYPE_CHECKING:
-    from transfercli.workflows.sweep.source import StudySource
+    from transfercli.workflows.sweep.search.source import StudySource
 
 RESTART_HINT = "the same command goes on: finished trials are not trained again"
 RAISED = {
@@ -61,7 +61,7 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
             report_other_sweeps(loaded, request, sweep_id, reporter)
             atomic.make_folder(folder)
         study = open_study(loaded, sweep_id, space, folder, request.storage)
-        from transfercli.workflows.sweep.source import StudySource
+        from transfercli.workflows.sweep.search.source import StudySource
 
         with present(folder) as presence:
             source = StudySource(

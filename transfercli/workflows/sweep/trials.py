@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from transfercli.reporting import Reporter
 from transfercli.workflows.sweep.result import TrialRow
-from transfercli.workflows.sweep.space import overrides_of
+from transfercli.workflows.sweep.search.space import overrides_of
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
 
 

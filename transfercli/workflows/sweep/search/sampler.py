@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
-from transfercli.workflows.sweep.space import Space
+from transfercli.workflows.sweep.search.space import Space
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -24,12 +24,12 @@ from transfercli.runs.folder import RunFolder, has_checkpoint
 from transfercli.runs.listing import recorded
 from transfercli.runs.lock import run_held_since
 from transfercli.runs.record import utc_now
-from transfercli.workflows.sweep.presence import BEAT, Presence
 from transfercli.workflows.sweep.result import State, SweepRequest, TrialRow
-from transfercli.workflows.sweep.sampler import WITHDRAWN
-from transfercli.workflows.sweep.space import Space, shown_value
-from transfercli.workflows.sweep.storage import storage_errors
-from transfercli.workflows.sweep.study import check_images, direction, total_trials
+from transfercli.workflows.sweep.search.presence import BEAT, Presence
+from transfercli.workflows.sweep.search.sampler import WITHDRAWN
+from transfercli.workflows.sweep.search.space import Space, shown_value
+from transfercli.workflows.sweep.search.storage import storage_errors
+from transfercli.workflows.sweep.search.study import check_images, direction, total_trials
 from transfercli.workflows.sweep.trials import TrialSpec
 
 if TYPE_CHECKING:

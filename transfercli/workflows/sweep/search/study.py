@@ -15,13 +15,13 @@ from transfercli.errors import ConfigError, DataError
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.listing import recorded
 from transfercli.text import first_of
-from transfercli.workflows.sweep.storage import open_storage, storage_errors
+from transfercli.workflows.sweep.search.storage import open_storage, storage_errors
 
 if TYPE_CHECKING:
     import optuna
     from optuna.storages import BaseStorage
 
-    from transfercli.workflows.sweep.space import Space
+    from transfercli.workflows.sweep.search.space import Space
 
 DEFAULT_TRIALS = 20
 EXAMPLE = """add a section such as
@@ -45,7 +45,7 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Subject:
-    """What a sweep searches: its trials can only be compared with those of the same subject.
+    """Subject of a sweep: trials can only be compared with those of the same subject.
 
     config: SHA-256 of all other keys that a training depends on.
     """
@@ -105,8 +105,8 @@ def open_study(loaded: LoadedConfig, sweep_id: str, space: Space, folder: Path, 
     storage = open_storage(address, folder)
     import optuna
 
-    from transfercli.workflows.sweep.pruners import pruner_of
-    from transfercli.workflows.sweep.sampler import TrialSampler
+    from transfercli.workflows.sweep.search.pruners import pruner_of
+    from transfercli.workflows.sweep.search.sampler import TrialSampler
 
     settings = loaded.config.sweep
     assert settings is not None, "the config has a sweep"
