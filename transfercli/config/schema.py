@@ -444,6 +444,11 @@ class TrainingConfig(Section):
         " of the key seed; null: one run, with that seed",
     )
 
+    @property
+    def monitor(self) -> str:
+        """Metric by which the best epoch is chosen."""
+        return self.early_stopping.monitor if self.early_stopping else "val_loss"
+
 
 class ComputeConfig(Section):
     """Precision, caches and processor cores."""

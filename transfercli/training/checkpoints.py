@@ -102,6 +102,11 @@ class Checkpoints:
         """Return True if there is a checkpoint, damaged or not."""
         return bool(self._epochs())
 
+    @property
+    def newest_epoch(self) -> int:
+        """Number of the newest epoch with a checkpoint, damaged or not; -1 without one."""
+        return max((int(folder.name.rpartition("-")[-1]) for folder in self._epochs()), default=-1)
+
     def size(self) -> int:
         """Return the bytes of all files in the folder."""
         return folder_size(self.folder)

@@ -31,6 +31,7 @@ from transfercli.workflows.train.recorded_config import as_recorded
 
 if TYPE_CHECKING:
     from transfercli.models.classifier import Classifier
+    from transfercli.training.phases import Phase
 
 Command = Literal["pretrain", "finetune"]
 
@@ -57,6 +58,7 @@ class Job:
     command_line: the command as typed, without absolute paths, for run.json and the report.
     warnings: about keys without effect, and images that are read in another way than the parent's.
     marks: more keys of a new run's record, such as the sweep that it is a trial of.
+    phases: of a new run that goes on with another one; empty if they follow from the config.
     going_on: command that goes on with the work that the run is part of, if it is stopped; "" if it stands alone.
     becomes_latest: once it is completed, the run is the latest of its experiment.
     """
@@ -68,6 +70,7 @@ class Job:
     command_line: str
     warnings: tuple[str, ...] = ()
     marks: Mapping[str, Any] = field(default_factory=dict)
+    phases: tuple[Phase, ...] = ()
     going_on: str = ""
     becomes_latest: bool = True
 

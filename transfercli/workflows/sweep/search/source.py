@@ -78,15 +78,16 @@ class StudySource:
                 return None
             self._running[trial.number] = trial
             self._report_start(trial)
-            overrides = (*self.request.overrides, *([f"compute.threads={self.threads}"] if self.threads else []))
             return TrialSpec(
                 self.request.config,
-                overrides,
+                self.request.overrides,
                 self.request.runs,
                 self.sweep_id,
                 trial.number,
                 self.space.values(trial.params),
                 self.settings.metric,
+                self.threads,
+                self.settings.folds,
             )
 
     def report(self, number: int, epoch: int, value: float, trial: Trial | None = None) -> bool:
@@ -166,14 +167,13 @@ class StudySource:
         if state == "running":
             failed = result.get("code") is not None
             state = "failed" if failed else "interrupted" if self._is_abandoned(trial) else "running"
-        run = self._run(trial.number)
-        there = run.is_dir()
+        runs = tuple(run for run in self._runs(trial.number) if run.is_dir())
         return TrialRow(
             number=trial.number,
             values=self.space.values(trial.params),
             state=state,
-            run=run if there else None,
-            runs=(run,) if there else (),
+            run=runs[0] if runs else None,
+            runs=runs,
             value=trial.value if state == "completed" else None,
             steps=tuple(sorted(trial.intermediate_values.items())),
             seconds=result.get("seconds"),
@@ -220,6 +220,11 @@ class StudySource:
                 self._record(trial, row)
                 return True
         return False
+
+    def _runs(self, number: int) -> list[Path]:
+        """Return the folders of a trial's run, or of its runs if folds judge it."""
+        run, folds = self._run(number), self.settings.folds
+        return [run.with_name(f"{run.name}-fold{fold}") for fold in range(1, folds + 1)] if folds else [run]
 
     def _run(self, number: int) -> Path:
         return self.experiment / f"{self.sweep_id}-{number:03d}"
