@@ -30,7 +30,7 @@ from transfercli.runs.lock import experiment_lock, run_lock
 from transfercli.workflows.sweep import training
 from transfercli.workflows.sweep.pool import train_trials
 from transfercli.workflows.sweep.result import TrialRow
-from transfercli.workflows.sweep.training import Pruned, train_trial
+from transfercli.workflows.sweep.training import Pruned, best_value, train_trial
 from transfercli.workflows.sweep.trials import TrialSpec, trial_job
 
 RATE = "training.optimizer.learning_rate"
@@ -213,3 +213,19 @@ def test_two_processes_make_features_once_and_a_warm_one_gives_the_same_bits(
     same = [file_sha256(model) for model in models]
     assert same[0] == same[1]
     assert [path.name for path in (world.runs / "two").glob(".*")] == [".lock"]  # no lock of a run is left
+
+
+@pytest.mark.slow
+def test_folds_judge_a_trial_by_their_mean_and_a_bad_first_fold_ends_it(world: World) -> None:
+    config = world.config("folded", "digits-target", training={"epochs": 1}, data={"validation": 0.2, "test": None})
+    spec = replace(spec_of(world, config, 0), folds=2)
+    row = train_trial(spec, Reporter())
+    names = [run.name for run in row.runs]
+    assert (row.state, names) == ("completed", ["s-000-fold1", "s-000-fold2"])
+    values = [best_value(RunFolder(run), "val_accuracy") for run in row.runs]
+    assert row.value == sum(values) / 2
+    assert row.steps == ((1, values[0]), (2, row.value))
+    assert record_of(row)["sweep"] == {"id": "s", "trial": 0}
+    assert record_of(row)["folds"]["fold"] == 1
+    early = train_trial(replace(spec, number=1), Reporter(), lambda step, _: step == 1)
+    assert (early.state, (world.runs / "folded" / "s-001-fold2").exists()) == ("pruned", False)

@@ -13,7 +13,7 @@ from transfercli.redaction import hide_paths_in_yaml
 from transfercli.text import counted
 from transfercli.workflows.command_lines import command_line, runs_option, shown_path
 from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialRow
-from transfercli.workflows.sweep.space import overrides_of
+from transfercli.workflows.sweep.search.space import overrides_of
 
 if TYPE_CHECKING:
     from transfercli.evaluation.report.parallel_coordinates import SearchAxis
