@@ -28,8 +28,8 @@ def launched(command: str) -> Result:
 
 
 def pair(outcome: str) -> Result:
-    comparison = Result(metric="accuracy", outcome=lambda _: outcome)
-    return Result(comparison=comparison, challenger=Result(path=BETTER))
+    comparison = Result(metric="accuracy", gain=lambda: 0.1)
+    return Result(comparison=comparison, outcome=outcome, challenger=Result(path=BETTER))
 
 
 def row(status: str, run_id: str = "1", created: str | None = None) -> Result:
@@ -73,14 +73,21 @@ STEPS: list[tuple[str, dict[str, Any], Any, str | None]] = [
         "similar x a.png --in d --report DIR",
     ),
     ("after_similar", {"report": "p"}, Result(), None),
-    ("after_runs_list", {}, Result(runs=()), "config init --data DATA -o FILE.yaml"),
-    ("after_runs_list", {"runs": DEFAULT_RUNS}, Result(runs=(row("completed"), row("failed"))), "runs show x/1"),
+    ("after_runs_list", {}, Result(runs=(), hidden=0), "config init --data DATA -o FILE.yaml"),
+    ("after_runs_list", {}, Result(runs=(row("completed"), row("failed")), best=None), "runs show x/1"),
     (
         "after_runs_list",
         {"runs": DEFAULT_RUNS},
-        Result(runs=(row("completed", "2", "2026-02-01"), row("completed", "3", "2026-01-01"))),
+        Result(runs=(row("completed", "2", "2026-02-01"), row("completed", "3", "2026-01-01")), best=None),
         "runs show x/2",
     ),
+    (
+        "after_runs_list",
+        {"runs": DEFAULT_RUNS},
+        Result(runs=(row("completed", "2"), row("completed", "3")), best=1, experiment="x"),
+        "runs show x/3",
+    ),
+    ("after_runs_list", {}, Result(runs=(), hidden=3, experiment="x"), "runs list x"),
     ("after_runs_show", {}, Result(row=row("completed"), evaluations={}), "evaluate runs/x/1"),
     ("after_runs_show", {}, Result(row=row("completed"), evaluations={"test": {}}), "predict runs/x/1 PATH"),
     ("after_runs_show", {}, Result(row=row("failed"), evaluations={}), None),

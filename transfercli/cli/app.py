@@ -27,10 +27,10 @@ from transfercli.cli.commands.similar import similar
 from transfercli.cli.commands.sweep import sweep
 from transfercli.cli.commands.train import finetune, pretrain
 from transfercli.cli.environment import prepare_environment, use_utf8
-from transfercli.cli.runner import exit_code, message_of
+from transfercli.cli.runner import message_of
 from transfercli.cli.streams import prepare_standard_files
 from transfercli.cli.usage import print_usage_error
-from transfercli.errors import TransferError
+from transfercli.errors import TransferError, exit_code
 
 app = typer.Typer(
     name="transfercli",

@@ -30,6 +30,8 @@ from transfercli.config.types import (
     PositiveShare,
     Rate,
     RowName,
+    Seed,
+    Seeds,
     SelectionMetric,
     Sha256,
     Share,
@@ -436,6 +438,11 @@ class TrainingConfig(Section):
         description="solve the head again on training and validation images together; scores stay cross-validated;"
         " null: true for linear_probe, multilayer_probe and auto",
     )
+    seeds: Seeds | None = Field(
+        None,
+        description="one run is trained for each of these seeds, and mean and spread are shown; the splits stay those"
+        " of the key seed; null: one run, with that seed",
+    )
 
 
 class ComputeConfig(Section):
@@ -659,7 +666,7 @@ class ExperimentConfig(Section):
     """Config of one experiment: one YAML file."""
 
     name: FolderName = Field(description="name of the experiment: the folder under runs/")
-    seed: Annotated[Whole, Field(ge=0, lt=2**31)] = Field(0, description="seed of all random draws")
+    seed: Seed = Field(0, description="seed of all random draws")
     data: DataConfig
     augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)
     model: ModelConfig

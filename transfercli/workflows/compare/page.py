@@ -13,11 +13,12 @@ from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from transfercli.evaluation.report.compare_page import RunComparison
-    from transfercli.workflows.compare.comparison import CompareRequest, PairComparison
+    from transfercli.workflows.compare.comparison import CompareRequest, CompareResult, PairComparison
 
 
-def write_comparison_page(path: Path, pairs: Sequence[PairComparison], request: CompareRequest) -> None:
+def write_comparison_page(path: Path, result: CompareResult, request: CompareRequest) -> None:
     """Write the page of all comparisons; the file is written atomically."""
+    pairs = result.comparisons
     from transfercli.evaluation.report.compare_page import gallery_size, render_comparisons
 
     max_images = gallery_size(len(pairs))

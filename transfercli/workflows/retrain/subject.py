@@ -107,7 +107,7 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
     ("training", "early_stopping"): (EarlyStoppingConfig(), ("min_delta",)),
     ("retrain",): (RetrainConfig(), ("audit",)),
     ("retrain", "promote"): (PromoteConfig(), ("lifetime_confidence",)),
-    ("training",): (TrainingConfig(), ("refit",)),
+    ("training",): (TrainingConfig(), ("refit", "seeds")),
     ("transfer",): (TransferConfig(), ("lora", "align")),
     ("model",): (ModelConfig(base="vgg16"), ("drop_path",)),
     ("model", "head"): (HeadConfig(), ("taps", "normalisation")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ class SweepRequest:
     storage: str | None = None
     report: Path | None = None
     wait: float = 0.0
+    dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class SweepResult:
         folder: the sweep's folder.
         metric: of the search, such as val_accuracy.
         trials: by number.
+        total: number of trials that the sweep ends with.
         winner: the best trial with its scores (`winner.py`); None if no trial is completed.
         cache: hits and misses of the feature cache over all trials.
         seconds: time of this command.
@@ -89,10 +91,17 @@ class SweepResult:
     folder: Path
     metric: str
     trials: tuple[TrialRow, ...]
+    total: int
     winner: dict[str, Any] | None = None
     cache: dict[str, Any] = field(default_factory=dict)
     seconds: float | None = None
     report: Path | None = None
+
+    def with_trials(self, trials: tuple[TrialRow, ...]) -> SweepResult:
+        return replace(self, trials=trials)
+
+    def with_winner(self, winner: dict[str, Any] | None, seconds: float) -> SweepResult:
+        return replace(self, winner=winner, seconds=seconds)
 
     def counts(self) -> dict[str, int]:
         """Return the number of trials in each state."""
@@ -104,6 +113,7 @@ class SweepResult:
             "experiment": self.experiment,
             "folder": str(self.folder),
             "metric": self.metric,
+            "total": self.total,
             "counts": self.counts(),
             "trials": [trial.as_json() for trial in self.trials],
             "winner": self.winner,

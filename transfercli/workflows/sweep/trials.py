@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from transfercli.reporting import Reporter
 from transfercli.workflows.sweep.result import TrialRow
 from transfercli.workflows.sweep.space import overrides_of
-from transfercli.workflows.train.job import TrainRequest, resolve_job
-from transfercli.workflows.train.results import TrainResult
-from transfercli.workflows.train.train import train_job
+from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
 
 
 @dataclass(frozen=True)
 class TrialSpec:
     """Training of one trial.
 
-    config, overrides, runs: of the sweep's command. sweep_id, number: name the run. values: of the space's keys.
+    Attributes:
+        config, overrides, runs: of the sweep's command.
+        sweep_id, number: name the run.
+        values: of the space's keys.
+        metric: of the search, a key of the lines of metrics.jsonl.
     """
 
     config: Path
@@ -27,10 +30,16 @@ class TrialSpec:
     sweep_id: str
     number: int
     values: dict[str, Any]
+    metric: str = "val_accuracy"
 
     @property
     def run_id(self) -> str:
         return f"{self.sweep_id}-{self.number:03d}"
+
+    @property
+    def name(self) -> str:
+        """Name of the trial in messages."""
+        return f"trial {self.number}"
 
     @property
     def request(self) -> TrainRequest:
@@ -38,24 +47,33 @@ class TrialSpec:
         overrides = (*self.overrides, *overrides_of(self.values))
         return TrainRequest("finetune", self.config, self.runs, overrides, self.run_id)
 
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"config": str(self.config), "runs": str(self.runs)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> TrialSpec:
+        """Return the trial that `as_json` wrote."""
+        paths = {"config": Path(content["config"]), "runs": Path(content["runs"])}
+        return cls(**{**content, **paths, "overrides": tuple(content["overrides"])})
+
 
 class TrialSource(Protocol):
-    """Side of the search: gives the next trial, and takes what becomes of it. Called from one process only."""
+    """Side of the search: gives the next trial, and takes what becomes of it. Called from one thread only."""
 
     def next(self) -> TrialSpec | None:
-        """Return the next trial to train, or to go on with; None if no further trial begins."""
+        """Return the next trial to train, or to go on with.
+
+        None if no further trial begins now; after a trial is done, it is asked again.
+        """
 
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Take the metric of an epoch of a running trial; return True if the trial ends here, as it looks bad."""
 
     def done(self, row: TrialRow) -> None:
-        """Take a trial that is completed, pruned, failed or interrupted."""
+        """Take a trial that is completed, pruned, failed or interrupted; running if another process trains it."""
 
 
-def run_trial(spec: TrialSpec, reporter: Reporter) -> TrainResult:
-    """Train a trial's run, or go on with it; the caller holds the lock of the experiment."""
+def trial_job(spec: TrialSpec, reporter: Reporter) -> Job:
+    """Return the job of a trial: a new run, or the one of an earlier start. Raises as `resolve_job`."""
     job = resolve_job(spec.request, reporter)
-    job = replace(job, marks={"sweep": {"id": spec.sweep_id, "trial": spec.number}})
-    result = train_job(job, reporter)
-    assert isinstance(result, TrainResult), "no dry run was asked for"
-    return result
+    return replace(job, marks={"sweep": {"id": spec.sweep_id, "trial": spec.number}}, becomes_latest=False)

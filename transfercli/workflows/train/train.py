@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from transfercli.evaluation.gates import from_config
 from transfercli.evaluation.slices import table_slices
 from transfercli.reporting import Reporter
 from transfercli.runs import record
-from transfercli.runs.listing import next_completion, update_latest_link
+from transfercli.runs.listing import make_latest
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.training.keras_import import check_backend
@@ -48,12 +49,16 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult | CostEstima
         return train_job(job, reporter, dry_run=request.dry_run)
 
 
+def read_data(job: Job, reporter: Reporter) -> Dataset:
+    return load_dataset(data_request(job.config, job.run.path.parent), reporter)
+
+
 def train_job(
-    job: Job, reporter: Reporter, *, dataset: Dataset | None = None, dry_run: bool = False
+    job: Job, reporter: Reporter, *, read: Callable[[Job, Reporter], Dataset] = read_data, dry_run: bool = False
 ) -> TrainResult | CostEstimate:
     """Train the run of a job; the caller holds the lock of its experiment.
 
-    dataset: that of the job, if it has been read already. dry_run: only estimate the cost.
+    read: returns the data set of the job, which may have been read before. dry_run: only estimate the cost.
     """
     watch = Stopwatch()
     check_tracking(job.config)
@@ -76,7 +81,7 @@ def train_job(
         if is_keras(job.config.data.train):
             prepare_backend(job.config)  # before Keras is imported for its data sets
         with watch("ingest"):
-            dataset = dataset or read_data(job, reporter)
+            dataset = read(job, reporter)
         labels = labels_for(initial, parent, dataset.labels, reporter)
         from_config(job.config.evaluation.gates, labels)  # an error is raised now, not after the training
         slice_names = table_slices(job.config.evaluation.slices)
@@ -127,10 +132,6 @@ def recorded_parent(job: Job) -> str | None:
     return record.RunRecord.read(job.run).parent if job.run.record.exists() else None
 
 
-def read_data(job: Job, reporter: Reporter) -> Dataset:
-    return load_dataset(data_request(job.config, job.run.path.parent), reporter)
-
-
 def prepare_backend(config: ExperimentConfig) -> None:
     from transfercli.training.backend import prepare
 
@@ -179,20 +180,21 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
     history_png(job.run.history, lines, best["epoch"], f"training of {job.run.label}")
     metrics = {key: best[key] for key in ("val_accuracy", "val_loss", "accuracy", "loss")}
     decided = [line["adaptation"] for line in lines if "adaptation" in line]
-    record.update(
-        job.run,
-        status="completed",
-        finished=record.utc_now(),
-        completion=next_completion(job.run.path.parent),
-        best_epoch=best["epoch"],
-        epochs=lines[-1]["epoch"],
-        cross_validated=best.get("cross_validated"),
-        metrics=metrics,
-        seconds=watch.all(),
-        cache=setup.cache_counts(),
+    facts = {
+        "status": "completed",
+        "finished": record.utc_now(),
+        "best_epoch": best["epoch"],
+        "epochs": lines[-1]["epoch"],
+        "cross_validated": best.get("cross_validated"),
+        "metrics": metrics,
+        "seconds": watch.all(),
+        "cache": setup.cache_counts(),
         **({"adaptation": decided[-1]} if decided else {}),
-    )
-    update_latest_link(job.run)
+    }
+    if job.becomes_latest:
+        make_latest(job.run, facts)
+    else:
+        record.update(job.run, **facts)
     return TrainResult.read(job.run)
 
 
