@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,10 @@ from transfercli.io import atomic
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import check_run_id
 from transfercli.runs.lock import experiment_lock
+from transfercli.runs.output_paths import check_output_file
 from transfercli.text import counted, first_of
 from transfercli.workflows.sweep.files import write_sweep
+from transfercli.workflows.sweep.page import write_sweep_page
 from transfercli.workflows.sweep.pool import threads_of_each, train_trials
 from transfercli.workflows.sweep.presence import present
 from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialRow
@@ -52,6 +55,8 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
     """Train the trials of a sweep that are not trained yet; return all of them, and the winner."""
     started = time.perf_counter()
     require_optuna()
+    if request.report is not None:
+        check_output_file(request.report, "--report")
     loaded = load(request.config, request.overrides)
     settings = settings_of(loaded)
     sweep_id = check_run_id(request.sweep_id or default_id(loaded))
@@ -141,6 +146,7 @@ def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, start
     failed = [row for row in result.trials if row.state == "failed"]
     if failed and len(failed) == len(result.trials):
         write_sweep(result, settings_of(loaded), loaded.config.seed, "failed")
+        write_report(result, source.request, loaded)
         raise all_failed(failed)
     winner = best(result.trials, settings_of(loaded))
     result = result.with_winner(
@@ -150,7 +156,15 @@ def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, start
     unfinished = any(row.state in ("running", "interrupted", "waiting") for row in result.trials)
     done = len(result.trials) >= result.total and not unfinished
     write_sweep(result, settings_of(loaded), loaded.config.seed, "completed" if done else "running")
-    return result
+    return write_report(result, source.request, loaded)
+
+
+def write_report(result: SweepResult, request: SweepRequest, loaded: LoadedConfig) -> SweepResult:
+    """Write the page if the request names one; it needs no training, so a finished sweep can have it at any time."""
+    if request.report is None:
+        return result
+    write_sweep_page(request.report, result, settings_of(loaded), request, loaded.config.seed)
+    return replace(result, report=request.report)
 
 
 def best(rows: tuple[TrialRow, ...], settings: SweepConfig) -> TrialRow | None:
