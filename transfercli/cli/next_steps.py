@@ -94,6 +94,16 @@ def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words 
     return (workflow, *config, *named, *_overrides(own), *_runs(own))
 
 
+def after_sweep(own: Mapping[str, Any], result: Any) -> Words | None:
+    if own["dry_run"]:
+        return ("sweep", own["config"], *_overrides(own), *_runs(own))
+    if not result.winner:
+        return None
+    if own["report"] is None:
+        return ("sweep", own["config"], *_overrides(own), *_runs(own), "--report", "FILE.html")
+    return ("evaluate", result.winner["run"])
+
+
 def after_evaluation(own: Mapping[str, Any], result: Any) -> Words:
     if result.evaluation.passed:
         return ("predict", result.run, "PATH")

@@ -30,7 +30,8 @@ def test_a_relative_storage_is_in_the_working_folder(sweeps: Sweeps, monkeypatch
     monkeypatch.chdir(sweeps.folder)
     sweeps.run(storage="sqlite:///trials.db")
     sweeps.run(storage="journal:trials.log")
-    assert Path("trials.db").is_file() and Path("trials.log").is_file()
+    assert Path("trials.db").is_file()
+    assert Path("trials.log").is_file()
 
 
 def test_a_storage_takes_no_second_space_of_one_experiment(sweeps: Sweeps) -> None:
@@ -39,7 +40,8 @@ def test_a_storage_takes_no_second_space_of_one_experiment(sweeps: Sweeps) -> No
     with pytest.raises(ConfigError) as caught:
         sweeps.run(OTHER_SPACE, storage=address)
     assert caught.value.message.startswith(f"{sweeps.folder}/flowers.yaml:7: sweep.space: the storage already holds")
-    assert first.sweep in caught.value.message and "its space is different" in caught.value.message
+    assert first.sweep in caught.value.message
+    assert "its space is different" in caught.value.message
     with pytest.raises(ConfigError, match="its metric is different"):
         sweeps.run(storage=address, overrides=["sweep.metric=val_loss"])
     with pytest.raises(ConfigError, match="another key of its config is different"):
@@ -49,7 +51,7 @@ def test_a_storage_takes_no_second_space_of_one_experiment(sweeps: Sweeps) -> No
 
 def test_an_id_is_not_used_for_another_space(sweeps: Sweeps) -> None:
     sweeps.run(sweep_id="mine")
-    with pytest.raises(ConfigError, match="name a new sweep with --run-id|is different"):
+    with pytest.raises(ConfigError, match="its space is different"):
         sweeps.run(OTHER_SPACE, sweep_id="mine")
 
 

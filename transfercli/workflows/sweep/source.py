@@ -26,9 +26,9 @@ from transfercli.runs.record import utc_now
 from transfercli.workflows.sweep.presence import BEAT, Presence
 from transfercli.workflows.sweep.result import State, SweepRequest, TrialRow
 from transfercli.workflows.sweep.sampler import WITHDRAWN
-from transfercli.workflows.sweep.space import Space, short_names
+from transfercli.workflows.sweep.space import Space, short_names, shown_value
 from transfercli.workflows.sweep.storage import storage_errors
-from transfercli.workflows.sweep.study import DEFAULT_TRIALS, check_images, direction
+from transfercli.workflows.sweep.study import check_images, direction, total_trials
 from transfercli.workflows.sweep.trials import TrialSpec
 
 if TYPE_CHECKING:
@@ -135,12 +135,7 @@ class StudySource:
 
     @property
     def total(self) -> int:
-        """Number of trials in all: fewer than the settings say if the space has no more combinations."""
-        wanted = self.settings.trials
-        listed = self.space.listed
-        if wanted is None:
-            wanted = (self.space.size or 0) if self.settings.sampler == "grid" else DEFAULT_TRIALS
-        return wanted if listed is None else min(wanted, len(listed))
+        return total_trials(self.settings, self.space)
 
     def rows(self) -> tuple[TrialRow, ...]:
         """Return all trials of the study, by number, without those that were withdrawn."""
@@ -195,7 +190,11 @@ class StudySource:
                 continue
             with self.presence.alone():
                 current = self._frozen(frozen)
-                if current.state.is_finished() or not self._is_abandoned(current) or not self._wait_for_workers(current):
+                if (
+                    current.state.is_finished()
+                    or not self._is_abandoned(current)
+                    or not self._wait_for_workers(current)
+                ):
                     continue
                 trial = Trial(self.study, frozen._trial_id)
                 trial.set_user_attr(OWNER, self.presence.token)
@@ -213,7 +212,9 @@ class StudySource:
                 continue
             if self.report(trial.number, epoch, value, trial):
                 record.update(run, status="failed", finished=utc_now(), pruned={"epoch": epoch})
-                reason = f"{self.settings.metric} {value:.4g} after epoch {epoch} is no better than that of other trials"
+                reason = (
+                    f"{self.settings.metric} {value:.4g} after epoch {epoch} is no better than that of other trials"
+                )
                 row = TrialRow(trial.number, self.space.values(trial.params), "pruned", reason=reason)
                 self._record(trial, row)
                 return True
@@ -358,19 +359,10 @@ def _write_quietly(trial: Trial) -> None:
     """Write a sign of life; a storage that cannot be reached now is an error of the next real step."""
     try:
         trial.set_user_attr(SEEN, time.time())
-    except Exception:  # noqa: BLE001 (any error of any database)
+    except Exception:  # any error of any database
         return
 
 
 def _is_invalid(trial: FrozenTrial) -> bool:
     result = trial.user_attrs.get(RESULT) or {}
     return trial.state == TrialState.FAIL and result.get("code") == INVALID
-
-
-def shown_value(value: Any) -> str:
-    """Return a value of a trial for a person."""
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {shown_value(item)}" for key, item in value.items()) + "}"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

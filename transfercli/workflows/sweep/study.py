@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from transfercli.workflows.sweep.space import Space
 
 DEFAULT_TRIALS = 20
+EXAMPLE = """add a section such as
+sweep:
+  trials: 20
+  space:
+    training.optimizer.learning_rate: {log: [1e-4, 1e-2]}
+    model.head.hidden: {choice: [[], [256]]}
+    model.head.dropout: {range: [0.0, 0.5]}"""
 SUBJECT, FINGERPRINT = "subject", "images"  # attributes of a study
 # Sections and keys that no trial depends on.
 WITHOUT_EFFECT = ("evaluation", "export", "retrain", "tracking", "sweep")
@@ -63,6 +70,21 @@ class Subject:
     def differences(self, other: Subject) -> list[str]:
         """Return the parts in which another subject differs, in words."""
         return [words for name, words in PARTS.items() if getattr(self, name) != getattr(other, name)]
+
+
+def settings_of(loaded: LoadedConfig) -> SweepConfig:
+    """Return the section sweep of a config. Raises `ConfigError` if there is none."""
+    if loaded.config.sweep is None:
+        raise ConfigError(f"{loaded.path}: sweep: is missing, so that there is nothing to search", EXAMPLE)
+    return loaded.config.sweep
+
+
+def total_trials(settings: SweepConfig, space: Space) -> int:
+    """Return the number of trials in all: fewer than the settings say if the space has no more combinations."""
+    wanted = settings.trials
+    if wanted is None:
+        wanted = (space.size or 0) if settings.sampler == "grid" else DEFAULT_TRIALS
+    return wanted if space.listed is None else min(wanted, len(space.listed))
 
 
 def default_id(loaded: LoadedConfig) -> str:
@@ -163,5 +185,3 @@ def _subject(value: Any) -> Subject | None:
 
 def _sha256(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-

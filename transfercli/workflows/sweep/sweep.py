@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from transfercli import errors
 from transfercli.config.loader import LoadedConfig, load, read_document
-from transfercli.config.schema import SweepConfig
-from transfercli.errors import EXIT_CODES, ConfigError, Interrupted, TransferError
+from transfercli.errors import EXIT_CODES, Interrupted, TransferError
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import check_run_id
+from transfercli.runs.folder import RunFolder, check_run_id
+from transfercli.runs.listing import recorded
 from transfercli.runs.lock import experiment_lock
 from transfercli.text import counted, first_of
 from transfercli.workflows.sweep.files import write_sweep
+from transfercli.workflows.sweep.page import write_sweep_page
 from transfercli.workflows.sweep.pool import threads_of_each, train_trials
 from transfercli.workflows.sweep.presence import present
 from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialRow
 from transfercli.workflows.sweep.space import Space
 from transfercli.workflows.sweep.storage import require_optuna
-from transfercli.workflows.sweep.study import default_id, open_study
+from transfercli.workflows.sweep.study import default_id, open_study, settings_of
 from transfercli.workflows.sweep.winner import choose_winner
 
 if TYPE_CHECKING:
     from transfercli.workflows.sweep.source import StudySource
 
-EXAMPLE = """add a section such as
-sweep:
-  trials: 20
-  space:
-    training.optimizer.learning_rate: {log: [1e-4, 1e-2]}
-    model.head.hidden: {choice: [[], [256]]}
-    model.head.dropout: {range: [0.0, 0.5]}"""
 RESTART_HINT = "the same command goes on: finished trials are not trained again"
 RAISED = {
     EXIT_CODES[cls.kind]: cls
@@ -79,13 +75,6 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
 
 
 # -- steps
-
-
-def settings_of(loaded: LoadedConfig) -> SweepConfig:
-    """Return the section sweep of a config. Raises `ConfigError` if there is none."""
-    if loaded.config.sweep is None:
-        raise ConfigError(f"{loaded.path}: sweep: is missing, so that there is nothing to search", EXAMPLE)
-    return loaded.config.sweep
 
 
 def report_other_sweeps(loaded: LoadedConfig, request: SweepRequest, sweep_id: str, reporter: Reporter) -> None:
@@ -145,11 +134,31 @@ def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, start
         raise all_failed(failed)
     unfinished = any(row.state in ("running", "interrupted", "waiting") for row in result.trials)
     folder = None if unfinished else result.folder
-    winner = choose_winner(result.trials, settings_of(loaded).metric, loaded.config.seed, source.reporter, folder)
-    result = result.with_winner(winner.as_json() if winner else None, round(time.perf_counter() - started, 3))
+    settings, seed = settings_of(loaded), loaded.config.seed
+    winner = choose_winner(result.trials, settings.metric, seed, source.reporter, folder)
+    result = replace(
+        result,
+        winner=winner.as_json() if winner else None,
+        sentences=tuple(winner.lines()) if winner else (),
+        cache=cache_counts(result.trials),
+        seconds=round(time.perf_counter() - started, 3),
+        report=source.request.report,
+    )
     done = len(result.trials) >= result.total and not unfinished
-    write_sweep(result, settings_of(loaded), loaded.config.seed, "completed" if done else "running")
+    write_sweep(result, settings, seed, "completed" if done else "running")
+    if result.report is not None:
+        write_sweep_page(result.report, result, settings, source.request, seed)
     return result
+
+
+def cache_counts(rows: tuple[TrialRow, ...]) -> dict[str, dict[str, int]]:
+    """Return the hits and misses of the caches over all trials whose runs are here."""
+    counts: dict[str, Counter[str]] = {"images": Counter(), "features": Counter()}
+    for run in (run for row in rows for run in row.runs):
+        recorded_counts = recorded(RunFolder(run)).get("cache") or {}
+        for name, total in counts.items():
+            total.update({kind: int(number or 0) for kind, number in (recorded_counts.get(name) or {}).items()})
+    return {name: {kind: total[kind] for kind in ("hits", "misses")} for name, total in counts.items()}
 
 
 def all_failed(rows: list[TrialRow]) -> TransferError:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from transfercli.errors import Interrupted
+from transfercli.io.session import shared_session
 from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder
@@ -124,17 +125,21 @@ def main() -> None:
     supervisor = Supervisor(Receiver(sys.stdin.buffer), sender)
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda number, _: supervisor.stop(number))
-    while (message := supervisor.receive()) is not None:
-        spec = TrialSpec.from_json(message["trial"])
-        reporter = TrialReporter(supervisor, spec)
-        try:
-            row = train_trial(spec, reporter)
-        except Exception as error:
-            if not (fatal := fatal_error(error)):
-                raise
-            sender(fatal=[fatal.kind, fatal.message, fatal.hint])
-            continue
-        sender(done=row_as_message(row))
+    with shared_session():
+        while (message := supervisor.receive()) is not None:
+            _train(TrialSpec.from_json(message["trial"]), supervisor)
+
+
+def _train(spec: TrialSpec, supervisor: Supervisor) -> None:
+    """Train a trial, and send what became of it."""
+    try:
+        row = train_trial(spec, TrialReporter(supervisor, spec))
+    except Exception as error:
+        if not (fatal := fatal_error(error)):
+            raise
+        supervisor.send(fatal=[fatal.kind, fatal.message, fatal.hint])
+    else:
+        supervisor.send(done=row_as_message(row))
 
 
 if __name__ == "__main__":
