@@ -82,35 +82,34 @@ class Draw:
         return cls(first, second, np.setdiff1d(np.arange(len(classes)), np.r_[first, second]))
 
 
-def logits_of_epochs(
-    settings: dict[str, Any], inputs: np.ndarray, classes: np.ndarray, draw: Draw, seed: int
-) -> list[tuple[Array, Array]]:
-    """Train a head with Adam; return the logits of the validation images and of all others after each epoch."""
+def forward(weights: list[np.ndarray], values: np.ndarray) -> np.ndarray:
+    """Return the logits of a head."""
+    outputs = values @ weights[0] + weights[1]
+    return np.maximum(outputs, 0) @ weights[2] + weights[3] if len(weights) > 2 else outputs
+
+
+def train_head(
+    settings: dict[str, Any], inputs: np.ndarray, classes: np.ndarray, rows: np.ndarray, seed: int
+) -> list[list[np.ndarray]]:
+    """Train a head with Adam on some rows; return its weights after each epoch."""
     rng = np.random.default_rng([seed, 7])
-    train, validation, others = (inputs[rows].astype("float32") for rows in (draw.train, draw.validation, draw.others))
-    wanted = np.eye(CLASSES)[classes[draw.train]] * (1 - settings["smoothing"]) + settings["smoothing"] / CLASSES
+    wanted = np.eye(CLASSES)[classes[rows]] * (1 - settings["smoothing"]) + settings["smoothing"] / CLASSES
     sizes = [inputs.shape[1], *([settings["hidden"]] if settings["hidden"] else []), CLASSES]
     weights: list[np.ndarray] = []
-    for number, (width, units) in enumerate(itertools.pairwise(sizes)):
-        limit = np.sqrt(6 / (width + units)) if number or settings["hidden"] else 0.0  # a linear head starts at zero
+    for width, units in itertools.pairwise(sizes):
+        limit = np.sqrt(6 / (width + units)) if settings["hidden"] else 0.0  # a linear head starts at zero
         weights += [rng.uniform(-limit, limit, (width, units)), np.zeros(units)]
     first, second = ([np.zeros_like(part) for part in weights] for _ in range(2))
     epochs, step = [], 0
-
-    def forward(values: np.ndarray) -> np.ndarray:
-        outputs = values @ weights[0] + weights[1]
-        return np.maximum(outputs, 0) @ weights[2] + weights[3] if settings["hidden"] else outputs
-
     for _ in range(EPOCHS):
-        order = rng.permutation(len(train))
+        order = rng.permutation(len(rows))
         for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
-            values = hidden = train[rows]
+            batch = order[start : start + BATCH]
+            values = hidden = inputs[rows[batch]]
             if settings["hidden"]:
                 hidden = np.maximum(values @ weights[0] + weights[1], 0)
             kept = (rng.random(hidden.shape) >= settings["dropout"]) / (1 - settings["dropout"])
-            outputs = (hidden * kept) @ weights[-2] + weights[-1]
-            slope = (_softmax(outputs) - wanted[rows]) / len(rows)
+            slope = (_softmax((hidden * kept) @ weights[-2] + weights[-1]) - wanted[batch]) / len(batch)
             gradients = [(hidden * kept).T @ slope, slope.sum(axis=0)]
             if settings["hidden"]:
                 below = (slope @ weights[2].T) * kept * (hidden > 0)
@@ -121,7 +120,7 @@ def logits_of_epochs(
                 square += 0.001 * (gradient**2 - square)
                 move = mean / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.999**step)) + 1e-7)
                 part -= settings["rate"] * (move + settings["decay"] * part)
-        epochs.append((forward(validation), forward(others)))
+        epochs.append([part.copy() for part in weights])
     return epochs
 
 
@@ -155,23 +154,28 @@ def measure(stored: dict[str, np.ndarray], seed: int, options: argparse.Namespac
             "smoothing": trial.suggest_categorical("smoothing", [0.0, 0.1]),
             "decay": trial.suggest_float("decay", 1e-5, 1e-2, log=True),
         }
-        epochs = logits_of_epochs(settings, inputs[settings["reads"]], classes, draw, seed * 1000 + number)
-        best = int(np.argmin([_losses(logits, answered).mean() for logits, _ in epochs]))
-        hits = [
-            [(part.argmax(axis=1) == own).mean() for part, own in zip(epoch, (answered, truth), strict=True)]
-            for epoch in epochs
-        ]
+        own = inputs[settings["reads"]].astype("float32")
+        epochs = train_head(settings, own, classes, draw.train, seed * 1000 + number)
+        answers = [forward(weights, own[draw.validation]) for weights in epochs]
+        best = int(np.argmin([_losses(logits, answered).mean() for logits in answers]))
+        flattered = []
+        for epoch in (best, EPOCHS - 1):
+            probabilities = _softmax(forward(epochs[epoch], own[draw.others]))
+            hits = (answers[epoch].argmax(axis=1) == answered).mean()
+            flattered.append(hits - TABLE["accuracy"].function(truth, probabilities))
+            if epoch == best and len(test) == number:
+                test.append(
+                    [TABLE[name].function(truth, probabilities) for name in ("accuracy", "macro_f1", "log_loss")]
+                )
+                study.tell(trial, hits)
         # Optimism of the best epoch's score beyond that of the last epoch, which is noise of the images alone.
-        optimism.append((hits[best][0] - hits[best][1]) - (hits[-1][0] - hits[-1][1]))
-        study.tell(trial, hits[best][0])
-        predicted.append(epochs[best][0].argmax(axis=1))
-        losses.append(_losses(epochs[best][0], answered))
-        probabilities = _softmax(epochs[best][1])
-        test.append([TABLE[name].function(truth, probabilities) for name in ("accuracy", "macro_f1", "log_loss")])
-    answers = Answers(answered, np.stack(predicted, axis=1), np.stack(losses, axis=1), CLASSES)
+        optimism.append(flattered[0] - flattered[1])
+        predicted.append(answers[best].argmax(axis=1))
+        losses.append(_losses(answers[best], answered))
+    matrix = Answers(answered, np.stack(predicted, axis=1), np.stack(losses, axis=1), CLASSES)
     result = {"best epoch": 100 * float(np.mean(optimism))}
     for column, metric in enumerate(METRICS):
-        chosen, unit = select(answers, metric, seed), 1 if metric == LOSS else 100
+        chosen, unit = select(matrix, metric, seed), 1 if metric == LOSS else 100
         true = test[chosen.best][column]
         result[f"{metric} truth"] = unit * true
         result[f"{metric} naive"] = unit * (chosen.naive - true)

@@ -159,6 +159,23 @@ def test_runs_without_answers_give_the_naive_score_and_the_reason(sweep):
     assert "not corrected" in winner.lines()[1]
 
 
+def test_a_sweep_whose_runs_are_gone_still_has_its_best_value(sweep):
+    for wrong in (9, 5):
+        shutil.rmtree(sweep.trial(wrong))
+    reporter = Warnings()
+    winner = sweep.winner(reporter=reporter)
+    assert (winner.row.number, winner.corrected, winner.test) == (1, None, None)
+    assert "not evaluated on the test images" in reporter.texts[-1]
+
+
+def test_a_damaged_record_of_looks_is_a_warning(sweep):
+    sweep.trial(9)
+    (sweep.folder / LOOKS_FILE).write_text("{}", encoding="utf-8")
+    reporter = Warnings()
+    assert sweep.winner(reporter=reporter).test is None
+    assert f"{LOOKS_FILE} is damaged" in reporter.texts[-1]
+
+
 def test_a_damaged_file_of_answers_leaves_its_trial_out(sweep):
     sweep.trial(9)
     sweep.trial(8)

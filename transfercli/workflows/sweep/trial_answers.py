@@ -12,6 +12,7 @@ import numpy.typing as npt
 from transfercli.data.clusters import cluster_indices
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.confidence.temperature import class_logits
+from transfercli.evaluation.held_out import read_held_out
 from transfercli.evaluation.statistics.selection import MOST_LOSS, Answers
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.stored_run import StoredRun
@@ -114,11 +115,12 @@ def _read(row: TrialRow) -> _Trial:
     runs = tuple(StoredRun(RunFolder(path)) for path in row.runs)
     found = []
     for run in runs:
-        if run.held_out is None:
+        answers = read_held_out(run.folder.held_out)  # not `StoredRun.held_out`, which would keep the logits in memory
+        if answers is None:
             raise ArtefactError(f"{run.label} has no {run.folder.held_out.name}")
         if run.labels != runs[0].labels:
             raise ArtefactError(f"{run.label} and {runs[0].label} have other classes")
-        found.append(run.held_out)
+        found.append(answers)
     paths = [path for answers in found for path in answers.paths]
     if not paths or len(set(paths)) != len(paths):
         raise ArtefactError("its runs were scored by the same images" if paths else "it has no run")
