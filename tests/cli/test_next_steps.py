@@ -28,8 +28,8 @@ def launched(command: str) -> Result:
 
 
 def pair(outcome: str) -> Result:
-    comparison = Result(metric="accuracy", outcome=lambda _: outcome)
-    return Result(comparison=comparison, challenger=Result(path=BETTER))
+    comparison = Result(metric="accuracy", gain=lambda: 0.1)
+    return Result(comparison=comparison, outcome=outcome, challenger=Result(path=BETTER))
 
 
 def row(status: str, run_id: str = "1", created: str | None = None) -> Result:
@@ -73,14 +73,21 @@ STEPS: list[tuple[str, dict[str, Any], Any, str | None]] = [
         "similar x a.png --in d --report DIR",
     ),
     ("after_similar", {"report": "p"}, Result(), None),
-    ("after_runs_list", {}, Result(runs=()), "config init --data DATA -o FILE.yaml"),
-    ("after_runs_list", {"runs": DEFAULT_RUNS}, Result(runs=(row("completed"), row("failed"))), "runs show x/1"),
+    ("after_runs_list", {}, Result(runs=(), hidden=0), "config init --data DATA -o FILE.yaml"),
+    ("after_runs_list", {}, Result(runs=(row("completed"), row("failed")), best=None), "runs show x/1"),
     (
         "after_runs_list",
         {"runs": DEFAULT_RUNS},
-        Result(runs=(row("completed", "2", "2026-02-01"), row("completed", "3", "2026-01-01"))),
+        Result(runs=(row("completed", "2", "2026-02-01"), row("completed", "3", "2026-01-01")), best=None),
         "runs show x/2",
     ),
+    (
+        "after_runs_list",
+        {"runs": DEFAULT_RUNS},
+        Result(runs=(row("completed", "2"), row("completed", "3")), best=1, experiment="x"),
+        "runs show x/3",
+    ),
+    ("after_runs_list", {}, Result(runs=(), hidden=3, experiment="x"), "runs list x"),
     ("after_runs_show", {}, Result(row=row("completed"), evaluations={}), "evaluate runs/x/1"),
     ("after_runs_show", {}, Result(row=row("completed"), evaluations={"test": {}}), "predict runs/x/1 PATH"),
     ("after_runs_show", {}, Result(row=row("failed"), evaluations={}), None),
@@ -132,6 +139,7 @@ def test_the_next_step_is_a_command_that_there_is(
 
 def test_the_training_after_a_dry_run_has_its_options() -> None:
     own = {"config": Path("a.yaml"), "overrides": ("seed=1",), "runs": Path("r"), "run_id": "i", "resume": None}
+    own |= {"continued": None, "epochs": None, "find_lr": False}
     dry = Result(as_json=lambda: {"run": None})
     words = next_steps.after_training("pretrain", own | {"dry_run": True}, dry)
     assert words == ("pretrain", Path("a.yaml"), "--run-id", "i", "--set", "seed=1", "--runs", Path("r"))

@@ -26,7 +26,8 @@ from transfercli.workflows.compare.comparison import CompareRequest
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.evaluate.provenance import recorded_hashes
 from transfercli.workflows.lineage import ancestors
-from transfercli.workflows.runs.runs import list_runs, show_run
+from transfercli.workflows.runs.leaderboard import ListRequest, list_runs
+from transfercli.workflows.runs.runs import show_run
 from transfercli.workflows.stored_run import StoredRun
 
 
@@ -190,7 +191,7 @@ def test_list_tells_the_last_decision_about_an_experiment(tabled: Any, cli: Call
     decisions.append(world.runs / "tabled", Decision("first", "there was none", "20260101-000000-abcdef"))
     decisions.append(world.runs / "tabled", last)
     try:
-        found = list_runs(world.runs).as_json()
+        found = list_runs(ListRequest(world.runs)).as_json()
         code, told = cli("runs", "list")
     finally:
         (world.runs / "tabled" / "decisions.jsonl").unlink()

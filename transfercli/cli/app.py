@@ -25,12 +25,13 @@ from transfercli.cli.commands.recommend import recommend
 from transfercli.cli.commands.retrain import promote, retrain
 from transfercli.cli.commands.sample import sample
 from transfercli.cli.commands.similar import similar
+from transfercli.cli.commands.sweep import sweep
 from transfercli.cli.commands.train import finetune, pretrain
 from transfercli.cli.environment import prepare_environment, use_utf8
-from transfercli.cli.runner import exit_code, message_of
+from transfercli.cli.runner import message_of
 from transfercli.cli.streams import prepare_standard_files
 from transfercli.cli.usage import print_usage_error
-from transfercli.errors import TransferError
+from transfercli.errors import TransferError, exit_code
 
 app = typer.Typer(
     name="transfercli",
@@ -69,6 +70,7 @@ app.add_typer(cache_commands.app, name="cache")
 app.command()(recommend)
 app.command()(pretrain)
 app.command()(finetune)
+app.command()(sweep)
 app.command()(merge)
 app.command()(evaluate)
 app.command()(predict)

@@ -85,10 +85,22 @@ def after_next(own: Mapping[str, Any], result: Any) -> Words:
 
 
 def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words | None:
-    """Return the training without `--dry-run`; a trained run names its evaluation in its own table."""
-    if not own["dry_run"] or result.as_json()["run"] is not None:
+    """Return the training without `--dry-run`, or with the rate of `--find-lr`.
+
+    A trained run names its evaluation in its own table; of a cross-validation, the runs make one model together.
+    """
+    if own["find_lr"]:
+        if result.suggestion is None or "[" in result.key:  # a key in a list has to be changed in the file
+            return None
+        rate = f"{result.key}={result.suggestion:g}"
+        return (workflow, own["config"], *_overrides(own), "--set", rate, *_runs(own))
+    if getattr(result, "kind", None) == "folds" and hasattr(result, "completed"):
+        runs = [run.run for run in result.completed]
+        return ("merge", *runs, "--as", "NAME", *_runs(own)) if len(runs) > 1 else None
+    if not own["dry_run"] or result.as_json().get("run", "") is not None:
         return None
-    options = [("--run-id", own["run_id"]), ("--resume", own["resume"])]
+    options = [("--continue", own["continued"]), ("--epochs", own["epochs"])]
+    options += [("--run-id", own["run_id"]), ("--resume", own["resume"]), ("--folds", own.get("folds"))]
     named = [word for option, value in options if value is not None for word in (option, value)]
     config = [] if own["config"] is None else [own["config"]]
     return (workflow, *config, *named, *_overrides(own), *_runs(own))
@@ -98,7 +110,9 @@ def after_merge(own: Mapping[str, Any], result: Any) -> Words:
     return ("evaluate", result.run)
 
 
-def after_evaluation(own: Mapping[str, Any], result: Any) -> Words:
+def after_evaluation(own: Mapping[str, Any], result: Any) -> Words | None:
+    if hasattr(result, "kind") or hasattr(result, "name"):  # of several runs
+        return None
     if result.evaluation.passed:
         return ("predict", result.run, "PATH")
     return ("runs", "show", result.run)
@@ -122,10 +136,13 @@ def after_similar(own: Mapping[str, Any], result: Any) -> Words | None:
 
 
 def after_runs_list(own: Mapping[str, Any], result: Any) -> Words:
-    completed = [row for row in result.runs if row.status == "completed"]
+    if not result.runs and result.hidden:
+        return ("runs", "list", *([result.experiment] if result.experiment else []), *_runs(own))
     if not result.runs:
         return ("config", "init", "--data", "DATA", "-o", "FILE.yaml")
-    row = max(completed or result.runs, key=lambda row: row.created or "")
+    completed = [row for row in result.runs if row.status == "completed"]
+    newest = max(completed or result.runs, key=lambda row: row.created or "")
+    row = newest if result.best is None or not result.experiment else result.runs[result.best]
     return ("runs", "show", f"{row.experiment}/{row.run_id}", *_runs(own))
 
 
@@ -137,10 +154,10 @@ def after_runs_show(own: Mapping[str, Any], result: Any) -> Words | None:
 
 
 def after_comparison(own: Mapping[str, Any], result: Any) -> Words:
-    better = [pair for pair in result.comparisons if pair.comparison.outcome(pair.comparison.metric) == "better"]
+    better = [pair for pair in result.comparisons if pair.outcome == "better"]
     if better:
-        return ("promote", better[-1].challenger.path)
-    worse = [pair for pair in result.comparisons if pair.comparison.outcome(pair.comparison.metric) == "worse"]
+        return ("promote", max(better, key=lambda pair: pair.comparison.gain() or 0.0).challenger.path)
+    worse = [pair for pair in result.comparisons if pair.outcome == "worse"]
     if worse:
         return ("runs", "why", result.runs[0], worse[-1].challenger.path)
     return ("runs", "show", result.runs[0])

@@ -30,6 +30,9 @@ from transfercli.config.types import (
     PositiveShare,
     Rate,
     RowName,
+    Seed,
+    Seeds,
+    SelectionMetric,
     Sha256,
     Share,
     SplitSource,
@@ -447,6 +450,16 @@ class TrainingConfig(Section):
         description="solve the head again on training and validation images together; scores stay cross-validated;"
         " null: true for linear_probe, multilayer_probe and auto",
     )
+    seeds: Seeds | None = Field(
+        None,
+        description="one run is trained for each of these seeds, and mean and spread are shown; the splits stay those"
+        " of the key seed; null: one run, with that seed",
+    )
+
+    @property
+    def monitor(self) -> str:
+        """Metric by which the best epoch is chosen."""
+        return self.early_stopping.monitor if self.early_stopping else "val_loss"
 
 
 class ComputeConfig(Section):
@@ -593,6 +606,67 @@ class RetrainConfig(Section):
     alert: AlertConfig = Field(default_factory=AlertConfig)
 
 
+class SearchRange(Section):
+    """Values that a sweep tries for one key: a choice, or an interval, on a logarithmic scale or not."""
+
+    choice: Annotated[list[Any], Field(min_length=1)] | None = Field(
+        None, description="values of any form, one of them"
+    )
+    log: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="lowest and highest value; every factor between them is equally likely"
+    )
+    range: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="lowest and highest value; both are whole numbers for a key that takes only these"
+    )
+    step: Positive | None = Field(None, description="distance of the values of range; null: any value between")
+
+    @model_validator(mode="after")
+    def _one_of_all(self) -> SearchRange:
+        given = [name for name in ("choice", "log", "range") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("give choice, log or range, one of the three")
+        if self.step is not None and self.range is None:
+            raise ValueError("step needs range")
+        bounds = self.log or self.range
+        if bounds and not bounds[0] < bounds[1]:
+            raise ValueError("the first number must be below the second")
+        if self.log and self.log[0] <= 0:
+            raise ValueError("a logarithmic scale needs numbers above 0")
+        return self
+
+
+class SweepConfig(Section):
+    """Search for the best values of some keys (`sweep`). Other commands do not use it."""
+
+    trials: Annotated[Whole, Field(ge=1, le=100_000)] | None = Field(
+        None, description="number of trials in all; null: 20, or with the sampler grid every combination"
+    )
+    budget: Positive | None = Field(
+        None, description="seconds after which no further trial begins; null: no limit of time"
+    )
+    sampler: Literal["tpe", "random", "grid"] = Field(
+        "tpe",
+        description="choice of the next values: tpe (Bergstra et al. 2011) learns from the trials so far, random does"
+        " not (Bergstra & Bengio 2012), grid tries every combination of choices and stepped ranges",
+    )
+    pruner: Literal["none", "median", "successive_halving"] = Field(
+        "median",
+        description="early end of trials that look bad: below the median of the trials so far at the same epoch, or by"
+        " successive halving (Li et al. 2018)",
+    )
+    metric: SelectionMetric = Field(
+        "val_accuracy", validate_default=True, description="metric of the validation images that the search improves"
+    )
+    folds: Annotated[Whole, Field(ge=2, le=1000)] | None = Field(
+        None,
+        description="judge each trial by cross-validation with this number of folds; null: by its validation images",
+    )
+    space: dict[Text, SearchRange] = Field(
+        min_length=1,
+        description="values to try for each key, such as {training.optimizer.learning_rate: {log: [1e-5, 1e-2]}}",
+    )
+
+
 class TrackingConfig(Section):
     """Metric tracking outside the run folder."""
 
@@ -609,7 +683,7 @@ class ExperimentConfig(Section):
     """Config of one experiment: one YAML file."""
 
     name: FolderName = Field(description="name of the experiment: the folder under runs/")
-    seed: Annotated[Whole, Field(ge=0, lt=2**31)] = Field(0, description="seed of all random draws")
+    seed: Seed = Field(0, description="seed of all random draws")
     data: DataConfig
     augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)
     model: ModelConfig
@@ -619,4 +693,5 @@ class ExperimentConfig(Section):
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     export: ExportConfig = Field(default_factory=ExportConfig)
     retrain: RetrainConfig = Field(default_factory=RetrainConfig)
+    sweep: SweepConfig | None = Field(None, description="null: no sweep")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)

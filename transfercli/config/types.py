@@ -99,6 +99,20 @@ def seconds_of(budget: float | str, probe_seconds: float) -> float:
     return float(budget.strip().rstrip("x")) * probe_seconds if isinstance(budget, str) else float(budget)
 
 
+def _monitor(value: Any) -> Any:
+    """Return the key of an epoch's line for a metric's name, with or without `val_`; other values unchanged."""
+    names = {"log_loss": "val_loss", "loss": "val_loss"}
+    if not isinstance(value, str) or value.startswith("val_"):
+        return value
+    return names.get(value, f"val_{value}")
+
+
+def _different(values: list[int]) -> list[int]:
+    if len(set(values)) != len(values):
+        raise ValueError("holds a seed twice")
+    return values
+
+
 def _gate(value: Any) -> Any:
     if isinstance(value, str) and not is_gate(value):
         raise ValueError("is not a bound")
@@ -108,6 +122,13 @@ def _gate(value: Any) -> Any:
 # Strict: a number is written 5, not "5" or true.
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
+Seeds = Annotated[
+    list[Seed],
+    Field(min_length=2, max_length=1000),
+    AfterValidator(_different),
+    Allowed("two or more different whole numbers from 0, such as [0, 1, 2]"),
+]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(min_length=1)]
 Positive = Annotated[Number, Field(gt=0)]
@@ -139,6 +160,11 @@ AlertExit = Annotated[Literal[0, 5], BeforeValidator(_whole)]
 Unfreeze = Annotated[
     Annotated[Whole, Field(ge=0)] | Text,
     Allowed("none, all, the name of a stage or layer, or a number of layers from the top"),
+]
+SelectionMetric = Annotated[
+    Literal["val_accuracy", "val_macro_f1", "val_balanced_accuracy", "val_loss"],
+    BeforeValidator(_monitor),
+    Allowed("accuracy, macro_f1, balanced_accuracy or log_loss, also as val_accuracy …"),
 ]
 HEX_COLOUR = re.compile("#[0-9a-f]{6}")
 Background = Annotated[

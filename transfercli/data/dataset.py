@@ -149,6 +149,7 @@ class Dataset:
         labels: class names, sorted.
         splits: `train` and `validation`, and `test` if there are test images.
         assignments: splits and folds of earlier runs and of this one, for the experiment's `splits.csv`.
+        earlier: those of earlier runs alone, as they were when the data was read.
         pixels: SHA-256 of a file -> SHA-256 of its decoded pixels, for every usable image, auxiliary ones included.
         notes: kind of the decoder's notes -> number of usable images.
     """
@@ -162,6 +163,7 @@ class Dataset:
     pixels: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
     auxiliary: Auxiliary = field(default_factory=Auxiliary)
+    earlier: Assignments = field(default_factory=Assignments)
 
     @property
     def bad(self) -> list[Record]:

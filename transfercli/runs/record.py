@@ -175,6 +175,19 @@ class RunRecord:
         return self._text("parent")
 
     @property
+    def continues(self) -> dict[str, Any] | None:
+        """Run whose training this one goes on with: `run`, its last `epoch`, and the number of further `epochs`.
+
+        None if it goes on with none. Raises `ArtefactError` if it is damaged.
+        """
+        value = self.content.get("continues")
+        if value is None:
+            return None
+        if not isinstance(value, dict) or not all(is_number(value.get(key)) for key in ("epoch", "epochs")):
+            raise ArtefactError(f"{self.path} is damaged: continues is {str(value)[:80]!r}", RESTORE_HINT)
+        return value
+
+    @property
     def merged(self) -> dict[str, Any]:
         """Members and gains of a run that `merge` made; empty for any other."""
         value = self.content.get("merged")

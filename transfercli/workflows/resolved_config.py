@@ -8,6 +8,8 @@ from transfercli.config.schema import ExperimentConfig, HeadConfig, ModelConfig,
 from transfercli.data.image import Geometry
 from transfercli.errors import ArtefactError
 from transfercli.models.architecture import Architecture, Member
+from transfercli.models.base_costs import MULTIPLY_ADDS
+from transfercli.models.bases import BASES
 from transfercli.transfer.strategies import is_solvable
 
 # Strategies that start from a probe of several layers of the base.
@@ -65,6 +67,12 @@ def image_size(config: ExperimentConfig) -> tuple[int, int]:
     if size is None:
         raise ArtefactError("data.image_size is not resolved")
     return (size, size) if isinstance(size, int) else size
+
+
+def multiply_adds_of(config: ExperimentConfig) -> float:
+    """Return the multiply-adds of the base for one image: those of its published size, by the area."""
+    base, (height, width) = str(config.model.base), image_size(config)
+    return MULTIPLY_ADDS[base] * height * width / BASES[base].size ** 2
 
 
 def geometry_of(config: ExperimentConfig) -> Geometry:

@@ -91,7 +91,7 @@ class StoredRun:
         if not isinstance(loaded.config.model.base, str) or loaded.config.data.image_size is None:
             reason = "model.base or data.image_size is missing"
             raise ArtefactError(f"the config of {self.label} is damaged: {reason}", "restore the run")
-        return _as_then(loaded)
+        return replace(loaded, config=as_trained(loaded.config))
 
     @property
     def config(self) -> ExperimentConfig:
@@ -289,15 +289,14 @@ class StoredRun:
 _EARLIER_READING = {"background": NO_BACKGROUND, "levels": EARLIER, "profiles": IGNORE}
 
 
-def _as_then(loaded: LoadedConfig) -> LoadedConfig:
+def as_trained(config: ExperimentConfig) -> ExperimentConfig:
     """Return the config of a run with the values that keys which its file lacks had when it was trained."""
-    config = loaded.config
     missing = {key: value for key, value in _EARLIER_READING.items() if key not in config.data.model_fields_set}
     data, model = config.data.model_copy(update=missing), config.model
     if model.head.taps is None:  # every head read the last layer alone
         head = model.head.model_copy(update={"taps": [], "normalisation": "none"})
         model = model.model_copy(update={"head": head})
-    return replace(loaded, config=config.model_copy(update={"data": data, "model": model}))
+    return config.model_copy(update={"data": data, "model": model})
 
 
 def check_head(tensors: Mapping[str, np.ndarray], head: HeadConfig, classes: int, number: int = 1) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.listener import Listener
 from transfercli.reporting import Reporter
-from transfercli.workflows.compare.compare import _differences, compare_runs
+from transfercli.workflows.compare.compare import compare_runs
 from transfercli.workflows.compare.comparison import CompareRequest
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 
@@ -43,12 +43,3 @@ def test_a_run_of_fewer_classes_is_not_taken_for_better_without_a_word(source, t
         f"only {trained.parent.name}/{trained.name} has '4': it can confuse more classes than the other run"
         in listener.warnings
     )
-
-
-def test_a_mapping_in_place_of_a_word_is_one_difference() -> None:
-    first = {"seed": 0, "model": {"weights": "none", "head": {"hidden": []}}}
-    other = {"seed": 0, "model": {"weights": {"run": "s/one", "until": None}, "head": {"hidden": [8]}}}
-    assert list(_differences(first, other)) == [
-        {"key": "model.weights", "champion": "none", "challenger": {"run": "s/one"}},
-        {"key": "model.head.hidden", "champion": [], "challenger": [8]},
-    ]

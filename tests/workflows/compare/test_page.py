@@ -101,12 +101,17 @@ def test_the_command_writes_the_page_and_says_where(trained: World, tmp_path: Pa
     done = run("one", "two", "one", "--report", str(page), "--json")
     result = json.loads(done.stdout)
     assert (done.exit_code, result["report"]) == (0, str(page))
-    assert page.read_text().count("<section") == 2 * 8 + 1
+    assert page.read_text().count("<section") == 2 * 8 + 3  # with the table, the curves and the command
     verdicts = [one["verdict"] for one in result["comparisons"]]
     assert verdicts[1] == "no difference"
     shown = run("one", "two", "one", "--report", str(page)).stdout
     assert f"report  {page}" in shown.splitlines()
-    told = [line.split(maxsplit=1)[1] for line in shown.splitlines() if line.startswith("verdict ")]
+    rows = [line.split("  ") for line in shown.splitlines() if line.startswith(("one/", "two/"))]
+    assert rows[0][-1] == "first"
+    assert rows[-1][-1].strip() in ("no difference", "worse")
+    full = run("one", "two", "one", "--details").stdout
+    told = [line.split(maxsplit=1)[1] for line in full.splitlines() if line.startswith("verdict ")]
     assert told[1] == "these images show no difference in accuracy"
+    assert "p (Holm)" in full
     assert json.loads(run("one", "two", "--json").stdout)["report"] is None
     assert run("one", "two", "--report", str(tmp_path)).exit_code == 2

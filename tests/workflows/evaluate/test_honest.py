@@ -22,7 +22,7 @@ from transfercli.workflows.compare.compare import compare_runs
 from transfercli.workflows.compare.comparison import CompareRequest
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.export.export import reference_of
-from transfercli.workflows.runs.runs import list_runs
+from transfercli.workflows.runs.leaderboard import ListRequest, list_runs
 from transfercli.workflows.stored_run import StoredRun
 
 WHOLE_NETWORK = {"strategy": "full"}
@@ -209,7 +209,7 @@ def test_comparisons_leave_out_what_either_run_or_an_ancestor_learnt_from(family
 def test_the_list_of_runs_has_the_honest_accuracy(family: Any) -> None:
     world, _ = family
     result = evaluated(world, "b")
-    (row,) = [row for row in list_runs(world.runs).as_json()["runs"] if row["experiment"] == "b"]
+    (row,) = [row for row in list_runs(ListRequest(world.runs)).as_json()["runs"] if row["experiment"] == "b"]
     assert row["test_accuracy"] == result["honest"]["accuracy"]
 
 

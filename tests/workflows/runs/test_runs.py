@@ -11,13 +11,16 @@ import pytest
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
-from transfercli.workflows.runs.runs import list_runs, show_run
+from transfercli.workflows.runs.leaderboard import ListRequest, list_runs
+from transfercli.workflows.runs.runs import show_run
 
 
 def test_a_run_is_listed_and_shown_with_its_curves_and_lineage(source) -> None:
     world, trained = source
     evaluate_run(EvaluateRequest("digits-source", world.runs), Reporter())
-    (row,) = list_runs(world.runs, "digits-source").as_json()["runs"]  # other tests add experiments of their own
+    (row,) = list_runs(ListRequest(world.runs, "digits-source")).as_json()[
+        "runs"
+    ]  # other tests add experiments of their own
     assert (row["status"], row["links"]) == ("completed", ["latest"])
     shown = show_run("digits-source", world.runs, Reporter()).as_json()
     assert shown["test_accuracy"] == shown["evaluations"]["test"]["accuracy"]
@@ -26,14 +29,14 @@ def test_a_run_is_listed_and_shown_with_its_curves_and_lineage(source) -> None:
     assert "calibration.json" in [file["path"] for file in shown["files"]]
     json.dumps(shown, allow_nan=False)
     with pytest.raises(ArtefactError, match="no experiment 'other'"):
-        list_runs(world.runs, "other")
+        list_runs(ListRequest(world.runs, "other"))
 
 
 def test_a_damaged_record_is_listed_as_damaged(tmp_path: Path) -> None:
     run = tmp_path / "e" / "r"
     run.mkdir(parents=True)
     (run / "run.json").write_text("{")
-    (row,) = list_runs(tmp_path).runs
+    (row,) = list_runs(ListRequest(tmp_path)).runs
     assert row.status == "damaged"
 
 
@@ -73,7 +76,7 @@ def test_what_is_no_number_is_an_error_that_names_the_file_and_the_list_goes_on(
     STRANGE[name](run)
     with pytest.raises(ArtefactError, match=r"metrics.json|run.json"):
         show_run("e/r", tmp_path, Reporter())
-    assert [row.run_id for row in list_runs(tmp_path).runs] == ["r"]
+    assert [row.run_id for row in list_runs(ListRequest(tmp_path)).runs] == ["r"]
 
 
 def test_a_curve_has_gaps_where_a_line_has_no_number(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 from transfercli.text import printable, squeezed, wrapped
 
 GAP = "  "
+_NUMBER = re.compile(r"-?[0-9,]*\.?[0-9]+(e[-+]?[0-9]+)?")
 MIN_WIDTH = 8  # characters of a text that are kept on a narrow terminal
 MIN_VALUE = 20  # characters of a line of a value, if the names beside it leave so few
 
@@ -41,7 +43,7 @@ def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
     """Print aligned `name  value` lines, on a terminal broken at spaces; a value of None has no line."""
     rows = [(name, printable(str(value))) for name, value in pairs if value is not None]
     width = max((len(name) for name, _ in rows), default=0)
-    available = _terminal_width()
+    available = terminal_width()
     for name, value in rows:
         if available:
             value = wrapped(value, max(available - width - len(GAP), MIN_VALUE))
@@ -53,12 +55,12 @@ def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
 
 def print_text(text: str) -> None:
     """Print sentences, on a terminal broken at spaces."""
-    available = _terminal_width()
+    available = terminal_width()
     print(wrapped(text, available) if available else text)
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], droppable: Sequence[str] = ()) -> None:
-    """Print columns as wide as their longest cell, numbers aligned to the right.
+def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], droppable: Sequence[str] = ()) -> tuple[str, ...]:
+    """Print columns as wide as their longest cell, numbers aligned to the right; return the names of those omitted.
 
     On a terminal that is too narrow, long names of columns are broken into lines; then the columns in `droppable` are
     omitted, one after the other; then the longest texts lose their middle. Numbers are never cut, nor is the first
@@ -68,15 +70,17 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], droppable:
         Column(name, [_cell(name)], [_cell(value) for value in cells])
         for name, *cells in zip(header, *rows, strict=True)
     ]
-    if available := _terminal_width():
+    if available := terminal_width():
         columns = _fitted(columns, available, droppable)
     height = max(len(column.header) for column in columns)
     printed = [_lines(column, height) for column in columns]
     for cells in zip(*printed, strict=True):
         print(GAP.join(cells).rstrip())
+    printed_names = {column.name for column in columns}
+    return tuple(name for name in header if name not in printed_names)
 
 
-def _terminal_width() -> int | None:
+def terminal_width() -> int | None:
     """Return the characters in a line of the terminal; None if stdout is none."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
@@ -85,7 +89,7 @@ def _fitted(columns: list[Column], available: int, droppable: Sequence[str]) -> 
     """Return the columns that fit `available` characters per line, as `print_table` describes."""
     if _width(columns) <= available:
         return columns
-    columns = [replace(column, header=column.header[0].split()) if column.is_number else column for column in columns]
+    columns = [replace(column, header=_words(column.header[0])) if column.is_number else column for column in columns]
     for name in droppable:
         if _width(columns) > available:
             columns = [column for column in columns if column.name != name]
@@ -96,6 +100,11 @@ def _fitted(columns: list[Column], available: int, droppable: Sequence[str]) -> 
             break
         widths[max(reducible, key=widths.__getitem__)] -= 1
     return [_narrowed(column, width) for column, width in zip(columns, widths, strict=True)]
+
+
+def _words(name: str) -> list[str]:
+    """Return the parts of a name that may stand below each other: `val accuracy`, `learning_rate`."""
+    return name.replace("_", "_ ").split()
 
 
 def _width(columns: Sequence[Column]) -> int:
@@ -121,4 +130,4 @@ def _cell(value: Any) -> str:
 
 
 def _is_number(text: str) -> bool:
-    return text == "-" or text.replace(".", "", 1).replace("-", "", 1).replace(",", "").isdigit()
+    return text == "-" or _NUMBER.fullmatch(text) is not None

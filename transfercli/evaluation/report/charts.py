@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from transfercli.evaluation.metrics.calibration import Bin
 from transfercli.evaluation.report.plots import best_validation_epoch, phase_borders, plot_value
@@ -47,14 +47,14 @@ def training_curves(lines: Sequence[Mapping[str, Any]], key: str, best: int | No
     ticks = nice_ticks(0.0, 1.0) if key == "accuracy" else nice_ticks(min(*known, 0.0), max(known))
     across = Axis(epochs[0], epochs[-1], LEFT + 8, WIDTH - RIGHT - 8)
     up = Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP)
-    parts = _grid(up, ticks) + _epoch_ticks(across, epochs)
-    parts += [_line("border", across(epoch), TOP, across(epoch), HEIGHT - BOTTOM) for epoch in phase_borders(lines)]
+    parts = grid_lines(up, ticks) + _epoch_ticks(across, epochs)
+    parts += [svg_line("border", across(epoch), TOP, across(epoch), HEIGHT - BOTTOM) for epoch in phase_borders(lines)]
     if best in epochs:
-        parts.append(_line("best", across(best), TOP, across(best), HEIGHT - BOTTOM))
+        parts.append(svg_line("best", across(best), TOP, across(best), HEIGHT - BOTTOM))
     for name, series in values.items():
         parts += curve_path(name, [(across(x), up(y)) for x, y in zip(epochs, series, strict=True)])
     last = [f"{name} {_last(series)}" for name, series in values.items() if _last(series)]
-    return _svg(parts, f"{key} by epoch, {epochs[0]} to {epochs[-1]}; at the end: {', '.join(last)}", HEIGHT)
+    return svg_chart(parts, f"{key} by epoch, {epochs[0]} to {epochs[-1]}; at the end: {', '.join(last)}", HEIGHT)
 
 
 def strengths_chart(strengths: Sequence[Sequence[float]], chosen: float) -> Markup:
@@ -67,14 +67,16 @@ def strengths_chart(strengths: Sequence[Sequence[float]], chosen: float) -> Mark
     places = [math.log10(strength) for strength, _, _ in strengths]
     across = Axis(places[0], places[-1], LEFT + 8, WIDTH - RIGHT - 8)
     up = Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP)
-    parts = _grid(up, ticks)
+    parts = grid_lines(up, ticks)
     for place, (strength, _, _) in zip(places, strengths, strict=True):
-        parts.append(_text("tick middle", across(place), HEIGHT - BOTTOM + 16, _strength(strength)))
+        parts.append(svg_text("tick middle", across(place), HEIGHT - BOTTOM + 16, _strength(strength)))
         if strength == chosen:
-            parts.append(_line("best", across(place), TOP, across(place), HEIGHT - BOTTOM))
-    parts.append(_text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "strength: larger is a weaker penalty"))
+            parts.append(svg_line("best", across(place), TOP, across(place), HEIGHT - BOTTOM))
+    parts.append(
+        svg_text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "strength: larger is a weaker penalty")
+    )
     parts += curve_path("validation", [(across(x), up(y)) for x, y in zip(places, losses, strict=True)])
-    return _svg(parts, f"log loss by strength; the chosen strength is {_strength(chosen)}", HEIGHT)
+    return svg_chart(parts, f"log loss by strength; the chosen strength is {_strength(chosen)}", HEIGHT)
 
 
 def _strength(value: float) -> str:
@@ -86,8 +88,8 @@ def reliability_chart(bins: Sequence[Bin]) -> Markup:
 
     def parts(across: Axis, up: Axis) -> list[str]:
         points = [(across(group.confidence), up(group.confidence), up(group.accuracy)) for group in bins]
-        gaps = [_line("gap", x, diagonal, x, y) for x, diagonal, y in points]
-        return [diagonal_line(across, up), *gaps, *(_dot("validation", x, y, 4) for x, _, y in points)]
+        gaps = [svg_line("gap", x, diagonal, x, y) for x, diagonal, y in points]
+        return [diagonal_line(across, up), *gaps, *(svg_dot("validation", x, y, 4) for x, _, y in points)]
 
     label = "reliability: accuracy by confidence, one point for each bin; the table below has its numbers"
     return square_chart(("confidence", "accuracy"), parts, label)
@@ -99,17 +101,17 @@ def square_chart(names: tuple[str, str], parts: Callable[[Axis, Axis], list[str]
     ticks = nice_ticks(0.0, 1.0)
     across = Axis(0, 1, LEFT, side - RIGHT)
     up = Axis(0, 1, side - BOTTOM, side - BOTTOM - (side - RIGHT - LEFT) + 6)
-    drawn = _grid(up, ticks, across.end)
-    drawn += [_text("tick middle", across(tick), side - BOTTOM + 16, _tick_label(tick)) for tick in ticks]
+    drawn = grid_lines(up, ticks, across.end)
+    drawn += [svg_text("tick middle", across(tick), side - BOTTOM + 16, tick_label(tick)) for tick in ticks]
     drawn += parts(across, up)
-    drawn.append(_text("tick middle", across(0.5), side - 4, names[0]))
-    drawn.append(_text("tick", 2, 11, names[1]))
-    return _svg(drawn, label, side, side)
+    drawn.append(svg_text("tick middle", across(0.5), side - 4, names[0]))
+    drawn.append(svg_text("tick", 2, 11, names[1]))
+    return svg_chart(drawn, label, side, side)
 
 
 def diagonal_line(across: Axis, up: Axis) -> str:
     """Return the dashed line on which both axes have the same value."""
-    return _line("border", across(0), up(0), across(1), up(1))
+    return svg_line("border", across(0), up(0), across(1), up(1))
 
 
 def risk_chart(curve: Mapping[str, Any], abstention: Mapping[str, Any] | None) -> Markup:
@@ -121,15 +123,15 @@ def risk_chart(curve: Mapping[str, Any], abstention: Mapping[str, Any] | None) -
     ticks = nice_ticks(0.0, max(*risks, 0.01))
     across, up = Axis(0, 1, LEFT, WIDTH - RIGHT), Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP)
     points = list(zip(curve["coverage"], risks, strict=True))
-    parts = _grid(up, ticks)
-    parts += [_text("tick middle", across(t), HEIGHT - BOTTOM + 16, _tick_label(t)) for t in nice_ticks(0.0, 1.0)]
-    parts.append(_text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "coverage: share of images answered"))
+    parts = grid_lines(up, ticks)
+    parts += [svg_text("tick middle", across(t), HEIGHT - BOTTOM + 16, tick_label(t)) for t in nice_ticks(0.0, 1.0)]
+    parts.append(svg_text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "coverage: share of images answered"))
     parts += curve_path("validation", [(across(x), up(y)) for x, y in points])
     if abstention and abstention["coverage"]:
         x = across(abstention["coverage"])
-        parts.append(_line("border", x, TOP, x, HEIGHT - BOTTOM))
-        parts.append(_dot("validation", x, up(1 - abstention["accuracy"]), 5))
-    return _svg(parts, f"risk by coverage; with every image answered the risk is {risks[-1]:.3f}", HEIGHT)
+        parts.append(svg_line("border", x, TOP, x, HEIGHT - BOTTOM))
+        parts.append(svg_dot("validation", x, up(1 - abstention["accuracy"]), 5))
+    return svg_chart(parts, f"risk by coverage; with every image answered the risk is {risks[-1]:.3f}", HEIGHT)
 
 
 def unknown_chart(scores: Mapping[str, Any]) -> Markup:
@@ -142,15 +144,15 @@ def unknown_chart(scores: Mapping[str, Any]) -> Markup:
     across = Axis(ends[0], ends[1] if ends[1] > ends[0] else ends[0] + 1, LEFT, WIDTH - RIGHT)
     ticks = nice_ticks(0.0, max(*counts, 1))
     up = Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP)
-    parts = _grid(up, ticks)
+    parts = grid_lines(up, ticks)
     steps = [(edges[0], 0), *((edge, count) for i, count in enumerate(counts) for edge in edges[i : i + 2])]
     parts += curve_path("validation", [(across(x), up(y)) for x, y in [*steps, (edges[-1], 0)]])
-    parts += [_text("tick middle", across(end), HEIGHT - BOTTOM + 16, f"{end:.3g}") for end in ends]
+    parts += [svg_text("tick middle", across(end), HEIGHT - BOTTOM + 16, f"{end:.3g}") for end in ends]
     if limit is not None:
-        parts.append(_line("best", across(limit), TOP, across(limit), HEIGHT - BOTTOM))
-    parts.append(_text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "out-of-distribution score"))
+        parts.append(svg_line("best", across(limit), TOP, across(limit), HEIGHT - BOTTOM))
+    parts.append(svg_text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "out-of-distribution score"))
     label = f"images by out-of-distribution score; {scores['strange']:.1%} are above the threshold"
-    return _svg(parts, label, HEIGHT)
+    return svg_chart(parts, label, HEIGHT)
 
 
 def corruption_chart(rows: Sequence[Mapping[str, Any]], plain: float) -> Markup:
@@ -163,17 +165,17 @@ def corruption_chart(rows: Sequence[Mapping[str, Any]], plain: float) -> Markup:
     severities = [row["severity"] for row in rows]
     across = Axis(severities[0], severities[-1], left + 12, width - 12)
     up = Axis(0, 1, height - bottom, 8)
-    parts = [_line("grid", left, up(tick), width, up(tick)) for tick in (0, 0.5, 1)]
-    parts += [_text("tick end", left - 6, up(tick) + 4, _tick_label(tick)) for tick in (0, 0.5, 1)]
-    parts += [_text("tick middle", across(value), height - bottom + 15, str(value)) for value in severities]
-    parts.append(_text("tick middle", (left + width) / 2, height - 3, "severity"))
-    parts.append(_line("border", left, up(plain), width, up(plain)))
+    parts = [svg_line("grid", left, up(tick), width, up(tick)) for tick in (0, 0.5, 1)]
+    parts += [svg_text("tick end", left - 6, up(tick) + 4, tick_label(tick)) for tick in (0, 0.5, 1)]
+    parts += [svg_text("tick middle", across(value), height - bottom + 15, str(value)) for value in severities]
+    parts.append(svg_text("tick middle", (left + width) / 2, height - 3, "severity"))
+    parts.append(svg_line("border", left, up(plain), width, up(plain)))
     for row in rows:
         low, high = row["interval"]
-        parts.append(_line("interval", across(row["severity"]), up(low), across(row["severity"]), up(high)))
+        parts.append(svg_line("interval", across(row["severity"]), up(low), across(row["severity"]), up(high)))
     parts += curve_path("validation", [(across(row["severity"]), up(row["accuracy"])) for row in rows])
     accuracies = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
-    return _svg(parts, f"accuracy at severity {severities[0]} to {severities[-1]}: {accuracies}", height, width)
+    return svg_chart(parts, f"accuracy at severity {severities[0]} to {severities[-1]}: {accuracies}", height, width)
 
 
 def nice_ticks(low: float, high: float) -> list[float]:
@@ -185,15 +187,16 @@ def nice_ticks(low: float, high: float) -> list[float]:
     return [round(step * number, 10) for number in range(first, max(last, first + 1) + 1)]
 
 
-def _grid(up: Axis, ticks: Sequence[float], right: float = WIDTH - RIGHT) -> list[str]:
-    lines = [_line("grid", LEFT, up(tick), right, up(tick)) for tick in ticks]
-    return lines + [_text("tick end", LEFT - 8, up(tick) + 4, _tick_label(tick)) for tick in ticks]
+def grid_lines(up: Axis, ticks: Sequence[float], right: float = WIDTH - RIGHT) -> list[str]:
+    """Return a horizontal line and its number at each tick."""
+    lines = [svg_line("grid", LEFT, up(tick), right, up(tick)) for tick in ticks]
+    return lines + [svg_text("tick end", LEFT - 8, up(tick) + 4, tick_label(tick)) for tick in ticks]
 
 
 def _epoch_ticks(across: Axis, epochs: Sequence[int]) -> list[str]:
     every = max(1, math.ceil(len(epochs) / 8))
-    ticks = [_text("tick middle", across(epoch), HEIGHT - BOTTOM + 16, str(epoch)) for epoch in epochs[::every]]
-    return [*ticks, _text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "epoch")]
+    ticks = [svg_text("tick middle", across(epoch), HEIGHT - BOTTOM + 16, str(epoch)) for epoch in epochs[::every]]
+    return [*ticks, svg_text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "epoch")]
 
 
 def curve_path(name: str, points: Sequence[tuple[float, float]]) -> list[str]:
@@ -206,7 +209,7 @@ def curve_path(name: str, points: Sequence[tuple[float, float]]) -> list[str]:
             continue
         path += f"{pen}{x:.1f} {y:.1f}"
         pen = "L"
-    dots = [_dot(name, x, y, 2.5) for x, y in known] if len(points) <= MARKED else []
+    dots = [svg_dot(name, x, y, 2.5) for x, y in known] if len(points) <= MARKED else []
     return [f'<path class="curve {name}" d="{path}"/>', *dots] if known else []
 
 
@@ -214,24 +217,29 @@ def _last(series: Sequence[float]) -> str:
     return "" if math.isnan(series[-1]) else f"{series[-1]:.3f}"
 
 
-def _tick_label(value: float) -> str:
+def tick_label(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
+def svg_line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
+    """Return a line; kind: its class in report.css."""
     return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
-def _text(kind: str, x: float, y: float, text: str) -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{text}</text>'
+def svg_text(kind: str, x: float, y: float, text: str) -> str:
+    """Return a text; kind: its classes in report.css."""
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
 
 
-def _dot(kind: str, x: float, y: float, radius: float) -> str:
+def svg_dot(kind: str, x: float, y: float, radius: float) -> str:
+    """Return a dot; kind: its class in report.css."""
     return f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
 
 
-def _svg(parts: Sequence[str], label: str, height: int, width: int = WIDTH) -> Markup:
-    """Return the SVG element. `parts` and `label` hold numbers and fixed words only, so they need no escaping."""
+def svg_chart(parts: Sequence[str], label: str, height: int, width: int = WIDTH, kind: str = "") -> Markup:
+    """Return the SVG element. label: says what is seen. kind: more of its classes in report.css."""
+    names = f"chart {kind}".strip()
     return Markup(
-        f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+        f'<svg class="{names}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">'
+        f"{''.join(parts)}</svg>"
     )

@@ -6,6 +6,8 @@ without a group) does not change the distribution of the gain.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from transfercli.data.clusters import cluster_indices
@@ -42,6 +44,22 @@ def gain_p_value(
             return ENOUGH / (drawn + int(last) + 1)
         as_large, drawn = as_large + int(reached.sum()), drawn + len(gains)
     return (as_large + 1) / (drawn + 1)
+
+
+def difference_p_value(
+    champion: Predictions, challenger: Predictions, metric: str, seed: int, most: int = MOST_SWAPS
+) -> float:
+    """Return the two-sided p-value of the difference: McNemar's exact test for accuracy, else that of the swaps.
+
+    The smallest one of the swaps is 2 / (`most` + 1). Arguments as in `gain_p_value`.
+    """
+    if metric == "accuracy":
+        return mcnemar(net_counts(champion, challenger))
+    one_sided = (
+        gain_p_value(champion, challenger, metric, seed, most),
+        gain_p_value(replace(challenger, groups=champion.groups), champion, metric, seed, most),
+    )
+    return min(1.0, 2 * min(one_sided))
 
 
 def net_counts(champion: Predictions, challenger: Predictions) -> Targets:

@@ -41,6 +41,7 @@ class Difference:
     difference: float | None
     interval: Interval | None
     detectable: float | None
+    error: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         names = ("champion", "challenger", "difference", "detectable")
@@ -265,12 +266,13 @@ def _values(sample: Sample, labels: tuple[str, ...]) -> dict[str, Array]:
 def _difference(
     name: str, champion: float, challenger: float, drawn: Array, confidence: float, clusters: int | None
 ) -> Difference:
-    interval, detectable = percentiles(drawn, expanded_confidence(confidence, clusters)), None
+    interval, detectable, error = percentiles(drawn, expanded_confidence(confidence, clusters)), None, None
     if interval is not None:
-        shown = (normal_quantile(confidence, clusters) + POWER_QUANTILE) * float(drawn[np.isfinite(drawn)].std())
+        error = float(drawn[np.isfinite(drawn)].std())
+        shown = (normal_quantile(confidence, clusters) + POWER_QUANTILE) * error
         bounds = METRICS[name].bounds if name in METRICS else Bounds()
         detectable = shown if shown < bounds.high - bounds.low else None
-    return Difference(_plain(champion), _plain(challenger), _plain(challenger - champion), interval, detectable)
+    return Difference(_plain(champion), _plain(challenger), _plain(challenger - champion), interval, detectable, error)
 
 
 def metric_sign(metric: str) -> int:

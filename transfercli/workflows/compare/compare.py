@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from transfercli.data.sources.groups import is_expression, matched_group
-from transfercli.data.sources.table_format import TableFormat
+from transfercli.config.differing_keys import all_keys, differing_keys, names_by_difference, short_names
 from transfercli.reporting import Reporter
+from transfercli.runs.champions import champion_of
 from transfercli.runs.output_paths import check_output_file
 from transfercli.text import first_of
-from transfercli.workflows.compare.comparison import CompareRequest, CompareResult, PairComparison
+from transfercli.workflows.compare.answers import Answers, answers_of
+from transfercli.workflows.compare.comparison import ComparedRun, CompareRequest, CompareResult, PairComparison
 from transfercli.workflows.compare.learnt import images_not_learnt
+from transfercli.workflows.compare.named_runs import find_runs
 from transfercli.workflows.compare.page import write_comparison_page
-from transfercli.workflows.evaluate.evaluate import evaluate_run
-from transfercli.workflows.evaluate.provenance import is_stale, recorded_hashes
-from transfercli.workflows.evaluate.request import EvaluateRequest
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from transfercli.evaluation.predictions import Predictions
+SWAPS = 2000  # for each comparison, of the permutation test: enough for p-values that survive the correction
 
 
 def compare_runs(request: CompareRequest, reporter: Reporter) -> CompareResult:
-    """Compare each run with the first.
+    """Compare each run with the first; the verdicts of several comparisons are corrected for their number.
 
     A run whose evaluation on the split is missing or out of date is evaluated first. An image is left out if its path
     was a different file for the other run. Raises `DataError` if two runs have no image in common, and `UsageError`
@@ -35,37 +34,40 @@ def compare_runs(request: CompareRequest, reporter: Reporter) -> CompareResult:
     """
     if request.report is not None:
         check_output_file(request.report, "--report")
-    champion, *challengers = [StoredRun.find(name, request.runs, reporter) for name in request.names]
-    first, *others = [_predictions(run, request, reporter) for run in (champion, *challengers)]
-    comparisons = [
-        _compare_pair(champion, challenger, (first, predictions), request, reporter)
-        for challenger, predictions in zip(challengers, others, strict=True)
+    runs = find_runs(request.names, request.runs, reporter)
+    first, *others = [answers_of(run, request, reporter) for run in runs]
+    comparisons = _adjusted([_compare_pair(first, other, request, reporter) for other in others], request)
+    configs = [run.config.model_dump(mode="json") for run in runs]
+    keys = short_names(differing_keys(configs), all_keys(configs))
+    named = [
+        ComparedRun(run.path, name, is_champion=_is_champion(run))
+        for run, name in zip(runs, names_by_difference(configs), strict=True)
     ]
+    result = CompareResult(request.split, tuple(named), tuple(comparisons), keys, request.report, request.details)
     if request.report is not None:
-        write_comparison_page(request.report, comparisons, request)
-    return CompareResult(
-        request.split, tuple(run.path for run in (champion, *challengers)), tuple(comparisons), request.report
-    )
+        write_comparison_page(request.report, result, request)
+    return result
+
+
+def _is_champion(run: StoredRun) -> bool:
+    champion = champion_of(run.path.parent)
+    return champion is not None and champion.run_id == run.folder.run_id
+
+
+def _adjusted(pairs: Sequence[PairComparison], request: CompareRequest) -> list[PairComparison]:
+    from transfercli.evaluation.statistics.exact_tests import MOST_SWAPS, difference_p_value
+    from transfercli.evaluation.statistics.multiple_comparisons import adjust
+
+    most = min(MOST_SWAPS, SWAPS * len(pairs) - 1)
+    p_values = [difference_p_value(pair.before, pair.after, request.metric, 0, most) for pair in pairs]
+    adjusted = adjust([pair.comparison for pair in pairs], p_values)
+    return [replace(pair, adjusted=each) for pair, each in zip(pairs, adjusted, strict=True)]
 
 
 def config_differences(champion: StoredRun, challenger: StoredRun) -> list[dict[str, Any]]:
     """Return [{"key", "champion", "challenger"}] for every key whose resolved values differ."""
-    first, other = (run.config.model_dump(mode="json") for run in (champion, challenger))
-    return list(_differences(first, other))
-
-
-def _differences(first: Any, other: Any, path: tuple[str, ...] = ()) -> Iterator[dict[str, Any]]:
-    """Yield the keys below `path` that differ; a mapping in place of a single value is one difference."""
-    if isinstance(first, dict) and isinstance(other, dict):
-        for name in dict.fromkeys([*first, *other]):
-            yield from _differences(first.get(name), other.get(name), (*path, str(name)))
-    elif first != other:
-        yield {"key": ".".join(path), "champion": _set_keys(first), "challenger": _set_keys(other)}
-
-
-def _set_keys(value: Any) -> Any:
-    """Return a mapping without the keys that are null, such as `{run: RUN}`; any other value as it is."""
-    return {key: entry for key, entry in value.items() if entry is not None} if isinstance(value, dict) else value
+    differing = differing_keys([run.config.model_dump(mode="json") for run in (champion, challenger)])
+    return [{"key": key, "champion": first, "challenger": other} for key, (first, other) in differing.items()]
 
 
 def seconds_spent(champion: StoredRun, challenger: StoredRun) -> dict[str, dict[str, float | None]]:
@@ -89,22 +91,18 @@ def _first_names(names: Sequence[str], most: int = 5) -> str:
     return first_of(names, most, written=repr)
 
 
-def _compare_pair(
-    champion: StoredRun,
-    challenger: StoredRun,
-    predictions: tuple[Predictions, Predictions],
-    request: CompareRequest,
-    reporter: Reporter,
-) -> PairComparison:
+def _compare_pair(first: Answers, other: Answers, request: CompareRequest, reporter: Reporter) -> PairComparison:
     from transfercli.evaluation.statistics.paired import align_predictions, compare
 
-    same_files = _indices_of_same_files(champion, challenger, request.split)
+    champion, challenger = first.run, other.run
+    same_files = _indices_of_same_files(first.hashes, other.hashes)
+    predictions = (first.predictions, other.predictions)
     before, after = align_predictions(*(each.of(same_files(each.paths)) for each in predictions))
     if lost := sum(map(len, predictions)) - 2 * len(before):
         reporter.warning(
             f"{lost} images that only one of {champion.label} and {challenger.label} was evaluated on are left out"
         )
-    unknown = images_not_learnt((champion, challenger), before.paths, request.split, reporter)
+    unknown = images_not_learnt((first, other), before.paths, request.split, reporter)
     left_out = len(before) - len(unknown)
     before, after = before.of(unknown), after.of(unknown)
     classes = only_known(predictions[0].labels, predictions[1].labels)
@@ -118,32 +116,14 @@ def _compare_pair(
     return PairComparison(champion, challenger, before, after, comparison, config, seconds, classes, left_out)
 
 
-def _predictions(run: StoredRun, request: CompareRequest, reporter: Reporter) -> Predictions:
-    from transfercli.evaluation.predictions import Predictions
-
-    if is_stale(run.folder, request.split):
-        reporter.info(f"{run.label} has no up-to-date evaluation on {request.split}: evaluating it")
-        evaluate_run(EvaluateRequest(str(run.path), request.runs, request.split), reporter)
-    predictions = Predictions.read_csv(run.folder.evaluation(request.split) / "predictions.csv")
-    groups = _groups(run, request.split, predictions.paths)
-    return replace(predictions, groups=groups if any(groups) else ())
-
-
-def _groups(run: StoredRun, split: str, paths: Sequence[str]) -> tuple[str, ...]:
-    """Return the group of each image: as recorded, or for other images by the run's regular expression."""
-    own = {record.path: record.group for record in run.images if record.split == split}
-    group = TableFormat.of(run.config.data).group
-    if own or group is None or not is_expression(group, run.images):
-        return tuple(own.get(path, "") for path in paths)
-    return tuple(matched_group(group, path) for path in paths)
-
-
 def _indices_of_same_files(
-    champion: StoredRun, challenger: StoredRun, split: str
+    first: dict[str, str], second: dict[str, str]
 ) -> Callable[[Sequence[str]], NDArray[np.int64]]:
-    """Return a function from paths to the indices of those that are not a different file for each of two runs."""
+    """Return a function from paths to the indices of those that are not a different file for each of two runs.
+
+    first, second: SHA-256 by path.
+    """
     import numpy as np
 
-    first, second = recorded_hashes(champion.folder, split), recorded_hashes(challenger.folder, split)
     changed = {path for path in first.keys() & second.keys() if first[path] != second[path]}
     return lambda paths: np.array([index for index, path in enumerate(paths) if path not in changed], np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +10,16 @@ from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from transfercli.evaluation.predictions import Predictions
-    from transfercli.evaluation.statistics.paired import Comparison
+    from transfercli.evaluation.statistics.multiple_comparisons import Adjusted
+    from transfercli.evaluation.statistics.paired import Comparison, Outcome
 
 
 @dataclass(frozen=True)
 class CompareRequest:
     """Options of `runs compare`.
 
-    names: runs as typed; the others are compared with the first. metric: the one that decides. report: path of a page
-    with the images that only one of two runs predicts right, or None.
+    names: runs and patterns as typed; the others are compared with the first. metric: the one that decides. report:
+    path of a page with the images that only one of two runs predicts right, or None. details: print each comparison.
     """
 
     names: tuple[str, ...]
@@ -27,6 +28,7 @@ class CompareRequest:
     metric: str = "accuracy"
     confidence: float = 0.95
     report: Path | None = None
+    details: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class PairComparison:
 
     before, after: predictions of champion and challenger for the same images, in the same order. config, seconds:
     differences of the two. only_known: classes that only one of them has, {"champion": […], "challenger": […]}.
-    left_out: number of other images, which one of the two or an ancestor learnt from.
+    left_out: number of other images, which one of the two or an ancestor learnt from. adjusted: the same, corrected for
+    the number of comparisons in the result.
     """
 
     champion: StoredRun
@@ -47,12 +50,28 @@ class PairComparison:
     seconds: dict[str, dict[str, float | None]]
     only_known: dict[str, list[str]]
     left_out: int = 0
+    adjusted: Adjusted | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """better, worse or no difference, corrected for the number of comparisons."""
+        return self.adjusted.outcome if self.adjusted else self.comparison.outcome(self.comparison.metric)
 
     def as_json(self) -> dict[str, Any]:
+        content = self.comparison.as_json()
+        if self.adjusted:
+            interval = self.adjusted.interval
+            content |= {
+                "verdict": self.outcome,
+                "p_value": self.adjusted.p_value,
+                "p_holm": self.adjusted.p_holm,
+                "simultaneous_interval": interval and list(interval),
+                "mcnemar": content["mcnemar"] | {"p_holm": self.adjusted.mcnemar_holm},
+            }
         return {
             "champion": str(self.champion.path),
             "challenger": str(self.challenger.path),
-            **self.comparison.as_json(),
+            **content,
             "config": self.config,
             "seconds": self.seconds,
             "only_known": self.only_known,
@@ -61,24 +80,45 @@ class PairComparison:
 
 
 @dataclass(frozen=True)
+class ComparedRun:
+    """A run of a comparison. name: by the keys that differ, such as `learning_rate 0.003`; "" if none does."""
+
+    path: Path
+    name: str
+    is_champion: bool = False
+
+
+@dataclass(frozen=True)
 class CompareResult:
     """The result of `runs compare`.
 
     Attributes:
-        runs: run folders; the others are compared with the first.
+        compared: the runs; the others are compared with the first.
         comparisons: one for each run except the first.
+        keys: short name of each config key that differs between the runs.
         report: the path of the page, or None.
+        details: print each comparison, too, if there are several.
     """
 
     split: str
-    runs: tuple[Path, ...]
+    compared: tuple[ComparedRun, ...]
     comparisons: tuple[PairComparison, ...]
+    keys: dict[str, str] = field(default_factory=dict)
     report: Path | None = None
+    details: bool = False
+
+    @property
+    def runs(self) -> tuple[Path, ...]:
+        """The run folders."""
+        return tuple(run.path for run in self.compared)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "split": self.split,
             "runs": [str(run) for run in self.runs],
+            "names": [run.name for run in self.compared],
+            "keys": [{"key": key, "name": name} for key, name in self.keys.items()],
+            "correction": "holm" if len(self.comparisons) > 1 else None,
             "comparisons": [comparison.as_json() for comparison in self.comparisons],
             "report": None if self.report is None else str(self.report),
         }

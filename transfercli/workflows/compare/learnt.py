@@ -9,9 +9,10 @@ from transfercli.errors import ArtefactError, DataError
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 from transfercli.text import counted
-from transfercli.workflows.evaluate.provenance import recorded_hashes
+from transfercli.workflows.compare.answers import Answers
 from transfercli.workflows.known_images import changed_copies, learnt_splits
-from transfercli.workflows.lineage import learnt_from
+from transfercli.workflows.learnt_images import LearntImages
+from transfercli.workflows.lineage import ancestors, learnt_from
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
@@ -20,21 +21,23 @@ if TYPE_CHECKING:
 
 
 def images_not_learnt(
-    runs: Sequence[StoredRun], paths: Sequence[str], split: str, reporter: Reporter
+    answers: Sequence[Answers], paths: Sequence[str], split: str, reporter: Reporter
 ) -> NDArray[np.int64]:
     """Return the indices of the images that no run and no ancestor learnt from; warn of the others.
 
     The runs' own images are known by their recorded hashes; of other images, which only `evaluate --data` read, there
-    is a warning if that evaluation found some that were learnt from. Raises `DataError` if no image is left.
+    is a warning if that evaluation found some that were learnt from. A run that answered out of fold did not learn from
+    its own images, but an ancestor may have. Raises `DataError` if no image is left.
     """
     import numpy as np
 
+    runs = [each.run for each in answers]
     hashes: dict[str, str] = {}
-    for run in runs:
-        hashes = recorded_hashes(run.folder, split) | hashes
+    for each in answers:
+        hashes = each.hashes | hashes
     learnt: set[str] = set()
-    for run in runs:
-        images = learnt_from(run, reporter=reporter, splits=learnt_splits(split))
+    for each in answers:
+        images = _learnt_by(each, split, reporter)
         rest = [sha256 for sha256 in hashes.values() if not images.use_of(sha256, _pixel_hash(sha256, runs))]
         learnt |= {*hashes.values()} - {*rest}
         for known in runs:
@@ -49,6 +52,13 @@ def images_not_learnt(
     if not hashes:
         _warn_of_other_images(runs, split, reporter)
     return kept
+
+
+def _learnt_by(answers: Answers, split: str, reporter: Reporter) -> LearntImages:
+    splits = learnt_splits(split)
+    if answers.out_of_fold:
+        return learnt_from(*ancestors(answers.run, reporter), reporter=reporter, splits=splits)
+    return learnt_from(answers.run, reporter=reporter, splits=splits)
 
 
 def _pixel_hash(sha256: str, runs: Sequence[StoredRun]) -> str:

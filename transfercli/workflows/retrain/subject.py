@@ -107,7 +107,7 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
     ("training", "early_stopping"): (EarlyStoppingConfig(), ("min_delta",)),
     ("retrain",): (RetrainConfig(), ("audit",)),
     ("retrain", "promote"): (PromoteConfig(), ("lifetime_confidence",)),
-    ("training",): (TrainingConfig(), ("refit",)),
+    ("training",): (TrainingConfig(), ("refit", "seeds")),
     ("transfer",): (TransferConfig(), ("lora", "align")),
     ("model",): (ModelConfig(base="vgg16"), ("drop_path", "members")),
     ("model", "head"): (HeadConfig(), ("taps", "normalisation")),
@@ -119,10 +119,10 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
 def config_hash(config: ExperimentConfig) -> str:
     """Return the SHA-256 of a resolved config; it stays the same if a later version only adds keys with defaults.
 
-    Alerts are left out, since they decide nothing.
+    Alerts and the sweep are left out, since they decide nothing.
     """
     values = config.model_dump()
-    del values["retrain"]["alert"]
+    del values["retrain"]["alert"], values["sweep"]
     for path, (defaults, keys) in _LATER_KEYS.items():
         section, default_values = reduce(getitem, path, values), defaults.model_dump()
         for entry in section if isinstance(section, list) else [section]:

@@ -73,8 +73,6 @@ def set_up(
 
     learnt_by_base: as in `TrainingInputs`. dry_run: phases are set up on a single batch, to measure their time.
     """
-    from transfercli.evaluation.confidence.trust import fit_trust, write_trust
-    from transfercli.evaluation.held_out import write_held_out
     from transfercli.models.tensor_names import read_tensors
     from transfercli.training import history
     from transfercli.training.checkpoints import Checkpoints
@@ -109,11 +107,8 @@ def set_up(
 
     def keep(progress: Progress, checkpoint: Checkpoint, is_best: bool) -> None:
         if is_best:  # before the checkpoint: after a kill between the two, the epoch is repeated, and this too
-            scored = trainer.validated
-            assert scored is not None, "an epoch is validated before it is kept"
-            trust = fit_trust(scored.logits, scored.targets, job.config.evaluation.abstain, scored.groups)
-            write_trust(job.run.calibration, trust)
-            write_held_out(job.run.held_out, scored_paths(builder, scored), scored.targets, scored.logits)
+            assert trainer.validated is not None, "an epoch is validated before it is kept"
+            keep_answers(job, builder, trainer.validated)
         checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
         history.append(job.run.metrics, progress.line)
 
@@ -132,6 +127,16 @@ def scored_images(builder: PhaseBuilder, plan: Plan) -> int:
         return validation
     held_out = new_to_base(splits, builder.inputs.learnt_by_base)
     return sum(map(len, splits)) if held_out is None else int(held_out.sum()) or validation
+
+
+def keep_answers(job: Job, builder: PhaseBuilder, scored: HeldOut) -> None:
+    """Write the answers that score the run, and the calibration, thresholds and conformal scores of them."""
+    from transfercli.evaluation.confidence.trust import fit_trust, write_trust
+    from transfercli.evaluation.held_out import write_held_out
+
+    trust = fit_trust(scored.logits, scored.targets, job.config.evaluation.abstain, scored.groups)
+    write_trust(job.run.calibration, trust)
+    write_held_out(job.run.held_out, scored_paths(builder, scored), scored.targets, scored.logits)
 
 
 def scored_paths(builder: PhaseBuilder, scored: HeldOut) -> tuple[str, ...]:
@@ -183,6 +188,8 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan,
     tried, limit = list[choice.Tried](), None
     if job.run.record.exists() and (recorded := RunRecord.read(job.run).phases):
         phases = recorded_phases(recorded)
+    elif job.phases:
+        phases = list(job.phases)
     elif needs_measuring(config):
         phases, tried, limit = choose_phases(config, builder, reporter)
     else:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from transfercli.cli.commands.why import _show
+from transfercli.cli.commands.runs.why import _show
 from transfercli.workflows.compare.attribution import Part, Remainder, Seed, WhyResult
 
 PARTS = (

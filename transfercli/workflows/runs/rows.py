@@ -1,0 +1,120 @@
+"""Rows of `runs list`: the state and results of a run, from its record and its evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from transfercli.errors import ArtefactError
+from transfercli.io.bounded import read_json
+from transfercli.runs.champions import champion_of
+from transfercli.runs.folder import RunFolder
+from transfercli.runs.listing import latest_completed, present_status, resume_command
+from transfercli.runs.record import RunRecord
+from transfercli.runs.untrusted import numbers_of
+
+# Keys of a record that mark a run as part of a larger piece of work.
+MARKS = ("sweep", "folds", "seeds", "merged", "continues")
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """Row of `runs list`.
+
+    Attributes:
+        run: the run folder.
+        status: running, completed, failed, interrupted or damaged; if it is damaged, all values of its record are None.
+        links: names after `EXPERIMENT@` that mean the run: latest, champion.
+        val_accuracy: of the best epoch.
+        total_seconds: duration of the command.
+        test_accuracy: None if the run was not evaluated.
+        parent: label of the run that the weights came from, or None.
+        resume: command line that goes on with the run if it is interrupted, or None.
+        failure: name of the error that ended the run, or None.
+        metrics: of the best epoch, as recorded; empty if there are none yet.
+        marks: keys of `MARKS` that the record has: the sweep, the folds, … that the run is a part of.
+    """
+
+    run: Path
+    experiment: str
+    run_id: str
+    status: str
+    links: tuple[str, ...]
+    created: str | None = None
+    workflow: str | None = None
+    val_accuracy: float | None = None
+    total_seconds: float | None = None
+    test_accuracy: float | None = None
+    parent: str | None = None
+    resume: str | None = None
+    failure: str | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    marks: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        """The status; `pruned` for a trial that its sweep ended early."""
+        return "pruned" if self.marks.get("sweep", {}).get("state") == "pruned" else self.status
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "run": str(self.run),
+            "experiment": self.experiment,
+            "run_id": self.run_id,
+            "status": self.status,
+            "created": self.created,
+            "workflow": self.workflow,
+            "val_accuracy": self.val_accuracy,
+            "total_seconds": self.total_seconds,
+            "test_accuracy": self.test_accuracy,
+            "links": list(self.links),
+            "parent": self.parent,
+            "resume": self.resume,
+            "failure": self.failure,
+            "metrics": dict(self.metrics) or None,
+            **{mark: self.marks.get(mark) for mark in MARKS},
+        }
+
+
+def links_of(experiment: Path) -> dict[str, str]:
+    """Return the names that mean a run of the experiment after `EXPERIMENT@`, with the id of the run."""
+    named = {"latest": latest_completed(experiment), "champion": champion_of(experiment)}
+    return {name: run.run_id for name, run in named.items() if run is not None}
+
+
+def row_of(run: RunFolder, links: Mapping[str, str]) -> RunRow:
+    """Return the row of a run. links: names that mean a run of its experiment, with the id of the run."""
+    names = tuple(name for name, run_id in links.items() if run_id == run.run_id)
+    row = RunRow(run.path, run.experiment, run.run_id, "damaged", names)
+    with suppress(ArtefactError):
+        record, folder, status = RunRecord.read(run), run.evaluation("test"), present_status(run)
+        row = replace(
+            row,
+            status=status,
+            created=record.created,
+            workflow=record.workflow,
+            val_accuracy=record.metrics.get("val_accuracy"),
+            total_seconds=record.seconds.get("total"),
+            test_accuracy=evaluation_metrics(folder)["accuracy"] if is_evaluation(folder) else None,
+            parent=record.parent,
+            resume=resume_command(run, run.path.parent.parent) if status == "interrupted" else None,
+            failure=record.failure,
+            metrics=record.metrics,
+            marks={mark: value for mark in MARKS if isinstance(value := record.content.get(mark), dict)},
+        )
+    return row
+
+
+def evaluation_metrics(folder: Path) -> dict[str, float | None]:
+    """Return the honest metrics of an evaluation. Raises `ArtefactError` if its metrics.json is damaged."""
+    file = folder / "metrics.json"
+    content = read_json(file)
+    honest = isinstance(content, dict) and "honest" in content  # an evaluation by an earlier version has none
+    return {"accuracy": None} | numbers_of(content, "honest" if honest else "metrics", file)
+
+
+def is_evaluation(folder: Path) -> bool:
+    return (folder / "metrics.json").is_file()

@@ -1,0 +1,123 @@
+"""Request and result of a sweep."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+State = Literal["waiting", "running", "completed", "pruned", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class SweepRequest:
+    """Options of `sweep`.
+
+    sweep_id: of the folder and the trials; None: from the config, so that the same command goes on with the same sweep.
+    storage: address of the storage that several hosts share; None: a journal in the sweep's folder.
+    """
+
+    config: Path
+    runs: Path
+    overrides: tuple[str, ...] = ()
+    sweep_id: str | None = None
+    jobs: int = 1
+    storage: str | None = None
+    report: Path | None = None
+    wait: float = 0.0
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """Trial of a sweep.
+
+    Attributes:
+        number: of the trial, from 0, as in the storage.
+        values: value of each key of the space.
+        run: the run folder; None before it begins.
+        runs: with folds the run of each fold, else the one run.
+        value: metric of its best epoch; None unless it is completed.
+        steps: (epoch, metric) of the epochs that were reported.
+        seconds: duration of the training.
+        reason: why it failed or was pruned, or None.
+        code: exit code that the training alone would have ended with; None unless it failed.
+    """
+
+    number: int
+    values: dict[str, Any]
+    state: State
+    run: Path | None = None
+    runs: tuple[Path, ...] = ()
+    value: float | None = None
+    steps: tuple[tuple[int, float], ...] = ()
+    seconds: float | None = None
+    reason: str | None = None
+    code: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "state": self.state,
+            "values": self.values,
+            "value": self.value,
+            "run": None if self.run is None else str(self.run),
+            "runs": [str(run) for run in self.runs],
+            "steps": [list(step) for step in self.steps],
+            "seconds": self.seconds,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """Result of a sweep.
+
+    Attributes:
+        sweep: id of the sweep.
+        folder: the sweep's folder.
+        metric: of the search, such as val_accuracy.
+        trials: by number.
+        total: number of trials that the sweep ends with.
+        winner: the best trial with its scores (`winner.py`); None if no trial is completed.
+        cache: hits and misses of the feature cache over all trials.
+        seconds: time of this command.
+        report: the page, or None.
+    """
+
+    sweep: str
+    experiment: str
+    folder: Path
+    metric: str
+    trials: tuple[TrialRow, ...]
+    total: int
+    winner: dict[str, Any] | None = None
+    cache: dict[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
+    report: Path | None = None
+
+    def with_trials(self, trials: tuple[TrialRow, ...]) -> SweepResult:
+        return replace(self, trials=trials)
+
+    def with_winner(self, winner: dict[str, Any] | None, seconds: float) -> SweepResult:
+        return replace(self, winner=winner, seconds=seconds)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of trials in each state."""
+        return dict(Counter(trial.state for trial in self.trials))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "sweep": self.sweep,
+            "experiment": self.experiment,
+            "folder": str(self.folder),
+            "metric": self.metric,
+            "total": self.total,
+            "counts": self.counts(),
+            "trials": [trial.as_json() for trial in self.trials],
+            "winner": self.winner,
+            "cache": self.cache,
+            "seconds": self.seconds,
+            "report": None if self.report is None else str(self.report),
+        }

@@ -1,0 +1,167 @@
+"""Recipe of `sweep`: open the study, train its trials, choose the winner."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from transfercli import errors
+from transfercli.config.loader import LoadedConfig, load, read_document
+from transfercli.config.schema import SweepConfig
+from transfercli.errors import EXIT_CODES, ConfigError, Interrupted, TransferError
+from transfercli.io import atomic
+from transfercli.reporting import Reporter
+from transfercli.runs.folder import check_run_id
+from transfercli.runs.lock import experiment_lock
+from transfercli.text import counted, first_of
+from transfercli.workflows.sweep.files import write_sweep
+from transfercli.workflows.sweep.pool import threads_of_each, train_trials
+from transfercli.workflows.sweep.presence import present
+from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialRow
+from transfercli.workflows.sweep.space import Space
+from transfercli.workflows.sweep.storage import require_optuna
+from transfercli.workflows.sweep.study import default_id, open_study
+from transfercli.workflows.sweep.winner import choose_winner
+
+if TYPE_CHECKING:
+    from transfercli.workflows.sweep.source import StudySource
+
+EXAMPLE = """add a section such as
+sweep:
+  trials: 20
+  space:
+    training.optimizer.learning_rate: {log: [1e-4, 1e-2]}
+    model.head.hidden: {choice: [[], [256]]}
+    model.head.dropout: {range: [0.0, 0.5]}"""
+RESTART_HINT = "the same command goes on: finished trials are not trained again"
+RAISED = {
+    EXIT_CODES[cls.kind]: cls
+    for cls in (
+        errors.UsageError,
+        errors.ConfigError,
+        errors.DataError,
+        errors.ArtefactError,
+        errors.WeightsError,
+        errors.OutOfSpaceError,
+        errors.BusyError,
+    )
+}
+
+
+def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
+    """Train the trials of a sweep that are not trained yet; return all of them, and the winner."""
+    started = time.perf_counter()
+    require_optuna()
+    loaded = load(request.config, request.overrides)
+    settings = settings_of(loaded)
+    sweep_id = check_run_id(request.sweep_id or default_id(loaded))
+    experiment = request.runs / loaded.config.name
+    folder = experiment / "sweeps" / sweep_id
+    space = Space.of(loaded.config, read_document(request.config, request.overrides))
+    waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
+    with loaded.placing(), experiment_lock(experiment, request.wait, waiting, shared=True):
+        if request.storage is None:
+            report_other_sweeps(loaded, request, sweep_id, reporter)
+            atomic.make_folder(folder)
+        study = open_study(loaded, sweep_id, space, folder, request.storage)
+        from transfercli.workflows.sweep.source import StudySource
+
+        with present(folder) as presence:
+            source = StudySource(
+                study, space, settings, request, sweep_id, experiment, presence, reporter, threads_of_each(request.jobs)
+            )
+            result = SweepResult(sweep_id, loaded.config.name, folder, settings.metric, (), source.total)
+            train(source, result, loaded, reporter)
+            if source.is_finished:
+                presence.forget_the_gone()
+        return finish(source, result, loaded, started)
+
+
+# -- steps
+
+
+def settings_of(loaded: LoadedConfig) -> SweepConfig:
+    """Return the section sweep of a config. Raises `ConfigError` if there is none."""
+    if loaded.config.sweep is None:
+        raise ConfigError(f"{loaded.path}: sweep: is missing, so that there is nothing to search", EXAMPLE)
+    return loaded.config.sweep
+
+
+def report_other_sweeps(loaded: LoadedConfig, request: SweepRequest, sweep_id: str, reporter: Reporter) -> None:
+    """Report that a config which has changed begins a new sweep."""
+    folder = request.runs / loaded.config.name / "sweeps"
+    others = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if others and sweep_id not in others:
+        known = first_of(others, 3)
+        reporter.info(f"this is a new sweep, {sweep_id}: the config is not that of the earlier ones ({known})")
+
+
+def train(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, reporter: Reporter) -> None:
+    """Train the trials that are left, and keep the files of the sweep up to date."""
+    settings = settings_of(loaded)
+    report_start(source, reporter)
+    if source.is_finished:
+        return
+
+    def write(state: str) -> None:
+        write_sweep(so_far.with_trials(source.rows()), settings, loaded.config.seed, state)
+
+    source.on_change = partial(write, "running")
+    write("running")
+    try:
+        with source.signs_of_life():
+            train_trials(source, source.request.jobs, reporter)
+    except Interrupted as stop:
+        write("interrupted")
+        done = sum(row.state in ("completed", "pruned", "failed") for row in source.rows())
+        message = f"stopped; {done} of {source.total} trials of the sweep {source.sweep_id} are finished"
+        raise Interrupted(stop.signum, message, RESTART_HINT) from None
+    except TransferError:
+        write("failed")
+        raise
+
+
+def report_start(source: StudySource, reporter: Reporter) -> None:
+    """Report what is known before the first trial of this command."""
+    size, listed = source.space.size, source.space.listed
+    if size is not None and listed is not None and len(listed) < size:
+        left_out = counted(size - len(listed), "combination")
+        reporter.info(f"{left_out} of {size} are not possible and left out, such as {source.impossible()}")
+    if others := source.others_running():
+        reporter.info(f"another process works on this sweep: {counted(others, 'trial')} running")
+    rows = source.rows()
+    if rows and not source.is_finished:
+        done = sum(row.state in ("completed", "pruned") for row in rows)
+        reporter.info(f"going on with the sweep {source.sweep_id}: {done} of {source.total} trials are finished")
+
+
+def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, started: float) -> SweepResult:
+    """Choose the winner and write the files. Raises the error of the first trial if all of them failed."""
+    result = so_far.with_trials(source.rows())
+    failed = [row for row in result.trials if row.state == "failed"]
+    if failed and len(failed) == len(result.trials):
+        write_sweep(result, settings_of(loaded), loaded.config.seed, "failed")
+        raise all_failed(failed)
+    unfinished = any(row.state in ("running", "interrupted", "waiting") for row in result.trials)
+    folder = None if unfinished else result.folder
+    winner = choose_winner(result.trials, settings_of(loaded).metric, loaded.config.seed, source.reporter, folder)
+    result = result.with_winner(winner.as_json() if winner else None, round(time.perf_counter() - started, 3))
+    done = len(result.trials) >= result.total and not unfinished
+    write_sweep(result, settings_of(loaded), loaded.config.seed, "completed" if done else "running")
+    return result
+
+
+def all_failed(rows: list[TrialRow]) -> TransferError:
+    """Return the error of a sweep without a trained trial: that of the first one."""
+    first = rows[0]
+    number = f"all {len(rows)} trials failed; the first" if len(rows) > 1 else "the only trial failed"
+    message = f"{number}, {first.run.name if first.run else f'trial {first.number}'}: {first.reason}"
+    cls = RAISED.get(first.code or EXIT_CODES["bug"], FailedTrials)
+    return cls(message, "correct the cause and start the same command again, or name a new sweep with --run-id NEW")
+
+
+class FailedTrials(TransferError):
+    """Raised if all trials failed, and the first by a bug or a training that diverged."""
+
+    kind = "bug"

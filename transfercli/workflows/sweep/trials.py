@@ -1,0 +1,93 @@
+"""Trials of a sweep: each is an ordinary run of the experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from transfercli.config.loader import load
+from transfercli.reporting import Reporter
+from transfercli.runs.folder import RunFolder
+from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.sweep.result import TrialRow
+from transfercli.workflows.sweep.space import overrides_of
+from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """Training of one trial.
+
+    Attributes:
+        config, overrides, runs: of the sweep's command.
+        sweep_id, number: name the run.
+        values: of the space's keys.
+        metric: of the search, a key of the lines of metrics.jsonl.
+        threads: of the training, if the config sets no number and the run is new; None: all cores.
+    """
+
+    config: Path
+    overrides: tuple[str, ...]
+    runs: Path
+    sweep_id: str
+    number: int
+    values: dict[str, Any]
+    metric: str = "val_accuracy"
+    threads: int | None = None
+
+    @property
+    def run_id(self) -> str:
+        return f"{self.sweep_id}-{self.number:03d}"
+
+    @property
+    def name(self) -> str:
+        """Name of the trial in messages."""
+        return f"trial {self.number}"
+
+    @property
+    def request(self) -> TrainRequest:
+        """The same training as a command: `finetune CONFIG --set … --run-id …`."""
+        overrides = (*self.overrides, *overrides_of(self.values))
+        return TrainRequest("finetune", self.config, self.runs, overrides, self.run_id)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"config": str(self.config), "runs": str(self.runs)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> TrialSpec:
+        """Return the trial that `as_json` wrote."""
+        paths = {"config": Path(content["config"]), "runs": Path(content["runs"])}
+        return cls(**{**content, **paths, "overrides": tuple(content["overrides"])})
+
+
+class TrialSource(Protocol):
+    """Side of the search: gives the next trial, and takes what becomes of it. Called from one thread only."""
+
+    def next(self) -> TrialSpec | None:
+        """Return the next trial to train, or to go on with.
+
+        None if no further trial begins now; after a trial is done, it is asked again.
+        """
+
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        """Take the metric of an epoch of a running trial; return True if the trial ends here, as it looks bad."""
+
+    def done(self, row: TrialRow) -> None:
+        """Take a trial that is completed, pruned, failed or interrupted; running if another process trains it."""
+
+
+def trial_job(spec: TrialSpec, reporter: Reporter) -> Job:
+    """Return the job of a trial: a new run, or the one of an earlier start. Raises as `resolve_job`."""
+    request = spec.request
+    config = load(request.config or spec.config, request.overrides).config
+    if config.compute.threads is None and (threads := _threads(spec, RunFolder(spec.runs / config.name / spec.run_id))):
+        request = replace(request, overrides=(*request.overrides, f"compute.threads={threads}"))
+    job = resolve_job(request, reporter)
+    return replace(job, marks={"sweep": {"id": spec.sweep_id, "trial": spec.number}}, becomes_latest=False)
+
+
+def _threads(spec: TrialSpec, run: RunFolder) -> int | None:
+    """Return the threads of a trial: results depend on them to the bit, so those of a run that goes on stay."""
+    return StoredRun(run).config.compute.threads if run.record.exists() else spec.threads
