@@ -6,8 +6,10 @@ alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import keras
 from keras import layers, ops
@@ -63,18 +65,23 @@ def member_prefix(number: int) -> str:
 def logits_of_mean(logits: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
     """Return logits float32 [N, C] of the mean of the probabilities that logits [N, C], or [N, 1], stand for.
 
-    They are the logarithm of the mean, plus the mean of the networks' log-sums of exponentials. No probability depends
-    on the second term; it keeps what the energy of an image reads, which normalised logits do not have.
+    They are the logarithm of the mean, minus the mean energy of the networks (minus the log-sum of exponentials of
+    their logits). No probability depends on the second term, but the energy of the result then is that mean.
     """
-    log_probabilities, evidence = [], []
+    log_probabilities, energies = [], []
     for values in logits:
         if values.shape[-1] == 1:  # of a sigmoid: two classes, symmetric around 0
             values = layers.Concatenate(dtype="float32")([values * -0.5, values * 0.5])
         top = ops.max(values, axis=1, keepdims=True)
         total = top + ops.log(ops.sum(ops.exp(values - top), axis=1, keepdims=True))
-        log_probabilities.append((values - total)[:, None])
-        evidence.append(total)
-    every = ops.concatenate(log_probabilities, axis=1)  # [N, networks, C]
-    top = ops.max(every, axis=1, keepdims=True)
-    mean = top[:, 0] + ops.log(ops.mean(ops.exp(every - top), axis=1))
-    return mean + ops.mean(ops.concatenate(evidence, axis=1), axis=1, keepdims=True)
+        log_probabilities.append(values - total)
+        energies.append(-total)
+    largest = layers.Maximum(dtype="float32")(log_probabilities)
+    mean = largest + ops.log(_sum(ops.exp(values - largest) for values in log_probabilities) / len(logits))
+    # A difference: TensorFlow's graph optimiser reorders the sum of three terms wrongly if there are C images.
+    return mean - _sum(energies) / len(logits)
+
+
+def _sum(tensors: Iterable[keras.KerasTensor]) -> keras.KerasTensor:
+    """Return the sum of tensors of one shape."""
+    return reduce(add, tensors)

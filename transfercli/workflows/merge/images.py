@@ -57,11 +57,14 @@ class MergedImages:
             write_descriptors(run.descriptors, self.descriptors)
 
 
-def merged_images(members: Sequence[StoredRun]) -> MergedImages:
+def merged_images(members: Sequence[StoredRun], *, learnt: bool) -> MergedImages:
     """Return the images of all members: one that a member trained on is a training image, and so on.
 
     A test image is one that no member learnt from. Images that the first member does not have count as related ones if
     they are of another folder, because paths start in the first member's.
+
+    learnt: the model learnt from its validation images in the end, as the record says. Then those of the first member
+    remain the validation images, so that there are some to compare exports on.
     """
     first, *others = members
     uses: dict[str, set[str]] = {}
@@ -69,7 +72,7 @@ def merged_images(members: Sequence[StoredRun]) -> MergedImages:
         for image in member.images:
             if image.split:
                 uses.setdefault(image.sha256, set()).add(image.split)
-    records = [_with_use(image, uses) for image in first.images]
+    records = [image if learnt and image.split == "validation" else _with_use(image, uses) for image in first.images]
     auxiliary = {image.sha256: image for member in members for image in member.auxiliary if image.split}
     known, paths = set(uses) & {image.sha256 for image in records}, {image.path for image in records}
     for member in others:

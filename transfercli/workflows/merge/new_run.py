@@ -33,7 +33,7 @@ def write_run(run: RunFolder, model: MergedModel, facts: dict[str, Any], reporte
     """
     from transfercli.training import history
 
-    first, images = model.members[0], merged_images(model.members)
+    first, images = model.members[0], merged_images(model.members, learnt=cross_validated(model) is not None)
     config = first.config.model_copy(update={"name": run.experiment, "model": model.config})
     trust = fit_trust(model.logits, model.answers.targets, config.evaluation.abstain, model.answers.groups)
     with atomic.new_folder(run.path) as folder:
