@@ -421,8 +421,10 @@ class EarlyStoppingConfig(Section):
         "val_loss", description="metric that must improve, and by which the best epoch is chosen"
     )
     min_delta: NonNegative = Field(0.0, description="an improvement by no more than this does not count")
-    patience: Annotated[Whole, Field(ge=1)] = Field(
-        5, description="epochs without improvement after which the phase ends"
+    patience: Annotated[Whole, Field(ge=1)] | None = Field(
+        5,
+        description="epochs without improvement after which the phase ends; null: it never ends early, and `monitor`"
+        " only chooses the best epoch",
     )
 
 
