@@ -14,6 +14,7 @@ from transfercli.text import counted
 from transfercli.workflows.command_lines import command_line, runs_option, shown_path
 from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialRow
 from transfercli.workflows.sweep.search.space import overrides_of
+from transfercli.workflows.sweep.search.study import direction
 
 if TYPE_CHECKING:
     from transfercli.evaluation.report.parallel_coordinates import SearchAxis
