@@ -45,7 +45,7 @@ ALLOWED_SIBLING_IMPORTS = {
         "series": {"train", "evaluate"},
         "retrain": {"train", "evaluate", "export", "data"},
         "folds": {"train", "evaluate"},
-        "sweep": {"train", "evaluate", "folds"},
+        "sweep": {"train", "evaluate", "series"},
         "merge": {"train", "evaluate", "folds"},
     },
 }

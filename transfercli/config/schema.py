@@ -267,6 +267,13 @@ class HeadConfig(Section):
     )
 
 
+class MemberConfig(Section):
+    """Further network of an average of several."""
+
+    base: Annotated[str, RowName("base")] = Field(description="name of its base")
+    head: HeadConfig = Field(description="its head")
+
+
 class ModelConfig(Section):
     """Network: base, weights and head."""
 
@@ -283,6 +290,11 @@ class ModelConfig(Section):
         0.0,
         description="vision transformers: probability that training skips the last block for an image; it falls evenly"
         " to 0 at the first block, and frozen blocks are never skipped",
+    )
+    members: list[MemberConfig] = Field(
+        default_factory=list,
+        description="further networks, whose probabilities are averaged with those of base and head; only `merge`"
+        " writes them, into the config of the run that it makes",
     )
 
 

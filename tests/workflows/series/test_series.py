@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -148,7 +150,7 @@ def test_the_folder_of_the_folds_names_its_runs_and_no_folder_of_this_machine(tr
     assert content["metrics"]["accuracy"] == result.metrics["accuracy"].as_json()
     record = json.loads((place.runs / "cv" / "all-fold2" / "run.json").read_text())
     assert record["folds"] == {"id": "all", "fold": 2, "of": 3}
-    for name in ("metrics.json", "report.html"):
+    for name in ("folds.json", "metrics.json", "report.html"):
         assert str(place.runs.parent) not in (folder / name).read_text()
 
 
@@ -248,6 +250,7 @@ def test_a_fold_that_fails_leaves_the_others_and_is_named(trained: Any, tmp_path
     error = RunsFailed(result, result.failure)
     assert exit_code(error) == 3
     assert "1 of 3 folds failed" in error.message
+    assert error.result.as_json()["error"]["code"] == 3
 
 
 def test_evaluate_takes_the_name_of_the_folds(trained: Any, tmp_path: Path) -> None:
@@ -317,3 +320,58 @@ def test_seeds_and_folds_together_are_refused(trained: Any, tmp_path: Path) -> N
     with pytest.raises(UsageError, match="--folds needs CONFIG"):
         place.folds(TrainRequest("finetune", None, place.runs, resume="cv/all-fold1"))
     assert not place.runs.exists()
+
+
+def test_a_trial_of_a_search_is_judged_by_folds_and_can_be_ended_early(trained: Any, tmp_path: Path) -> None:
+    from transfercli.workflows.series.train import train_folds
+
+    place, marks = replace(trained[0], runs=tmp_path / "runs"), {"sweep": {"id": "w", "trial": 7}}
+    asked = []
+    result = train_folds(
+        place.request("w-007"), FOLDS, Reporter(), marks=marks, go_on=lambda one: asked.append(one) or len(asked) < 2
+    )
+    assert [member.run.run_id for member in result.members] == ["w-007-fold1", "w-007-fold2"]
+    assert result.failure is None
+    record = json.loads((place.runs / "cv" / "w-007-fold2" / "run.json").read_text())
+    assert record["sweep"] == {"id": "w", "trial": 7}
+    assert record["folds"] == {"id": "w-007", "fold": 2, "of": 3}
+    assert result.out_of_fold is not None
+    paths = [path for fold in (1, 2) for path in place.run(f"w-007-fold{fold}").held_out.paths]
+    assert list(result.out_of_fold.answers.paths) == paths
+
+
+def test_a_command_that_trains_one_run_refuses_several_seeds(trained: Any, tmp_path: Path) -> None:
+    from transfercli.workflows.train.job import resolve_job
+
+    place = replace(trained[0], runs=tmp_path / "runs")
+    with pytest.raises(ConfigError, match=r"training\.seeds: \[0, 1\] trains one run a seed"):
+        resolve_job(place.request("one", "training.seeds=[0, 1]"))
+
+
+def test_the_starter_config_can_be_cross_validated(tmp_path: Path, digits_folder: Path) -> None:
+    from transfercli.workflows.config.init import init_config
+    from transfercli.workflows.series.members import folds_of
+
+    path = tmp_path / "starter.yaml"
+    init_config("small_cnn", str(digits_folder / "digits"), path, Reporter())
+    series = folds_of(TrainRequest("finetune", path, tmp_path / "runs", run_id="cv"), 5)
+    assert [series.run_id(member) for member in series.members] == [f"cv-fold{fold}" for fold in range(1, 6)]
+
+
+@pytest.mark.slow
+def test_killed_between_folds_the_same_command_goes_on_to_the_same_predictions(trained: Any, tmp_path: Path) -> None:
+    place = replace(trained[0], runs=tmp_path / "runs")
+    words = ["finetune", str(place.config), "--folds", "3", "--run-id", "all", "--runs", str(place.runs), "--json"]
+    command = [sys.executable, "-m", "transfercli", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        assert any("fold 2 of 3" in line for line in process.stderr)
+        process.stderr.readline()
+        process.kill()
+    before = (place.runs / "cv" / "all-fold1" / "run.json").read_bytes()
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = json.loads(again.stdout)
+    assert (result["format"], result["status"]) == (1, "completed")
+    assert result["metrics"]["accuracy"] == trained[1].metrics["accuracy"].as_json()
+    assert (place.runs / "cv" / "all-fold1" / "run.json").read_bytes() == before
+    assert place.predictions("all") == trained[0].predictions("all")

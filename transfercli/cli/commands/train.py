@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ from transfercli.cli import completion
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_training
 from transfercli.cli.options import RUNS, Overrides, Runs, Wait
+from transfercli.cli.runner import error_object
 from transfercli.cli.ui.rate_table import show_rates
 from transfercli.cli.ui.series_tables import show_series
 from transfercli.cli.ui.tables import print_pairs, print_table, print_text
@@ -92,7 +94,8 @@ class RunsFailed(TransferError):
         failed = len(result.runs) - len(result.completed)
         text = f"{failed} of {len(result.runs)} {result.kind} failed; the first: {failure.message}"
         super().__init__(text, failure.hint)
-        self.kind, self.result = failure.kind, result
+        self.kind = failure.kind
+        self.result = replace(result, error=error_object(self)["error"])
 
 
 def _further_epochs(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from transfercli.config.loader import load
 from transfercli.errors import ConfigError, UsageError
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder, check_run_id, new_run_id
+from transfercli.runs.folder import DEFAULT_RUNS, RunFolder, check_run_id, new_run_id
+from transfercli.workflows.command_lines import command_line, shown_path
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
 
 Kind = Literal["folds", "seeds"]
@@ -42,6 +43,7 @@ class Series:
         seed: of the splits, which all runs share.
         marks: further keys of each run's record, such as the sweep that the series is a trial of.
         going_on: command that goes on with a series that was stopped.
+        command: the same without absolute paths, for files.
     """
 
     kind: Kind
@@ -49,6 +51,7 @@ class Series:
     seed: int
     members: tuple[Member, ...]
     going_on: str
+    command: str
     marks: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -93,8 +96,8 @@ def folds_of(request: TrainRequest, count: int, marks: Mapping[str, Any] | None 
         )
         for fold in range(1, count + 1)
     )
-    going_on = going_on or command_of(request, "--folds", str(count))
-    return _checked(Series("folds", request, config.seed, members, going_on, marks or {}), config.name)
+    live, shown = (_command_of(request, path, "--folds", str(count)) for path in (str, shown_path))
+    return _checked(Series("folds", request, config.seed, members, going_on or live, shown, marks or {}), config.name)
 
 
 def seeds_of(request: TrainRequest, seeds: Sequence[int], seed: int, experiment: str) -> Series:
@@ -104,7 +107,8 @@ def seeds_of(request: TrainRequest, seeds: Sequence[int], seed: int, experiment:
         Member(f"seed {number}", f"seed{number}", {"seed": number}, (f"seed={number}", "training.seeds=null"))
         for number in seeds
     )
-    return _checked(Series("seeds", request, seed, members, command_of(request)), experiment)
+    live, shown = (_command_of(request, path) for path in (str, shown_path))
+    return _checked(Series("seeds", request, seed, members, live, shown), experiment)
 
 
 def _named(request: TrainRequest, option: str) -> TrainRequest:
@@ -126,8 +130,11 @@ def _checked(series: Series, experiment: str) -> Series:
     return series
 
 
-def command_of(request: TrainRequest, *options: str) -> str:
-    """Return the command line that goes on with a series."""
+def _command_of(request: TrainRequest, path: Callable[[Path], str], *options: str) -> str:
+    """Return the command line that goes on with a series. path: writes a path."""
+    assert request.config is not None
     settings = [part for override in request.overrides for part in ("--set", override)]
-    words = ["transfercli", request.command, str(request.config), *options, "--run-id", str(request.run_id)]
-    return shlex.join([*words, *settings, "--runs", str(request.runs)])
+    runs = [] if request.runs == DEFAULT_RUNS else ["--runs", path(request.runs)]
+    return command_line(
+        request.command, path(request.config), *options, "--run-id", str(request.run_id), *settings, *runs
+    )

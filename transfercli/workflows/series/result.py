@@ -56,6 +56,7 @@ class SeriesResult:
         metrics: mean and spread over the completed runs of each metric.
         out_of_fold: evaluation of the predictions out of fold; None for seeds, or if no fold is complete.
         seconds: time of the command.
+        error: JSON object of the error that the command ends with; None if all runs are complete.
     """
 
     kind: Kind
@@ -65,6 +66,7 @@ class SeriesResult:
     metrics: Mapping[str, Spread]
     out_of_fold: Evaluation | None = None
     seconds: float = 0.0
+    error: Mapping[str, Any] | None = None
 
     @property
     def failure(self) -> TransferError | None:
@@ -92,6 +94,7 @@ class SeriesResult:
             "report": self.report and str(self.report),
             "cache": _sum_of([run.result.cache for run in self.completed if run.result]),
             "seconds": {"total": self.seconds},
+            **({"error": dict(self.error)} if self.error else {}),
         }
 
     def as_stored(self) -> dict[str, Any]:

@@ -24,14 +24,14 @@ class StoredSeries:
 
     Attributes:
         facts: {"fold", "of"} or {"seed"} of each run, in order.
-        going_on: command that goes on with it.
+        command: goes on with it; without absolute paths.
     """
 
     kind: Kind
     folder: Path
     runs: tuple[RunFolder, ...]
     facts: tuple[dict[str, int], ...]
-    going_on: str
+    command: str
 
     @property
     def name(self) -> str:
@@ -45,7 +45,7 @@ class StoredSeries:
             raise ArtefactError(
                 f"{len(self.runs) - len(missing)} of {len(self.runs)} {self.kind} of {self.name} are complete;"
                 f" not {', '.join(run.run_id for run in missing)}",
-                f"go on with: {self.going_on}" if self.going_on else None,
+                f"go on with: {self.command}" if self.command else None,
             )
         for run in self.runs:
             check_run_folder(run.path)
@@ -77,7 +77,7 @@ def read_series(kind: Kind, folder: Path) -> StoredSeries:
     facts = tuple({key: row[key] for key in ("fold", "of", "seed") if key in row} for row in rows)
     experiment = folder.parent.parent
     runs = tuple(RunFolder(experiment / row["run_id"]) for row in rows)
-    return StoredSeries(kind, folder, runs, facts, str(content.get("going_on", "")))
+    return StoredSeries(kind, folder, runs, facts, str(content.get("command", "")))
 
 
 def _is_row(row: dict[str, Any]) -> bool:
@@ -94,6 +94,6 @@ def write_series(folder: Path, series: Series, config_sha256: str, results: dict
         {"run_id": series.run_id(member), **member.facts, **row}
         for member, row in zip(series.members, found, strict=True)
     ]
-    facts = {"kind": series.kind, "id": series.series_id, "going_on": series.going_on, "config_sha256": config_sha256}
+    facts = {"kind": series.kind, "id": series.series_id, "command": series.command, "config_sha256": config_sha256}
     atomic.make_folder(folder)
     atomic.write_json(folder / f"{series.kind}.json", facts | results | {"runs": rows})
