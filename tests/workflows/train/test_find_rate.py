@@ -24,9 +24,7 @@ def find(world: Any, picture: Path | None = None, *overrides: str, **sections: A
     return find_learning_rate(FindRateRequest("finetune", config, world.runs, overrides, picture), Reporter())
 
 
-def test_a_rate_is_suggested_with_a_picture_and_nothing_else_is_written(
-    world, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rate_is_suggested_with_a_picture_and_nothing_else_is_written(world, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(range_test, "UPDATES", 80)
     result = find(world, transfer={"strategy": "scratch"}, model={"head": {"dropout": 0.2}})
     content = result.as_json()
