@@ -193,7 +193,10 @@ def _short(count: int) -> str:
 
 
 def rate_curve_png(points: Sequence[RatePoint], found: Suggestion | None, configured: float, title: str = "") -> bytes:
-    """Return the loss over the learning rate as PNG bytes. found: None if no rate is suggested; configured: the rate in the config."""
+    """Return the loss over the learning rate as PNG bytes.
+
+    found: None if no rate is suggested; configured: the rate in the config.
+    """
     from matplotlib.figure import Figure
 
     finite = [point for point in points if math.isfinite(point.smoothed)]
