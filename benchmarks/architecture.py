@@ -46,7 +46,7 @@ ALLOWED_SIBLING_IMPORTS = {
         "retrain": {"train", "evaluate", "export", "data"},
         "folds": {"train", "evaluate"},
         "sweep": {"train", "evaluate", "series"},
-        "merge": {"train", "evaluate", "folds"},
+        "merge": {"train", "evaluate", "folds", "data"},
     },
 }
 

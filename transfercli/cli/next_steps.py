@@ -106,6 +106,10 @@ def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words 
     return (workflow, *config, *named, *_overrides(own), *_runs(own))
 
 
+def after_merge(own: Mapping[str, Any], result: Any) -> Words:
+    return ("evaluate", result.run)
+
+
 def after_sweep(own: Mapping[str, Any], result: Any) -> Words | None:
     if own["dry_run"]:
         return ("sweep", own["config"], *_overrides(own), *_runs(own))

@@ -127,14 +127,26 @@ def test_the_lowest_loss_wins_if_it_is_the_metric(sweep):
 
 
 def test_trials_of_other_images_are_left_out_with_a_warning(sweep):
-    sweep.trial(0, images=slice(0, 40))
-    sweep.trial(9)
-    sweep.trial(8)
+    sweep.trial(0, images=slice(-40, None))
+    sweep.trial(9, images=slice(0, -10))
+    sweep.trial(8, images=slice(0, -10))
     reporter = Warnings()
     winner = sweep.winner(final=False, reporter=reporter)
     assert winner.row.number == 2
+    assert winner.images == len(sweep.answers) - 10
     assert winner.as_json()["left_out"] == [{"trial": 0, "reason": "it was scored by other images"}]
     assert "1 trial cannot be compared with the others: 0 (it was scored by other images)" in reporter.texts[0]
+
+
+def test_trials_that_were_scored_by_more_images_are_compared_by_the_common_ones(sweep):
+    sweep.trial(0, images=slice(0, 30))
+    sweep.trial(20)
+    sweep.trial(9)
+    winner = sweep.winner(final=False)
+    assert (winner.row.number, winner.images, winner.trials, winner.left_out) == (0, 30, 3, ())
+    assert [rival.row.number for rival in winner.indistinguishable] == [0]
+    sweep.trial(9, images=slice(20, None))  # as many trials have these as the first 30, and they are more
+    assert [row.number for row, _ in sweep.winner(final=False).left_out] == [0]
 
 
 def test_runs_without_answers_give_the_naive_score_and_the_reason(sweep):
@@ -145,6 +157,23 @@ def test_runs_without_answers_give_the_naive_score_and_the_reason(sweep):
     assert "keep no answers" in winner.reason
     assert winner.as_json()["method"] is None
     assert "not corrected" in winner.lines()[1]
+
+
+def test_a_sweep_whose_runs_are_gone_still_has_its_best_value(sweep):
+    for wrong in (9, 5):
+        shutil.rmtree(sweep.trial(wrong))
+    reporter = Warnings()
+    winner = sweep.winner(reporter=reporter)
+    assert (winner.row.number, winner.corrected, winner.test) == (1, None, None)
+    assert "not evaluated on the test images" in reporter.texts[-1]
+
+
+def test_a_damaged_record_of_looks_is_a_warning(sweep):
+    sweep.trial(9)
+    (sweep.folder / LOOKS_FILE).write_text("{}", encoding="utf-8")
+    reporter = Warnings()
+    assert sweep.winner(reporter=reporter).test is None
+    assert f"{LOOKS_FILE} is damaged" in reporter.texts[-1]
 
 
 def test_a_damaged_file_of_answers_leaves_its_trial_out(sweep):

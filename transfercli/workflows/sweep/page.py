@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from transfercli.config.dump import dump_values
 from transfercli.config.schema import SearchRange, SweepConfig
 from transfercli.io import atomic
-from transfercli.redaction import hide_paths_in_yaml
+from transfercli.redaction import hide_paths_in, hide_paths_in_yaml
 from transfercli.text import counted
 from transfercli.workflows.command_lines import command_line, runs_option, shown_path
 from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialRow
 from transfercli.workflows.sweep.search.space import overrides_of
+from transfercli.workflows.sweep.search.study import direction
 
 if TYPE_CHECKING:
     from transfercli.evaluation.report.parallel_coordinates import SearchAxis
@@ -44,7 +45,7 @@ def write_sweep_page(
     """
     from transfercli.evaluation.report.sweep_page import SweepPage, render_sweep_page
 
-    lower = result.metric == "val_loss"
+    lower = direction(settings) == "minimize"
     axes = search_axes(settings.space, [row.values for row in result.trials])
     trials = [_searched(row) for row in result.trials]
     best = next((row for row in result.trials if result.winner and row.number == result.winner["trial"]), None)
@@ -200,5 +201,7 @@ def _command(command: str, request: SweepRequest, more: Iterable[str] = (), repo
         arguments += ["--set", override]
     arguments += runs_option(request.runs)
     if report is not None:
-        arguments += [*(["--run-id", request.sweep_id] if request.sweep_id else []), "--report", shown_path(report)]
+        arguments += ["--run-id", request.sweep_id] if request.sweep_id else []
+        arguments += ["--storage", hide_paths_in(request.storage)] if request.storage else []
+        arguments += ["--report", shown_path(report)]
     return command_line(command, *arguments)

@@ -16,6 +16,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, check_run_id
 from transfercli.runs.listing import recorded
 from transfercli.runs.lock import experiment_lock
+from transfercli.runs.output_paths import check_output_file
 from transfercli.text import counted, first_of
 from transfercli.workflows.sweep.files import write_sweep
 from transfercli.workflows.sweep.page import write_sweep_page
@@ -49,6 +50,8 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
     """Train the trials of a sweep that are not trained yet; return all of them, and the winner."""
     started = time.perf_counter()
     require_optuna()
+    if request.report is not None:
+        check_output_file(request.report, "--report")
     loaded = load(request.config, request.overrides)
     settings = settings_of(loaded)
     sweep_id = check_run_id(request.sweep_id or default_id(loaded))
@@ -131,6 +134,7 @@ def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, start
     failed = [row for row in result.trials if row.state == "failed"]
     if failed and len(failed) == len(result.trials):
         write_sweep(result, settings_of(loaded), loaded.config.seed, "failed")
+        write_report(result, source.request, loaded)
         raise all_failed(failed)
     unfinished = any(row.state in ("running", "interrupted", "waiting") for row in result.trials)
     folder = None if unfinished else result.folder
@@ -142,13 +146,18 @@ def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, start
         sentences=tuple(winner.lines()) if winner else (),
         cache=cache_counts(result.trials),
         seconds=round(time.perf_counter() - started, 3),
-        report=source.request.report,
     )
     done = len(result.trials) >= result.total and not unfinished
     write_sweep(result, settings, seed, "completed" if done else "running")
-    if result.report is not None:
-        write_sweep_page(result.report, result, settings, source.request, seed)
-    return result
+    return write_report(result, source.request, loaded)
+
+
+def write_report(result: SweepResult, request: SweepRequest, loaded: LoadedConfig) -> SweepResult:
+    """Write the page if the request names one; it needs no training, so a finished sweep can have it at any time."""
+    if request.report is None:
+        return result
+    write_sweep_page(request.report, result, settings_of(loaded), request, loaded.config.seed)
+    return replace(result, report=request.report)
 
 
 def cache_counts(rows: tuple[TrialRow, ...]) -> dict[str, dict[str, int]]:

@@ -58,21 +58,25 @@ class TestScore:
 def score_on_test(folder: Path, row: TrialRow, reporter: Reporter) -> TestScore | None:
     """Evaluate a sweep's winner on its test images, once; a winner that was evaluated before is not evaluated again.
 
-    folder: of the sweep. None if the config has no test images, or they cannot be read, which is a warning.
+    folder: of the sweep. None if the config has no test images, or if they, the run or the looks so far cannot be read,
+    which is a warning.
     """
-    runs = [StoredRun(RunFolder(path), reporter) for path in row.runs]
-    if not any(image.split == SPLIT for image in runs[0].images):
-        return None
-    looks = read_looks(folder)
-    key = {"trial": row.number, "runs": [run.folder.run_id for run in runs], "created": runs[0].record.created}
-    for look in looks:
-        if {name: look.get(name) for name in key} == key:
-            return TestScore(look, len(looks))
     try:
-        evaluation = _evaluate(runs, reporter)
+        return _score_once(folder, [StoredRun(RunFolder(path), reporter) for path in row.runs], row.number, reporter)
     except (DataError, ArtefactError) as error:
         reporter.warning(f"the winner is not evaluated on the test images: {error.message}")
         return None
+
+
+def _score_once(folder: Path, runs: Sequence[StoredRun], number: int, reporter: Reporter) -> TestScore | None:
+    if not any(image.split == SPLIT for image in runs[0].images):
+        return None
+    looks = read_looks(folder)
+    key = {"trial": number, "runs": [run.folder.run_id for run in runs], "created": runs[0].record.created}
+    for look in looks:
+        if {name: look.get(name) for name in key} == key:
+            return TestScore(look, len(looks))
+    evaluation = _evaluate(runs, reporter)
     intervals = {name: list(evaluation.intervals[name]) for name in METRICS if name in evaluation.intervals}
     scores = {"examples": evaluation.examples, "metrics": evaluation.metrics, "intervals": intervals}
     looks.append({**key, "at": utc_now(), **scores})

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from transfercli.data.clusters import cluster_indices
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.confidence.temperature import class_logits
+from transfercli.evaluation.held_out import read_held_out
 from transfercli.evaluation.statistics.selection import MOST_LOSS, Answers
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.stored_run import StoredRun
@@ -47,17 +48,32 @@ class _Trial:
     losses: npt.NDArray[np.float64]
 
     @property
-    def image_set(self) -> str:
-        """Digest of the images, their classes and the names of these: equal for comparable trials."""
-        names = "\0".join((*self.runs[0].labels, "", *self.paths)).encode("utf-8", "surrogateescape")
+    def labels(self) -> tuple[str, ...]:
+        return self.runs[0].labels
+
+    @property
+    def digest(self) -> str:
+        """Digest of the images, their classes and the names of these."""
+        names = "\0".join((*self.labels, "", *self.paths)).encode("utf-8", "surrogateescape")
         return hashlib.sha256(names + self.targets.tobytes()).hexdigest()
+
+    def covers(self, other: _Trial) -> bool:
+        """Return True if these are answers to all images of the other trial, with the same classes."""
+        images = (dict(zip(trial.paths, trial.targets.tolist(), strict=True)) for trial in (other, self))
+        return self.labels == other.labels and next(images).items() <= next(images).items()
+
+    def rows_of(self, other: _Trial) -> npt.NDArray[np.int64]:
+        """Return the rows of the images of another trial, which it covers: int64, in their order."""
+        wanted = set(other.paths)
+        return np.array([row for row, path in enumerate(self.paths) if path in wanted])
 
 
 def compare_trials(rows: Sequence[TrialRow]) -> tuple[ComparedTrials | None, LeftOut]:
     """Return the completed trials that answered for the same images, and all others with the reason.
 
-    Trials are comparable if they were scored by the images that most trials were scored by; if several sets of images
-    have as many trials, by those of the first trial. None if no trial has answers.
+    The images are those of one trial that most trials answered for; of several such sets, the largest. So a trial that
+    was scored by more images, as one whose head was cross-validated on all, is compared by the common ones. None if no
+    trial has answers.
     """
     found: list[_Trial] = []
     left_out = []
@@ -68,22 +84,30 @@ def compare_trials(rows: Sequence[TrialRow]) -> tuple[ComparedTrials | None, Lef
             left_out.append((row, error.message))
     if not found:
         return None, tuple(left_out)
-    sets = [trial.image_set for trial in found]
-    largest = max(dict.fromkeys(sets), key=sets.count)  # the first of several as large ones
-    chosen = [trial for trial, images in zip(found, sets, strict=True) if images == largest]
-    others = [trial.row for trial, images in zip(found, sets, strict=True) if images != largest]
+    digests = [trial.digest for trial in found]
+    kinds = dict(zip(digests[::-1], found[::-1], strict=True))  # the first trial of each
+    covering = {digest: [own for own, kind in kinds.items() if kind.covers(kinds[digest])] for digest in kinds}
+    number = {digest: sum(own in covering[digest] for own in digests) for digest in kinds}
+    common = max(dict.fromkeys(digests), key=lambda digest: (number[digest], len(kinds[digest].paths)))
+    chosen = [trial for trial, own in zip(found, digests, strict=True) if own in covering[common]]
+    others = [trial.row for trial, own in zip(found, digests, strict=True) if own not in covering[common]]
     left_out += [(row, "it was scored by other images") for row in others]
-    first = chosen[0]
-    group_of = {image.path: image.group for run in first.runs for image in run.images}
+    return _aligned(chosen, kinds[common]), tuple(left_out)
+
+
+def _aligned(trials: Sequence[_Trial], common: _Trial) -> ComparedTrials:
+    """Return the answers of trials to the images of one of them."""
+    kept = [trial.rows_of(common) for trial in trials]
+    group_of = {image.path: image.group for run in common.runs for image in run.images}
     answers = Answers(
-        first.targets,
-        np.stack([trial.predicted for trial in chosen], axis=1),
-        np.stack([trial.losses for trial in chosen], axis=1),
-        len(first.runs[0].labels),
-        cluster_indices([group_of.get(path, "") for path in first.paths]),
+        common.targets,
+        np.stack([trial.predicted[rows] for trial, rows in zip(trials, kept, strict=True)], axis=1),
+        np.stack([trial.losses[rows] for trial, rows in zip(trials, kept, strict=True)], axis=1),
+        len(common.labels),
+        cluster_indices([group_of.get(path, "") for path in common.paths]),
     )
-    refitted = sum(any(run.record.refitted for run in trial.runs) for trial in chosen)
-    return ComparedTrials(tuple(trial.row for trial in chosen), answers, refitted), tuple(left_out)
+    refitted = sum(any(run.record.refitted for run in trial.runs) for trial in trials)
+    return ComparedTrials(tuple(trial.row for trial in trials), answers, refitted)
 
 
 def _read(row: TrialRow) -> _Trial:
@@ -91,11 +115,12 @@ def _read(row: TrialRow) -> _Trial:
     runs = tuple(StoredRun(RunFolder(path)) for path in row.runs)
     found = []
     for run in runs:
-        if run.held_out is None:
+        answers = read_held_out(run.folder.held_out)  # not `StoredRun.held_out`, which would keep the logits in memory
+        if answers is None:
             raise ArtefactError(f"{run.label} has no {run.folder.held_out.name}")
         if run.labels != runs[0].labels:
             raise ArtefactError(f"{run.label} and {runs[0].label} have other classes")
-        found.append(run.held_out)
+        found.append(answers)
     paths = [path for answers in found for path in answers.paths]
     if not paths or len(set(paths)) != len(paths):
         raise ArtefactError("its runs were scored by the same images" if paths else "it has no run")

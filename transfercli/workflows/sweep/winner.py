@@ -180,7 +180,6 @@ def choose_winner(
         reporter.warning(f"{counted(len(left_out), 'trial')} cannot be compared with the others: {numbers}")
     if compared is None:
         return _without_answers(completed, metric, folder, left_out, reporter)
-    reporter.progress("correct the winner's score", 0, 1, "")
     selection = select(compared.answers, metric, seed)
     winner = compared.trials[selection.best]
     rivals = _rivals(compared, selection, metric)

@@ -98,7 +98,7 @@ class StudySource:
             warnings.simplefilter("ignore")  # an epoch that was reported before the process was stopped
             trial = trial or self._running[number]
             trial.report(value, epoch)
-            return bool(trial.should_prune())  # of NumPy otherwise, by some pruners
+            return bool(trial.should_prune())  # a pruner may return a NumPy bool, which is no JSON
 
     def done(self, row: TrialRow) -> None:
         """Take the result of a trial. Raises `DataError` if it learnt from other images than those before it."""
