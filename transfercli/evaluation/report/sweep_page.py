@@ -162,8 +162,8 @@ def _facts(page: SweepPage) -> list[tuple[str, str]]:
     if times:
         facts.append(("time of trials", _duration(sum(times))))
     if page.features is not None:
-        facts += [("features computed", f"{page.features.get('misses', 0):,}")]
-        facts += [("features reused", f"{page.features.get('hits', 0):,}")]
+        facts += [("image features computed", f"{page.features.get('misses', 0):,}")]
+        facts += [("image features reused", f"{page.features.get('hits', 0):,}")]
     return facts
 
 
