@@ -9,14 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from transfercli.evaluation.report.html import jinja_environment, load_script
-from transfercli.evaluation.report.parallel_coordinates import (
-    CHOICE_LENGTH,
-    CoordinateLine,
-    SearchAxis,
-    parallel_coordinates,
-    value_text,
-)
-from transfercli.evaluation.report.sweep_charts import (
+from transfercli.evaluation.report.search.charts import (
     SearchedTrial,
     best_so_far_chart,
     progress_words,
@@ -24,6 +17,13 @@ from transfercli.evaluation.report.sweep_charts import (
     scored_trials,
     slice_chart,
     slice_words,
+)
+from transfercli.evaluation.report.search.parallel_coordinates import (
+    CHOICE_LENGTH,
+    CoordinateLine,
+    SearchAxis,
+    parallel_coordinates,
+    value_text,
 )
 from transfercli.evaluation.statistics.importance import FEWEST_TRIALS, RESAMPLES, SHUFFLES, KeyImportance
 from transfercli.text import counted
