@@ -1,4 +1,4 @@
-"""Expected failures, one class a kind; `cli/runner.py` maps each kind to an exit code.
+"""Expected failures, one class a kind, and the exit code of each.
 
     TransferError                     exit  raised when
     ├── UsageError                       2  an option, an argument or an output path cannot be used
@@ -10,6 +10,7 @@
     ├── OutOfSpaceError                  8  memory or disk is full
     │   └── DiskError                    8  the disk is full or failing
     ├── BusyError                       75  another process holds the experiment's lock
+    │   └── SplitsChangedError          75  another process assigned the same images to other splits meanwhile
     └── Interrupted               130, 143  SIGINT or SIGTERM was received
 
 A message states what was wrong, the value received and the values allowed; the hint states the fix.
@@ -94,6 +95,10 @@ class BusyError(TransferError):
     kind = "busy"
 
 
+class SplitsChangedError(BusyError):
+    """Raised if another process assigned the same images to other splits while they were read; try again."""
+
+
 class Interrupted(TransferError):
     """Raised after SIGINT or SIGTERM, at a point where stopping loses no work."""
 
@@ -102,6 +107,28 @@ class Interrupted(TransferError):
     def __init__(self, signum: int, message: str = "stopped on request", hint: str | None = None) -> None:
         super().__init__(message, hint)
         self.signum = signum
+
+
+EXIT_CODES = {
+    "bug": 1,
+    "usage": 2,
+    "config": 3,
+    "data": 4,
+    "gate": 5,
+    "artefact": 6,
+    "weights": 7,
+    "room": 8,
+    "busy": 75,
+}
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the exit code for an error: 128 + number for a signal, else that of its kind; 1 for a bug."""
+    if isinstance(error, Interrupted):
+        return 128 + error.signum
+    if isinstance(error, TransferError):
+        return EXIT_CODES.get(error.kind, 1)
+    return EXIT_CODES["room"] if is_out_of_space(error) else EXIT_CODES["bug"]
 
 
 SPACE_ERRNOS = (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath, PureWindowsPath
+import sys
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
+
+import transfercli
 
 HIDDEN = "…/"
 # Start of an absolute path: /x, ~/x, ~ann/x, C:\x, \\host\x, file:///x.
@@ -20,6 +23,14 @@ def hide_paths(text: str) -> str:
     """Return text with each absolute path shortened to its last part: `/home/ann/x.yaml` -> `…/x.yaml`."""
     text = QUOTED_PATH.sub(lambda match: f"{match[1]}{_shortened(match[2])}{match[1]}", text)
     return BARE_PATH.sub(lambda match: _shortened(match[1]), text)
+
+
+def hide_package_folders(text: str) -> str:
+    """Return a traceback with file names relative to the folders of packages, since a log may be shared."""
+    package = Path(transfercli.__file__).parent.parent
+    for folder in sorted({str(package), *sys.path} - {""}, key=len, reverse=True):
+        text = text.replace(folder.rstrip("/") + "/", "")
+    return text
 
 
 def hide_paths_in_yaml(text: str) -> str:

@@ -45,6 +45,19 @@ class Reporter:
     def attach_log(self, path: Path) -> None:
         """Copy all lines to this file: those reported so far, and those to come."""
 
+    def detach_log(self) -> None:
+        """Keep the lines to come for the next log: those of one run belong in its own."""
+
+    def part(self, name: str) -> Reporter:
+        """Return the reporter of one of several pieces of work that are done at the same time, with a log of its own.
+
+        name: of the work, shown before each of its lines. Close the reporter at the end.
+        """
+        return self
+
+    def close(self) -> None:
+        """Show no more progress of this work."""
+
 
 class Forwarding(Reporter):
     """Reporter that passes every call on to another; subclasses override what they change."""
@@ -72,3 +85,9 @@ class Forwarding(Reporter):
 
     def attach_log(self, path: Path) -> None:
         self.reporter.attach_log(path)
+
+    def detach_log(self) -> None:
+        self.reporter.detach_log()
+
+    def part(self, name: str) -> Reporter:
+        return self.reporter.part(name)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from transfercli.cli.runner import error_object, exit_code, message_of, run_command
-from transfercli.errors import BusyError, DataError, Interrupted, TransferError
+from transfercli.cli.runner import error_object, message_of, run_command
+from transfercli.errors import BusyError, DataError, Interrupted, TransferError, exit_code
 
 
 class ResourceExhaustedError(Exception):

@@ -77,7 +77,7 @@ PROBE = "transfer.strategy=linear_probe"
         ),
         (["data.unlabelled=new", PHASES, NONE], "data.unlabelled: needs a strategy that solves for the head, received"),
         (["transfer.align=coral", PROBE, RUN], 'transfer.align: "coral" needs images to align: set data.unlabelled'),
-        (["data.folds=5"], "data.folds: needs data.fold: the fold that validates"),
+        (["data.folds=5"], "data.fold: the fold that validates, from 1; or train every fold: finetune --folds K"),
         (["data.fold=1"], "data.fold: needs data.folds: the number of folds"),
         (["data.folds=5", "data.fold=6"], "data.fold: is out of range, received 6; allowed: 1 to 5"),
         (["data.folds=5", "data.fold=5", "data.validation=0.2"], "data.validation: cannot be combined with folds"),

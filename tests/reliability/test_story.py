@@ -10,7 +10,7 @@ import pytest
 
 from tests.reliability.faults import ACTS, Crash, Disk, crash, crash_half_way
 from tests.reliability.story import EPOCHS, play, run_of, whole_epochs, whole_lines
-from transfercli.cli.runner import EXIT_CODES, exit_code
+from transfercli.errors import EXIT_CODES, exit_code
 from transfercli.reporting import Reporter
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from transfercli.errors import ArtefactError, BusyError, UsageError
+from transfercli.io import file_lock
 from transfercli.runs import lock
 from transfercli.runs.lock import experiment_lock
 
@@ -120,7 +121,7 @@ def test_readers_that_test_the_lock_again_and_again_do_not_make_it_busy(
         if next(tries) == 2:
             fcntl.flock(reader, fcntl.LOCK_UN)
 
-    monkeypatch.setattr(lock.time, "sleep", released_at_the_third)
+    monkeypatch.setattr(file_lock.time, "sleep", released_at_the_third)
     with experiment_lock(tmp_path):
         pass
     os.close(reader)
@@ -144,7 +145,7 @@ def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(lock.fcntl, "flock", refuse)
+    monkeypatch.setattr(file_lock.fcntl, "flock", refuse)
     with pytest.raises(UsageError, match="No locks available"), experiment_lock(tmp_path / "flowers"):
         pass
 

@@ -19,6 +19,7 @@ from transfercli.cli.commands import weights as weights_commands
 from transfercli.cli.commands.embed import embed
 from transfercli.cli.commands.evaluate import evaluate
 from transfercli.cli.commands.export import export
+from transfercli.cli.commands.merge import merge
 from transfercli.cli.commands.predict import predict
 from transfercli.cli.commands.recommend import recommend
 from transfercli.cli.commands.retrain import promote, retrain
@@ -27,10 +28,10 @@ from transfercli.cli.commands.similar import similar
 from transfercli.cli.commands.sweep import sweep
 from transfercli.cli.commands.train import finetune, pretrain
 from transfercli.cli.environment import prepare_environment, use_utf8
-from transfercli.cli.runner import exit_code, message_of
+from transfercli.cli.runner import message_of
 from transfercli.cli.streams import prepare_standard_files
 from transfercli.cli.usage import print_usage_error
-from transfercli.errors import TransferError
+from transfercli.errors import TransferError, exit_code
 
 app = typer.Typer(
     name="transfercli",
@@ -70,6 +71,7 @@ app.command()(recommend)
 app.command()(pretrain)
 app.command()(finetune)
 app.command()(sweep)
+app.command()(merge)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(export)

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
-import transfercli
 from transfercli.cli.environment import take_notices
 from transfercli.cli.signals import StopRequest
 from transfercli.cli.streams import write_now
@@ -25,24 +24,13 @@ from transfercli.errors import (
     OutOfSpaceError,
     TransferError,
     UsageError,
+    exit_code,
     is_out_of_space,
 )
 from transfercli.io.atomic import append_line
-from transfercli.redaction import hide_paths
+from transfercli.redaction import hide_package_folders, hide_paths
 from transfercli.text import without_colours
 from transfercli.workflows.result import Result, document, versioned
-
-EXIT_CODES = {
-    "bug": 1,
-    "usage": 2,
-    "config": 3,
-    "data": 4,
-    "gate": 5,
-    "artefact": 6,
-    "weights": 7,
-    "room": 8,
-    "busy": 75,
-}
 
 R = TypeVar("R", bound=Result)
 
@@ -166,15 +154,6 @@ def _exit_with(error: Exception, console: Console, output: Output[Any], stop: St
     sys.exit(code)
 
 
-def exit_code(error: Exception) -> int:
-    """Return the exit code for an error: 128 + number for a signal, else that of its kind; 1 for a bug."""
-    if isinstance(error, Interrupted):
-        return 128 + error.signum
-    if isinstance(error, TransferError):
-        return EXIT_CODES.get(error.kind, 1)
-    return EXIT_CODES["room"] if is_out_of_space(error) else EXIT_CODES["bug"]
-
-
 def message_of(error: Exception) -> str:
     """Return the message of an error, with its hint on a second line."""
     if not isinstance(error, TransferError):
@@ -197,7 +176,7 @@ def error_object(error: Exception) -> dict[str, Any]:
 def _report_bug(error: Exception, console: Console) -> str:
     """Return one line for stderr, and write the traceback to the run's log, with paths relative to the package."""
     lines = traceback.format_exception(error)
-    text = hide_paths(_without_paths(without_colours("".join(lines))))
+    text = hide_paths(hide_package_folders(without_colours("".join(lines))))
     if console.log is not None:
         with suppress(TransferError, OSError):
             append_line(console.log, text.rstrip("\n"))
@@ -209,11 +188,3 @@ def _report_bug(error: Exception, console: Console) -> str:
 
 def _first_line(error: Exception) -> str:
     return without_colours(f"{type(error).__name__}: {error}").splitlines()[0]
-
-
-def _without_paths(text: str) -> str:
-    """Return the text with file names relative to the folders of packages, since a log may be shared."""
-    package = Path(transfercli.__file__).parent.parent
-    for folder in sorted({str(package), *sys.path} - {""}, key=len, reverse=True):
-        text = text.replace(folder.rstrip("/") + "/", "")
-    return text

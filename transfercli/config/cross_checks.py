@@ -87,7 +87,8 @@ def _folds(data: Any) -> KeyProblems:
     folds, fold = (value_at(("data", key), data) for key in ("folds", "fold"))
     if (folds is None) != (fold is None):
         key, other = ("folds", "fold") if fold is None else ("fold", "folds")
-        yield ("data", key), f"needs data.{other}: {FOLD_KEYS[other]}"
+        every = "; or train every fold: finetune --folds K" if key == "folds" else ""
+        yield ("data", key), f"needs data.{other}: {FOLD_KEYS[other]}{every}"
     elif type(folds) is int and type(fold) is int and fold > folds >= 2:
         yield ("data", "fold"), f"is out of range, received {format_value(fold)}; allowed: 1 to {folds} (data.folds)"
     validation = value_at(("data", "validation"), data)

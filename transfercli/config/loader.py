@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from transfercli.config import cross_checks, merging, registries
 from transfercli.config.dump import dump
 from transfercli.config.error_messages import explain, mark_of
-from transfercli.config.locations import KeyPath, Place, Problem, UnreadableError, dotted
+from transfercli.config.locations import Document, KeyPath, Place, Problem, UnreadableError, dotted
 from transfercli.config.paths import resolve_paths
 from transfercli.config.schema import ExperimentConfig
+from transfercli.config.search import check as search
 from transfercli.errors import ConfigError
 
 __all__ = ["LoadedConfig", "dump", "load", "problems", "resolve"]
@@ -108,19 +109,25 @@ def config_error(errors: Sequence[Problem]) -> ConfigError:
     return ConfigError("\n".join(lines), HINT if any(problem.path for problem in errors) else UNREADABLE_HINT)
 
 
-def _read(path: Path, overrides: Sequence[str]) -> tuple[ExperimentConfig | None, list[Problem], dict[KeyPath, Place]]:
-    try:
-        document = merging.read(path)
-    except UnreadableError as error:
-        return None, [error.problem], {}
+def read_document(path: Path, overrides: Sequence[str]) -> Document:
+    """Return the merged values of a config, not checked. Raises `UnreadableError`."""
+    document = merging.read(path)
     for text in overrides:
         document = merging.override(document, text)
+    return document
+
+
+def _read(path: Path, overrides: Sequence[str]) -> tuple[ExperimentConfig | None, list[Problem], dict[KeyPath, Place]]:
+    try:
+        document = read_document(path, overrides)
+    except UnreadableError as error:
+        return None, [error.problem], {}
     errors = list(document.problems)
     config = None
     if document.whole:
         lines = {(problem.mark.source, problem.mark.line) for problem in errors}
         config, invalid = _validate(document.value, document.places)
-        more = [*invalid, *cross_checks.check(document)]
+        more = [*invalid, *cross_checks.check(document), *search.check(document)]
         # On a line that YAML refused, the checks would report a value that is not in the file.
         errors += [problem for problem in more if (problem.mark.source, problem.mark.line) not in lines]
     errors.sort(key=lambda problem: (problem.mark.source, problem.mark.line, problem.mark.column))

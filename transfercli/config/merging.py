@@ -19,6 +19,8 @@ MAX_RECORD = 16 * 2**20  # bytes of run.json that are read
 # A mapping with one of these keys replaces an inherited one as a whole: {path: F} over {run: R} is {path: F}.
 EXCLUSIVE_KEYS: dict[KeyPath, tuple[str, ...]] = {("model", "weights"): ("run", "path"), ("model", "base"): ("run",)}
 
+SEARCH_FORMS = ("choice", "log", "range", "step")  # keys below a key of `sweep.space`
+
 
 def read(path: Path, source: str = "", chain: tuple[str, ...] = ()) -> Document:
     """Return a file merged with the files that it extends. Raises `UnreadableError` if the file cannot be read."""
@@ -191,7 +193,7 @@ def override(document: Document, text: str) -> Document:
     """
     source = f"--set {text if len(text) <= 100 else text[:99] + '…'}"
     name, equals, value = text.partition("=")
-    path = tuple(name.strip().split("."))
+    path = _key_path(name.strip())
     if not equals or not all(path):
         document.problems.append(Problem(Mark(source), "must look like a.b.c=VALUE"))
         return document
@@ -223,6 +225,17 @@ def override(document: Document, text: str) -> Document:
     problems = [Problem(mark, problem.message, (*path, *problem.path)) for problem in given.problems]
     _remove(document, path)  # the key is replaced, not merged with its earlier value
     return merge(document, Document(nested, places, problems))
+
+
+def _key_path(name: str) -> KeyPath:
+    """Return the path of a key; in the space of a sweep the keys have dots themselves."""
+    parts = name.split(".")
+    if parts[:2] != ["sweep", "space"] or len(parts) < 4:
+        return tuple(parts)
+    *key, last = parts[2:]
+    return (
+        ("sweep", "space", ".".join(key), last) if last in SEARCH_FORMS else ("sweep", "space", ".".join((*key, last)))
+    )
 
 
 def _remove(document: Document, path: KeyPath) -> None:

@@ -30,6 +30,8 @@ from transfercli.config.types import (
     PositiveShare,
     Rate,
     RowName,
+    Seed,
+    Seeds,
     SelectionMetric,
     Sha256,
     Share,
@@ -265,6 +267,13 @@ class HeadConfig(Section):
     )
 
 
+class MemberConfig(Section):
+    """Further network of an average of several."""
+
+    base: Annotated[str, RowName("base")] = Field(description="name of its base")
+    head: HeadConfig = Field(description="its head")
+
+
 class ModelConfig(Section):
     """Network: base, weights and head."""
 
@@ -281,6 +290,11 @@ class ModelConfig(Section):
         0.0,
         description="vision transformers: probability that training skips the last block for an image; it falls evenly"
         " to 0 at the first block, and frozen blocks are never skipped",
+    )
+    members: list[MemberConfig] = Field(
+        default_factory=list,
+        description="further networks, whose probabilities are averaged with those of base and head; only `merge`"
+        " writes them, into the config of the run that it makes",
     )
 
 
@@ -407,8 +421,10 @@ class EarlyStoppingConfig(Section):
         "val_loss", description="metric that must improve, and by which the best epoch is chosen"
     )
     min_delta: NonNegative = Field(0.0, description="an improvement by no more than this does not count")
-    patience: Annotated[Whole, Field(ge=1)] = Field(
-        5, description="epochs without improvement after which the phase ends"
+    patience: Annotated[Whole, Field(ge=1)] | None = Field(
+        5,
+        description="epochs without improvement after which the phase ends; null: it never ends early, and `monitor`"
+        " only chooses the best epoch",
     )
 
 
@@ -436,6 +452,16 @@ class TrainingConfig(Section):
         description="solve the head again on training and validation images together; scores stay cross-validated;"
         " null: true for linear_probe, multilayer_probe and auto",
     )
+    seeds: Seeds | None = Field(
+        None,
+        description="one run is trained for each of these seeds, and mean and spread are shown; the splits stay those"
+        " of the key seed; null: one run, with that seed",
+    )
+
+    @property
+    def monitor(self) -> str:
+        """Metric by which the best epoch is chosen."""
+        return self.early_stopping.monitor if self.early_stopping else "val_loss"
 
 
 class ComputeConfig(Section):
@@ -659,7 +685,7 @@ class ExperimentConfig(Section):
     """Config of one experiment: one YAML file."""
 
     name: FolderName = Field(description="name of the experiment: the folder under runs/")
-    seed: Annotated[Whole, Field(ge=0, lt=2**31)] = Field(0, description="seed of all random draws")
+    seed: Seed = Field(0, description="seed of all random draws")
     data: DataConfig
     augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)
     model: ModelConfig

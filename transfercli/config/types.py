@@ -107,6 +107,12 @@ def _monitor(value: Any) -> Any:
     return names.get(value, f"val_{value}")
 
 
+def _different(values: list[int]) -> list[int]:
+    if len(set(values)) != len(values):
+        raise ValueError("holds a seed twice")
+    return values
+
+
 def _gate(value: Any) -> Any:
     if isinstance(value, str) and not is_gate(value):
         raise ValueError("is not a bound")
@@ -116,6 +122,13 @@ def _gate(value: Any) -> Any:
 # Strict: a number is written 5, not "5" or true.
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
+Seeds = Annotated[
+    list[Seed],
+    Field(min_length=2, max_length=1000),
+    AfterValidator(_different),
+    Allowed("two or more different whole numbers from 0, such as [0, 1, 2]"),
+]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(min_length=1)]
 Positive = Annotated[Number, Field(gt=0)]

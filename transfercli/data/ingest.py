@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from transfercli.config.schema import ComputeConfig
@@ -92,7 +93,24 @@ class Ingest:
         """Read all files and return one entry per file, with its problem if there is one."""
         refused = {item.file: Entry("", problem=item.problem) for item in items if item.problem}
         states = {item.file: _state(item.file) for item in items if not item.problem}
-        known = self._lookup({file: state for file, state in states.items() if state})
+        present = {file: state for file, state in states.items() if state}
+        known = self._lookup(present)
+        if len(known) == len(present) or not isinstance(self.store, DiskCache):
+            return self._entries(items, refused, states, known)
+        with self.store.filling([*present], partial(self._report, "waiting for images of another process")):
+            try:
+                return self._entries(items, refused, states, self._lookup(present))
+            finally:
+                self.store.flush()
+
+    def _entries(
+        self,
+        items: Sequence[Item],
+        refused: Mapping[str, Entry],
+        states: Mapping[str, FileState | None],
+        known: Mapping[str, Entry],
+    ) -> list[Entry]:
+        """Return one entry per file: refused, known, or read now."""
         sample = self.recheck.sample(known) if self.recheck else frozenset()
         unread = {file: entry for file, entry in known.items() if file not in sample}
         self.store.make_room((len(states) - len(known)) * self.store.space.row_bytes)
@@ -173,8 +191,8 @@ class Ingest:
         if self.done % 64 == 0:
             self._report()
 
-    def _report(self) -> None:
-        self.reporter.progress("ingest", self.done, self.total, "files")
+    def _report(self, stage: str = "ingest") -> None:
+        self.reporter.progress(stage, self.done, self.total, "files")
 
 
 def _state(file: str) -> FileState | None:

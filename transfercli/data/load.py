@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,7 @@ from transfercli.data.image_notes import OF_TRAINING, report_notes
 from transfercli.data.ingest import Reading
 from transfercli.data.manifest import read_pixels
 from transfercli.data.sources import keras_datasets
-from transfercli.data.sources.auxiliary import list_all, without_auxiliary
+from transfercli.data.sources.auxiliary import AuxiliaryListing, list_all, without_auxiliary
 from transfercli.data.sources.folders import SHELL_PATH_HINT, Item, absolute, check_exists, sub_folders
 from transfercli.data.sources.groups import groups_if_any
 from transfercli.data.sources.labels import normalised_label
@@ -84,6 +84,28 @@ class DataRequest:
 
 def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
     """Read all images of a config. Raises `DataError` if the data cannot be used."""
+    return read_checked_images(request, reporter).dataset(request, reporter)
+
+
+@dataclass(frozen=True)
+class CheckedImages:
+    """Images of a config that were read and can be used, before they are assigned to splits."""
+
+    findings: Findings
+    auxiliary: AuxiliaryListing
+
+    def dataset(self, request: DataRequest, reporter: Reporter) -> Dataset:
+        """Return the data set of a request for these images; it may ask for other splits than they were read for.
+
+        Raises `DataError` if the images cannot be assigned.
+        """
+        reading = request.reading(reporter)
+        dataset = _assign_splits(request, replace(self.findings, reading=reading))
+        return with_auxiliary(dataset, self.auxiliary, request.config, reading)
+
+
+def read_checked_images(request: DataRequest, reporter: Reporter) -> CheckedImages:
+    """Read all images of a config and check them. Raises `DataError` if the data cannot be used."""
     listing, auxiliary = list_all(request.config, reporter)
     check_found(listing.items, base_folder(request.config.train))
     check_classes(listing)
@@ -92,7 +114,7 @@ def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
         rule(findings)
     check_expected(request.config.expect, findings)
     warn_of_several_labels(findings)
-    return with_auxiliary(_assign_splits(request, findings), auxiliary, request.config, request.reading(reporter))
+    return CheckedImages(findings, auxiliary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +196,8 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
     assignments = known.extended(result.assignments)
     pixels = {file.entry.sha256: file.entry.pixel_hash for file in usable}
     notes = dict(findings.note_counts)
-    return Dataset(config.train, records, labels, splits, findings.ingest.counts, assignments, pixels, notes)
+    counts, before = findings.ingest.counts, request.assignments
+    return Dataset(config.train, records, labels, splits, counts, assignments, pixels, notes, earlier=before)
 
 
 def _known_by_content(request: DataRequest, usable: Sequence[IngestedFile], reporter: Reporter) -> Assignments:

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
-from transfercli.data.dataset import Record
+from transfercli.data.dataset import Dataset, Record
 from transfercli.data.sources.labels import names_of_stored
 from transfercli.data.splitting.assignments import Assignments
-from transfercli.errors import ArtefactError
+from transfercli.errors import ArtefactError, SplitsChangedError
 from transfercli.io.atomic import write_text
 from transfercli.text import shortened
 
@@ -125,6 +125,23 @@ def read_pixels(path: Path) -> dict[str, str]:
 def write_assignments(path: Path, assignments: Assignments) -> None:
     """Write splits.csv sorted by pixel hash, so that equal assignments give equal bytes."""
     write_text(path, _text(ASSIGNMENT_COLUMNS, assignments.rows()))
+
+
+def update_assignments(path: Path, dataset: Dataset) -> None:
+    """Write splits.csv with the assignments of a data set, and with those that were added since the data was read.
+
+    Raises `SplitsChangedError` if one of these contradicts the data set. The lock of the shared files must be held.
+    """
+    current, assignments = read_assignments(path), dataset.assignments
+    if current != dataset.earlier:
+        if current.contradicts(assignments):
+            raise SplitsChangedError(
+                "another process assigned the same images to other splits while these were read",
+                "start the same command again",
+            )
+        assignments = Assignments.of({*current.rows(), *assignments.rows()})
+    if assignments != current or not path.exists():
+        write_assignments(path, assignments)
 
 
 def read_assignments(path: Path) -> Assignments:

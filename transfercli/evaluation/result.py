@@ -153,7 +153,7 @@ class _Scores:
             return cls(0, dict.fromkeys(METRICS), {}, [{"label": label} | row for label in predictions.labels])
         targets, probabilities, labels = predictions.targets, predictions.probabilities, predictions.labels
         bounds = intervals(targets, probabilities, labels, requested, seed, predictions.groups)
-        return cls(len(predictions), _metrics(predictions), bounds, _per_class(predictions))
+        return cls(len(predictions), metrics_of(predictions), bounds, _per_class(predictions))
 
     @property
     def values(self) -> dict[str, float | None]:
@@ -161,7 +161,8 @@ class _Scores:
         return self.metrics | {f"{name}[{row['label']}]": row[name] for row in self.per_class for name in PER_CLASS}
 
 
-def _metrics(predictions: Predictions) -> dict[str, float | None]:
+def metrics_of(predictions: Predictions) -> dict[str, float | None]:
+    """Return a value for each row of METRICS; None if it is not defined."""
     sample = Sample.unweighted(predictions.targets, predictions.probabilities)
     return {name: _plain(row.rule(sample)[0]) for name, row in METRICS.items()}
 
@@ -190,7 +191,7 @@ def _slice_rows(predictions: Predictions, name: str, slice_: Slice, seed: int) -
             "value": value,
             "examples": len(part),
             "groups": count_clusters(part.groups),
-            "metrics": _metrics(part),
+            "metrics": metrics_of(part),
             "intervals": {metric: list(bounds[metric]) for metric in METRICS if metric in bounds},
         }
 

@@ -16,7 +16,17 @@ DEFAULT_RUNS = Path("runs")
 RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Names of other entries in an experiment's folder.
 RESERVED_NAMES = frozenset(
-    {"latest", "champion", "splits.csv", "decisions.jsonl", "test-ledger.csv", "sweeps", "folds"}
+    {
+        "latest",
+        "champion",
+        "splits.csv",
+        "decisions.jsonl",
+        "test-ledger.csv",
+        "find-lr.png",
+        "sweeps",
+        "folds",
+        "seeds",
+    }
 )
 
 
@@ -165,9 +175,29 @@ def test_ledger_file(experiment: Path) -> Path:
     return experiment / "test-ledger.csv"
 
 
+def range_test_file(experiment: Path) -> Path:
+    """Return the path of the picture of the last learning-rate range test."""
+    return experiment / "find-lr.png"
+
+
+def series_folder(experiment: Path, kind: str, series_id: str) -> Path:
+    """Return the folder of a series of runs; kind: `folds` or `seeds`."""
+    return experiment / kind / series_id
+
+
 def lock_file(experiment: Path) -> Path:
     """Return the path of the file that a writer of the experiment locks."""
     return experiment / ".lock"
+
+
+def shared_files_lock_file(experiment: Path) -> Path:
+    """Return the path of the file that a writer of the files between the runs locks for a moment."""
+    return experiment / ".files.lock"
+
+
+def run_lock_file(run: RunFolder) -> Path:
+    """Return the path of the file that the writer of one run locks, beside other runs that train at the same time."""
+    return run.path.parent / f".{run.path.name}.lock"
 
 
 def has_checkpoint(run: RunFolder) -> bool:

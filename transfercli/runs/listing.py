@@ -1,12 +1,13 @@
 """Runs of experiments: all of them, the status that each has now, and the latest completed one.
 
-`latest_completed` is the only definition of "latest": EXPERIMENT, EXPERIMENT@latest and the link `latest` follow it.
+`latest_completed` is the only definition of "latest": EXPERIMENT, EXPERIMENT@latest and the link `latest` follow it. A
+run of a fold is never the latest: it did not learn from its fold, and exists to be judged by it.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from transfercli.errors import ArtefactError
 from transfercli.io import atomic
 from transfercli.io.bounded import read_json
 from transfercli.runs.folder import RunFolder
-from transfercli.runs.lock import held_since
-from transfercli.runs.record import read_record, status_of
+from transfercli.runs.lock import held_since, run_held_since, shared_files_lock
+from transfercli.runs.record import read_record, status_of, update
 from transfercli.runs.untrusted import is_sibling_name
 
 LATEST = "latest"  # name of the link
@@ -58,7 +59,7 @@ def latest_completed(experiment: Path) -> RunFolder | None:
 
     The record's `completion` decides, which grows by one with every run that is completed, whatever the clock says and
     whenever the run was created. Among runs without it, which are older, the link decides if its run is completed, then
-    the recorded time. A run whose record is damaged is left out.
+    the recorded time. Runs of folds, and those whose record is damaged, are left out.
     """
     linked = linked_name(experiment)
 
@@ -74,13 +75,30 @@ def next_completion(experiment: Path) -> int:
     return 1 + max((_completion(run) for run in runs_of(experiment)), default=0)
 
 
+def make_latest(run: RunFolder, facts: Mapping[str, Any] | None = None) -> None:
+    """Make a completed run the latest one of its experiment, whenever it was completed.
+
+    facts: keys of the record that are set at the same time, such as the status of a run that is completed now.
+    """
+    with shared_files_lock(run.path.parent):
+        update(run, **(facts or {}), completion=next_completion(run.path.parent))
+        update_latest_link(run)
+
+
 def update_latest_link(run: RunFolder) -> None:
-    """Point the link `latest` of the run's experiment to this run, atomically."""
+    """Point the link `latest` of the run's experiment to this run, atomically, unless it is of a fold."""
+    if is_of_fold(run):
+        return
     atomic.replace_symlink(run.path.parent / LATEST, run.path.name)
 
 
 def _completed_runs(experiment: Path) -> Iterator[RunFolder]:
-    return (run for run in runs_of(experiment) if _recorded_status(run) == "completed")
+    return (run for run in runs_of(experiment) if _recorded_status(run) == "completed" and not is_of_fold(run))
+
+
+def is_of_fold(run: RunFolder) -> bool:
+    """Return True if a run is one fold of a cross-validation."""
+    return isinstance(recorded(run).get("folds"), dict)
 
 
 def linked_name(experiment: Path) -> str:
@@ -108,12 +126,15 @@ def recorded(run: RunFolder) -> dict[str, Any]:
 
 
 def present_status(run: RunFolder) -> str:
-    """Return running, completed, failed, interrupted, or damaged (`_recorded_status`).
+    """Return running, completed, failed, interrupted, pruned, or damaged (`_recorded_status`).
 
-    A process that was killed leaves the record at `running`. The run is interrupted then: the lock of its experiment is
-    free, or its holder took it after the record was written.
+    A process that was killed leaves the record at `running`. The run is interrupted then: the locks of the run and of
+    its experiment are free, or their holder took them after the record was written. A failed run that its sweep ended
+    early is pruned.
     """
     status = _recorded_status(run)
+    if status == "failed" and "pruned" in recorded(run):
+        return "pruned"
     return "interrupted" if status == "running" and not _is_running(run) else status
 
 
@@ -129,17 +150,23 @@ def _recorded_status(run: RunFolder) -> str:
 
 
 def _is_running(run: RunFolder) -> bool:
-    since = held_since(run.path.parent)
     try:
-        return since is not None and run.record.stat().st_mtime_ns >= since
+        changed = run.record.stat().st_mtime_ns
     except OSError:  # removed meanwhile
         return False
+    return any(since is not None and changed >= since for since in (run_held_since(run), held_since(run.path.parent)))
 
 
 def newest_unfinished(experiment: Path) -> RunFolder | None:
     """Return the newest run of an experiment that can be resumed; None if there is none."""
     runs = (run for run in runs_of(experiment) if present_status(run) in ("interrupted", "failed", "running"))
     return max(runs, key=creation_order, default=None)
+
+
+def continue_command(run: RunFolder, runs: Path, workflow: str, epochs: int) -> str:
+    """Return the command line that trains further epochs after a completed run."""
+    words = ["transfercli", workflow, "--runs", str(runs), "--continue", run.label, "--epochs", str(epochs)]
+    return shlex.join(words)
 
 
 def resume_command(run: RunFolder, runs: Path, workflow: str | None = None) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
 from transfercli.runs.champions import champion_of
-from transfercli.runs.folder import RUN_ID, RunFolder
+from transfercli.runs.folder import RUN_ID, RunFolder, series_folder
 from transfercli.runs.listing import (
     LATEST,
+    is_of_fold,
     is_run_folder,
     latest_completed,
     linked_name,
@@ -59,7 +60,7 @@ def _resolve(text: str, runs: Path) -> RunFolder:
     if link not in ("", "champion", "latest"):
         raise ArtefactError(f"{text!r} does not name a run: after '@' only champion or latest is allowed")
     if not _is_name(name.rstrip("/")) or not experiment.is_dir():
-        raise ArtefactError(f"no run {text!r} under {runs}", _available_runs(name, runs))
+        raise ArtefactError(f"no run {text!r} under {runs}", _runs_of_series(text, runs) or _available_runs(name, runs))
     if link == "champion":
         return _champion(experiment)
     if latest := latest_completed(experiment):
@@ -87,6 +88,11 @@ def _no_completed_run(experiment: Path, runs: Path) -> ArtefactError:
         running = present_status(unfinished) == "running"
         advice = "wait for it" if running else f"go on with {resume_command(unfinished, runs)}"
         hint = f"{advice}; transfercli runs show {unfinished.label} shows it"
+    elif folds := [run for run in runs_of(experiment) if is_of_fold(run)]:
+        hint = (
+            f"runs of folds are no final model: name one, such as {folds[-1].label}, make one model of all with"
+            f" transfercli merge, or train one with transfercli finetune"
+        )
     return ArtefactError(
         f"experiment {experiment.name!r} has no completed run under {runs}; runs there: {available}", hint
     )
@@ -99,6 +105,20 @@ def _champion(experiment: Path) -> RunFolder:
             f"experiment {experiment.name!r} has no champion", f"use {experiment.name} for its latest completed run"
         )
     return champion
+
+
+def _runs_of_series(text: str, runs: Path) -> str | None:
+    """Return a hint if EXPERIMENT/ID names a series of runs, which only some commands take."""
+    experiment, _, series_id = text.rstrip("/").partition("/")
+    if not is_label(text.rstrip("/")):
+        return None
+    for kind in ("folds", "seeds"):
+        if series_folder(runs / experiment, kind, series_id).is_dir():
+            members = [
+                run.label for run in runs_of(runs / experiment) if run.path.name.startswith(f"{series_id}-{kind[:4]}")
+            ]
+            return f"it names {kind}, which evaluate takes: here, name one of {', '.join(members)}"
+    return None
 
 
 def _available_runs(name: str, runs: Path) -> str:

@@ -13,6 +13,7 @@ from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_evaluation
 from transfercli.cli.options import RUNS, MaxBad, Run, Runs
 from transfercli.cli.ui.robustness_tables import show_robustness, show_tta
+from transfercli.cli.ui.series_tables import show_evaluations
 from transfercli.cli.ui.tables import print_pairs, print_table, print_text
 from transfercli.cli.ui.training_results import curves_of
 from transfercli.errors import GateError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from transfercli.evaluation.result import Evaluation
     from transfercli.workflows.evaluate.evaluate import EvaluateResult
+    from transfercli.workflows.series.evaluate import SeriesEvaluation
 
 SHOWN_MATRIX = 12  # largest number of classes whose confusion matrix fits a terminal
 ALWAYS_SHOWN = ("accuracy", "macro_f1", "log_loss", "ece")
@@ -61,8 +63,7 @@ Spreadsheet = Annotated[
 class GateFailed(GateError):
     """Error for a gate that is not met; carries the result."""
 
-    def __init__(self, result: EvaluateResult) -> None:
-        gates = result.evaluation.gates
+    def __init__(self, result: EvaluateResult | SeriesEvaluation, gates: list[dict[str, Any]]) -> None:
         failed = [gate for gate in gates if not gate["passed"]]
         reasons = "; ".join(
             f"{g['metric']} is {decimal(g['value'])}, required {g['op']} {g['bound']:g}{_missed_by(g)}" for g in failed
@@ -71,7 +72,13 @@ class GateFailed(GateError):
         self.result = result
 
 
-def _show(result: EvaluateResult) -> None:
+def _show(result: EvaluateResult | SeriesEvaluation) -> None:
+    from transfercli.workflows.series.evaluate import SeriesEvaluation
+
+    if isinstance(result, SeriesEvaluation):
+        show_evaluations(result, ALWAYS_SHOWN)
+        _show_gates(result.gates)
+        return
     evaluation = result.evaluation
     names = tuple(dict.fromkeys((*evaluation.shown, *ALWAYS_SHOWN)))
     print_pairs(
@@ -222,20 +229,24 @@ def evaluate(
     out: Out = None,
     spreadsheet: Spreadsheet = False,
     runs: Runs = RUNS,
-) -> EvaluateResult:
+) -> EvaluateResult | SeriesEvaluation:
     """Evaluate a run: metrics, a report and gates.
+
+    EXPERIMENT/ID of folds or seeds evaluates each run, and shows mean and spread; with --split validation it evaluates
+    the predictions out of fold.
 
     Exit 5 if a gate is not met.
 
     Example: transfercli evaluate flowers --min accuracy=0.9
     """
-    from transfercli.workflows.evaluate.evaluate import evaluate_run
     from transfercli.workflows.evaluate.request import EvaluateRequest
+    from transfercli.workflows.series.evaluate import SeriesEvaluation, evaluate_run_or_series
 
     request = EvaluateRequest(
         run, runs, split, data, tuple(minimum or ()), gate_on, corrupt, tta, out, max_bad, spreadsheet
     )
-    result = evaluate_run(request, reporter)
-    if not result.evaluation.passed:
-        raise GateFailed(result)
+    result = evaluate_run_or_series(request, reporter)
+    gates = result.gates if isinstance(result, SeriesEvaluation) else result.evaluation.gates
+    if not all(gate["passed"] for gate in gates):
+        raise GateFailed(result, gates)
     return result

@@ -77,6 +77,12 @@ class Console(Reporter):
         for line in unlogged:
             self._append(line)
 
+    def detach_log(self) -> None:
+        self.log = None
+
+    def part(self, name: str) -> Reporter:
+        return PartConsole(self, name)
+
     def close(self) -> None:
         """Restore the terminal."""
 
@@ -86,6 +92,17 @@ class Console(Reporter):
         """Print a line if nothing was printed for `SILENCE_SECONDS`."""
         if self.clock() - self._printed_at >= SILENCE_SECONDS:
             self._report(f"{stage}: {done:,} of {total:,} {unit}" if total else f"{stage}: {done:,} {unit}", show=True)
+
+    def show_part(self, name: str, stage: str, done: int, total: int, unit: str) -> None:
+        """Show the progress of one of several pieces of work."""
+        self.show_progress(f"{name}, {stage}", done, total, unit)
+
+    def end_part(self, name: str) -> None:
+        """Show no more progress of a piece of work."""
+
+    def printed(self) -> None:
+        """Note that a line has been printed now."""
+        self._printed_at = self.clock()
 
     def width(self) -> int | None:
         """Return the width of the terminal in characters; None without a terminal, where lines may have any length."""
@@ -97,7 +114,7 @@ class Console(Reporter):
     def _report(self, text: str, show: bool, shown: str | None = None) -> None:
         """Show a line and log it; neither if `show` is False. shown: a shorter line for the terminal."""
         if show:
-            self._printed_at = self.clock()
+            self.printed()
             self.show_line(printable(text if shown is None else shown))
             self._append(printable(text))
 
@@ -107,6 +124,29 @@ class Console(Reporter):
             self._unlogged.append(text)
             return
         append_line(self.log, hide_paths(text), durable=False)
+
+
+class PartConsole(Console):
+    """Reporter of one of several pieces of work at the same time: named lines of a console, and a log of its own."""
+
+    def __init__(self, whole: Console, name: str) -> None:
+        super().__init__(whole.stop, whole.quiet, whole.verbose, whole.clock)
+        self.whole, self.name = whole, name
+
+    def show_line(self, text: str) -> None:
+        warning, message = ("warning: ", text[9:]) if text.startswith("warning: ") else ("", text)
+        self.whole.printed()
+        self.whole.show_line(f"{warning}{self.name}: {message}")
+
+    def show_progress(self, stage: str, done: int, total: int, unit: str) -> None:
+        self.whole.show_part(self.name, stage, done, total, unit)
+
+    def width(self) -> int | None:
+        width = self.whole.width()
+        return None if width is None else width - len(f"{self.name}: ")
+
+    def close(self) -> None:
+        self.whole.end_part(self.name)
 
 
 class LiveConsole(Console):
@@ -129,19 +169,26 @@ class LiveConsole(Console):
             console=self._rich,
             transient=True,
         )
-        self._task: Any = None
-        self._stage = ""
+        self._tasks: dict[str, tuple[str, Any]] = {}  # name of a piece of work -> its stage, and the bar of that
 
     def show_progress(self, stage: str, done: int, total: int, unit: str) -> None:
-        if stage != self._stage:
-            if self._task is not None:
-                self._bar.remove_task(self._task)
+        self.show_part("", stage, done, total, unit)
+
+    def show_part(self, name: str, stage: str, done: int, total: int, unit: str) -> None:
+        shown, task = self._tasks.get(name, ("", None))
+        if stage != shown or task is None:
+            self.end_part(name)
             self._bar.start()
-            self._task = self._bar.add_task(stage, total=total or None, unit=unit, rate="")
-            self._stage = stage
-        speed = self._bar.tasks[-1].speed
+            description = f"{name}, {stage}" if name else stage
+            task = self._bar.add_task(description, total=total or None, unit=unit, rate="")
+            self._tasks[name] = (stage, task)
+        speed = next(bar.speed for bar in self._bar.tasks if bar.id == task)
         rate = f"{speed:,.0f}/s" if speed else ""
-        self._bar.update(self._task, completed=done, total=total or None, unit=unit, rate=rate)
+        self._bar.update(task, completed=done, total=total or None, unit=unit, rate=rate)
+
+    def end_part(self, name: str) -> None:
+        if name in self._tasks:
+            self._bar.remove_task(self._tasks.pop(name)[1])
 
     def width(self) -> int | None:
         return self._rich.width

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import math
 import mmap
 import os
@@ -22,7 +23,7 @@ import time
 import uuid
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,8 +32,9 @@ from typing import BinaryIO
 import numpy as np
 
 from transfercli.data.cache.index import Entry, FileRow, Index
-from transfercli.errors import DiskError
+from transfercli.errors import DiskError, UsageError
 from transfercli.io.atomic import fsync_folder, write_errors
+from transfercli.io.file_lock import temporary_lock
 
 SEGMENT_BYTES = 256 * 1024 * 1024  # size at which a segment is finished
 OPEN_SEGMENTS = 128  # maps kept open; each needs a file descriptor
@@ -145,6 +147,11 @@ class Segments:
         if self._write(lambda: self.index.add(self.space.name, (name, size), entries, files)):
             self._fresh, self._files = {}, []
 
+    def flush(self) -> None:
+        """Make the rows added so far available to other processes."""
+        if self._fresh or self._files:
+            self.finish_segment()
+
     def _write(self, change: Callable[[], None]) -> bool:
         """Change the index and return True; if it fails, continue with the rows of this process and return False."""
         try:
@@ -188,11 +195,24 @@ class Segments:
             except FileNotFoundError:
                 pass  # another process deleted it
 
+    @contextlib.contextmanager
+    def filling(self, keys: Sequence[str], on_wait: Callable[[], None]) -> Iterator[None]:
+        """Hold the right to make the rows of these keys, for which other processes that want the same rows wait.
+
+        Call `flush` inside the block, so that they find the rows. On a file system without locks nobody waits.
+        on_wait: called about 5 times a second while waiting; may raise to stop.
+        """
+        name = hashlib.sha256("\n".join(keys).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(UsageError):
+                file = self.folder / f".{name}.lock"
+                stack.enter_context(temporary_lock(file, "filling the cache", math.inf, on_wait))
+            yield
+
     def close(self) -> None:
         """Finish the current segment; rows can still be read."""
         try:
-            if self._fresh or self._files:
-                self.finish_segment()
+            self.flush()
             self._write(lambda: self.index.touch(self._used))
         finally:
             if self._segment is not None:

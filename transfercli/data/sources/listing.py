@@ -221,7 +221,7 @@ def _check_no_validation(items: Iterable[Item], config: DataConfig) -> None:
         raise DataError(
             f"data.folds: {config.train!r} contains {counted(len(names), 'validation image')}, such as {names[0]!r}, "
             "but a fold is used for validation",
-            "set data.train to the training images alone, or remove data.folds and data.fold",
+            "set data.train to the training images alone, or leave out the folds",
         )
 
 

@@ -85,6 +85,12 @@ class Assignments:
         """Yield (pixel hash, subset), sorted: equal assignments give equal rows."""
         yield from sorted(row for subset_of in (self.splits, *self.folds.values()) for row in subset_of.items())
 
+    def contradicts(self, other: Assignments) -> bool:
+        """Return True if an image has another split, or another fold of the same number, in `other`."""
+        pairs = [(self.splits, other.splits)]
+        pairs += [(known, other.folds.get(count, {})) for count, known in self.folds.items()]
+        return any(theirs.get(pixels, subset) != subset for ours, theirs in pairs for pixels, subset in ours.items())
+
     def known(self, count: int = 0) -> dict[str, str]:
         """Return one subset per image, for a division into splits (`count` 0) or into `count` folds.
 

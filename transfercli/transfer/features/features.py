@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,18 +99,14 @@ class FeatureCache:
         inputs, keys = all_views(split.images, views), _keys(split, views)
         parts = self._parts(prefix, views)
         try:
-            lacking = [part.look_up(keys) for part in parts]
-            missing = np.flatnonzero(np.any(lacking, axis=0))
-            for part, lacks in zip(parts, lacking, strict=True):
-                part.prepare(int(lacks.sum()), self.run)
-            stored = time.monotonic()
-            for row, feature in compute_features(prefix, inputs, missing, self.reporter):
-                for part in parts:
-                    part.add(keys[row], feature)
-                if time.monotonic() - stored > KEEP_SECONDS:
-                    for part in parts:
-                        part.store.finish_segment()
-                    stored = time.monotonic()
+            missing = _missing(parts, keys)
+            for part in parts:
+                part.add_user(self.run)
+            if len(missing):
+                waiting = partial(self.reporter.progress, "waiting for features of another process", 0, 0)
+                with parts[0].store.filling(keys, waiting):
+                    missing = _missing(parts, keys)  # another process may have made them meanwhile
+                    self._compute(prefix, inputs, keys, missing, parts)
         finally:
             for part in parts:
                 part.store.close()
@@ -124,12 +121,31 @@ class FeatureCache:
         rows = stored_rows[0] if len(stored_rows) == 1 else JoinedRows(tuple(stored_rows))
         return EpochFeatures(rows, views_per_image(views))
 
+    def _compute(
+        self, prefix: Prefix, inputs: Rows, keys: Sequence[str], missing: np.ndarray, parts: Sequence[_Part]
+    ) -> None:
+        """Compute the missing rows and store them, also those before an error."""
+        for part in parts:
+            part.make_room(keys)
+        stored = time.monotonic()
+        try:
+            for row, feature in compute_features(prefix, inputs, missing, self.reporter):
+                for part in parts:
+                    part.add(keys[row], feature)
+                if time.monotonic() - stored > KEEP_SECONDS:
+                    for part in parts:
+                        part.store.flush()
+                    stored = time.monotonic()
+        finally:
+            for part in parts:
+                part.store.flush()
+
     def missing(self, split: Split, prefix: Prefix, views: Views | None = None) -> int:
         """Return the number of rows that `features` would have to compute."""
         keys = _keys(split, views)
         parts = self._parts(prefix, views)
         try:
-            return int(np.any([part.look_up(keys) for part in parts], axis=0).sum())
+            return len(_missing(parts, keys))
         finally:
             for part in parts:
                 part.store.close()
@@ -177,9 +193,12 @@ class _Part:
         first = {key: row for row, key in reversed(list(enumerate(keys)))}
         return np.array([key not in self.entries and first[key] == row for row, key in enumerate(keys)], bool)
 
-    def prepare(self, missing: int, run: Path | None) -> None:
-        """Make room for so many rows, and record the run that uses the space."""
-        self.store.make_room(missing * self.store.space.row_bytes)
+    def make_room(self, keys: Sequence[str]) -> None:
+        """Make room for the rows that have no entry."""
+        self.store.make_room(len({*keys} - self.entries.keys()) * self.store.space.row_bytes)
+
+    def add_user(self, run: Path | None) -> None:
+        """Record the run that uses the space."""
         if run is not None:
             self.store.index.add_user(self.store.space.name, run.absolute())
 
@@ -234,6 +253,11 @@ def _stacked(rows: Iterator[tuple[int, np.ndarray]], count: int) -> np.ndarray:
     for number, feature in rows:
         array[number] = feature
     return array
+
+
+def _missing(parts: Sequence[_Part], keys: Sequence[str]) -> np.ndarray:
+    """Return the indices of the rows that a part lacks, int64 [M]."""
+    return np.flatnonzero(np.any([part.look_up(keys) for part in parts], axis=0))
 
 
 def _keys(split: Split, views: Views | None) -> list[str]:

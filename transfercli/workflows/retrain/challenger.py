@@ -19,7 +19,7 @@ from transfercli.workflows.retrain.subject import challenger_id, reason_of
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.job import TrainRequest, load_for_new_run, resolve_job
 from transfercli.workflows.train.run_start import RESTART_HINT
-from transfercli.workflows.train.train import train_job
+from transfercli.workflows.train.train import read_data, train_job
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
@@ -36,7 +36,7 @@ def train_challenger(state: RetrainState, reporter: Reporter) -> RunFolder:
     job = resolve_job(TrainRequest("finetune", state.request.config, state.request.runs, overrides, run_id), reporter)
     # A run that is resumed may read images in another way than a new one would.
     same_pixels = geometry_of(job.config) == geometry_of(config_of_images(state.request, state.config, state.champion))
-    train_job(job, reporter, dataset=state.dataset if same_pixels else None)
+    train_job(job, reporter, read=(lambda *_: state.dataset) if same_pixels else read_data)
     reporter.describe_forced_stop(
         lambda signum: Interrupted(signum, f"stopped; {job.run.label} is trained and kept", RESTART_HINT)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ class SweepRequest:
     storage: str | None = None
     report: Path | None = None
     wait: float = 0.0
+    dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ class SweepResult:
         folder: the sweep's folder.
         metric: of the search, such as val_accuracy.
         trials: by number.
+        total: number of trials that the sweep ends with.
         winner: the best trial with its scores (`winner.py`); None if no trial is completed.
+        sentences: about the winner, for a person.
         cache: hits and misses of the feature cache over all trials.
         seconds: time of this command.
         report: the page, or None.
@@ -89,10 +92,25 @@ class SweepResult:
     folder: Path
     metric: str
     trials: tuple[TrialRow, ...]
+    total: int
     winner: dict[str, Any] | None = None
+    sentences: tuple[str, ...] = ()
     cache: dict[str, Any] = field(default_factory=dict)
     seconds: float | None = None
     report: Path | None = None
+
+    def with_trials(self, trials: tuple[TrialRow, ...]) -> SweepResult:
+        return replace(self, trials=trials)
+
+    def ranked(self) -> list[TrialRow]:
+        """Return the completed trials, the best one first, of equal ones that with the lower number."""
+        sign = 1.0 if self.metric == "val_loss" else -1.0
+        return sorted((row for row in self.trials if row.value is not None), key=lambda row: sign * (row.value or 0.0))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the space that a trial has a value of."""
+        return tuple(dict.fromkeys(key for trial in self.trials for key in trial.values))
 
     def counts(self) -> dict[str, int]:
         """Return the number of trials in each state."""
@@ -104,6 +122,7 @@ class SweepResult:
             "experiment": self.experiment,
             "folder": str(self.folder),
             "metric": self.metric,
+            "total": self.total,
             "counts": self.counts(),
             "trials": [trial.as_json() for trial in self.trials],
             "winner": self.winner,

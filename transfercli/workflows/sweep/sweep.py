@@ -2,74 +2,184 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
+from collections import Counter
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from transfercli.config.dump import dump_values
-from transfercli.config.loader import LoadedConfig, load
-from transfercli.config.schema import SweepConfig
-from transfercli.errors import ConfigError
+from transfercli import errors
+from transfercli.config.loader import LoadedConfig, load, read_document
+from transfercli.errors import EXIT_CODES, Interrupted, TransferError
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import check_run_id
+from transfercli.runs.folder import RunFolder, check_run_id
+from transfercli.runs.listing import recorded
 from transfercli.runs.lock import experiment_lock
+from transfercli.runs.output_paths import check_output_file
+from transfercli.text import counted, first_of
+from transfercli.workflows.sweep.files import write_sweep
+from transfercli.workflows.sweep.page import write_sweep_page
+from transfercli.workflows.sweep.pool import threads_of_each, train_trials
 from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialRow
-from transfercli.workflows.sweep.space import dimensions
-from transfercli.workflows.sweep.study import DEFAULT_TRIALS, open_study
-from transfercli.workflows.sweep.trials import TrialSpec, run_trial
+from transfercli.workflows.sweep.search.presence import present
+from transfercli.workflows.sweep.search.space import Space
+from transfercli.workflows.sweep.search.storage import require_optuna
+from transfercli.workflows.sweep.search.study import default_id, open_study, settings_of
+from transfercli.workflows.sweep.winner import choose_winner
 
 if TYPE_CHECKING:
-    import optuna
+    from transfercli.workflows.sweep.search.source import StudySource
+
+RESTART_HINT = "the same command goes on: finished trials are not trained again"
+RAISED = {
+    EXIT_CODES[cls.kind]: cls
+    for cls in (
+        errors.UsageError,
+        errors.ConfigError,
+        errors.DataError,
+        errors.ArtefactError,
+        errors.WeightsError,
+        errors.OutOfSpaceError,
+        errors.BusyError,
+    )
+}
 
 
 def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
     """Train the trials of a sweep that are not trained yet; return all of them, and the winner."""
     started = time.perf_counter()
+    require_optuna()
+    if request.report is not None:
+        check_output_file(request.report, "--report")
     loaded = load(request.config, request.overrides)
-    settings = loaded.config.sweep
-    if settings is None:
-        raise ConfigError(f"{request.config}: sweep: is missing", "add a section sweep with a space")
-    sweep_id = check_run_id(request.sweep_id or default_id(loaded, settings))
+    settings = settings_of(loaded)
+    sweep_id = check_run_id(request.sweep_id or default_id(loaded))
     experiment = request.runs / loaded.config.name
     folder = experiment / "sweeps" / sweep_id
+    space = Space.of(loaded.config, read_document(request.config, request.overrides))
     waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
-    with loaded.placing(), experiment_lock(experiment, request.wait, waiting):
-        atomic.make_folder(folder)
-        study = open_study(folder, sweep_id, settings, loaded.config.seed, request.storage)
-        rows = _train(study, request, settings, sweep_id, reporter)
-    winner = max((row for row in rows if row.value is not None), key=lambda row: row.value or 0.0, default=None)
-    return SweepResult(
-        sweep_id,
-        loaded.config.name,
-        folder,
-        settings.metric,
-        tuple(rows),
-        {"trial": winner.number, "run": str(winner.run), "naive": winner.value} if winner else None,
+    with loaded.placing(), experiment_lock(experiment, request.wait, waiting, shared=True):
+        if request.storage is None:
+            report_other_sweeps(loaded, request, sweep_id, reporter)
+            atomic.make_folder(folder)
+        study = open_study(loaded, sweep_id, space, folder, request.storage)
+        from transfercli.workflows.sweep.search.source import StudySource
+
+        with present(folder) as presence:
+            source = StudySource(
+                study, space, settings, request, sweep_id, experiment, presence, reporter, threads_of_each(request.jobs)
+            )
+            result = SweepResult(sweep_id, loaded.config.name, folder, settings.metric, (), source.total)
+            train(source, result, loaded, reporter)
+            if source.is_finished:
+                presence.forget_the_gone()
+        return finish(source, result, loaded, started)
+
+
+# -- steps
+
+
+def report_other_sweeps(loaded: LoadedConfig, request: SweepRequest, sweep_id: str, reporter: Reporter) -> None:
+    """Report that a config which has changed begins a new sweep."""
+    folder = request.runs / loaded.config.name / "sweeps"
+    others = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if others and sweep_id not in others:
+        known = first_of(others, 3)
+        reporter.info(f"this is a new sweep, {sweep_id}: the config is not that of the earlier ones ({known})")
+
+
+def train(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, reporter: Reporter) -> None:
+    """Train the trials that are left, and keep the files of the sweep up to date."""
+    settings = settings_of(loaded)
+    report_start(source, reporter)
+    if source.is_finished:
+        return
+
+    def write(state: str) -> None:
+        write_sweep(so_far.with_trials(source.rows()), settings, loaded.config.seed, state)
+
+    source.on_change = partial(write, "running")
+    write("running")
+    try:
+        with source.signs_of_life():
+            train_trials(source, source.request.jobs, reporter)
+    except Interrupted as stop:
+        write("interrupted")
+        done = sum(row.state in ("completed", "pruned", "failed") for row in source.rows())
+        message = f"stopped; {done} of {source.total} trials of the sweep {source.sweep_id} are finished"
+        raise Interrupted(stop.signum, message, RESTART_HINT) from None
+    except TransferError:
+        write("failed")
+        raise
+
+
+def report_start(source: StudySource, reporter: Reporter) -> None:
+    """Report what is known before the first trial of this command."""
+    size, listed = source.space.size, source.space.listed
+    if size is not None and listed is not None and len(listed) < size:
+        left_out = counted(size - len(listed), "combination")
+        reporter.info(f"{left_out} of {size} are not possible and left out, such as {source.impossible()}")
+    if others := source.others_running():
+        reporter.info(f"another process works on this sweep: {counted(others, 'trial')} running")
+    rows = source.rows()
+    if rows and not source.is_finished:
+        done = sum(row.state in ("completed", "pruned") for row in rows)
+        reporter.info(f"going on with the sweep {source.sweep_id}: {done} of {source.total} trials are finished")
+
+
+def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, started: float) -> SweepResult:
+    """Choose the winner and write the files. Raises the error of the first trial if all of them failed."""
+    result = so_far.with_trials(source.rows())
+    failed = [row for row in result.trials if row.state == "failed"]
+    if failed and len(failed) == len(result.trials):
+        write_sweep(result, settings_of(loaded), loaded.config.seed, "failed")
+        write_report(result, source.request, loaded)
+        raise all_failed(failed)
+    unfinished = any(row.state in ("running", "interrupted", "waiting") for row in result.trials)
+    folder = None if unfinished else result.folder
+    settings, seed = settings_of(loaded), loaded.config.seed
+    winner = choose_winner(result.trials, settings.metric, seed, source.reporter, folder)
+    result = replace(
+        result,
+        winner=winner.as_json() if winner else None,
+        sentences=tuple(winner.lines()) if winner else (),
+        cache=cache_counts(result.trials),
         seconds=round(time.perf_counter() - started, 3),
     )
+    done = len(result.trials) >= result.total and not unfinished
+    write_sweep(result, settings, seed, "completed" if done else "running")
+    return write_report(result, source.request, loaded)
 
 
-def default_id(loaded: LoadedConfig, settings: SweepConfig) -> str:
-    """Return the id of a sweep that has none: it follows from the config, without the number of trials and budget."""
-    values = loaded.config.model_dump()
-    for key in ("trials", "budget"):
-        del values["sweep"][key]
-    return f"sweep-{hashlib.sha256(dump_values(values).encode()).hexdigest()[:8]}"
+def write_report(result: SweepResult, request: SweepRequest, loaded: LoadedConfig) -> SweepResult:
+    """Write the page if the request names one; it needs no training, so a finished sweep can have it at any time."""
+    if request.report is None:
+        return result
+    write_sweep_page(request.report, result, settings_of(loaded), request, loaded.config.seed)
+    return replace(result, report=request.report)
 
 
-def _train(
-    study: optuna.Study, request: SweepRequest, settings: SweepConfig, sweep_id: str, reporter: Reporter
-) -> list[TrialRow]:
-    rows, space = [], dimensions(settings)
-    for _ in range(settings.trials or DEFAULT_TRIALS):
-        trial = study.ask()
-        values: dict[str, Any] = {dimension.key: dimension.suggest(trial) for dimension in space}
-        spec = TrialSpec(request.config, request.overrides, request.runs, sweep_id, trial.number, values)
-        result = run_trial(spec, reporter)
-        value = result.metrics["val_accuracy"]
-        study.tell(trial, value)
-        rows.append(TrialRow(trial.number, values, "completed", Path(result.run), (result.run,), value))
-    return rows
+def cache_counts(rows: tuple[TrialRow, ...]) -> dict[str, dict[str, int]]:
+    """Return the hits and misses of the caches over all trials whose runs are here."""
+    counts: dict[str, Counter[str]] = {"images": Counter(), "features": Counter()}
+    for run in (run for row in rows for run in row.runs):
+        recorded_counts = recorded(RunFolder(run)).get("cache") or {}
+        for name, total in counts.items():
+            total.update({kind: int(number or 0) for kind, number in (recorded_counts.get(name) or {}).items()})
+    return {name: {kind: total[kind] for kind in ("hits", "misses")} for name, total in counts.items()}
+
+
+def all_failed(rows: list[TrialRow]) -> TransferError:
+    """Return the error of a sweep without a trained trial: that of the first one."""
+    first = rows[0]
+    number = f"all {len(rows)} trials failed; the first" if len(rows) > 1 else "the only trial failed"
+    message = f"{number}, {first.run.name if first.run else f'trial {first.number}'}: {first.reason}"
+    cls = RAISED.get(first.code or EXIT_CODES["bug"], FailedTrials)
+    return cls(message, "correct the cause and start the same command again, or name a new sweep with --run-id NEW")
+
+
+class FailedTrials(TransferError):
+    """Raised if all trials failed, and the first by a bug or a training that diverged."""
+
+    kind = "bug"

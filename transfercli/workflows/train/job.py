@@ -13,7 +13,7 @@ from transfercli.config.loader import LoadedConfig, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError, ConfigError, UsageError
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder, check_run_id, new_run_id
+from transfercli.runs.folder import RunFolder, check_run_id, new_run_id, series_folder
 from transfercli.runs.listing import resume_command
 from transfercli.runs.lookup import find_run_to_resume
 from transfercli.runs.untrusted import check_run_folder
@@ -31,6 +31,7 @@ from transfercli.workflows.train.recorded_config import as_recorded
 
 if TYPE_CHECKING:
     from transfercli.models.classifier import Classifier
+    from transfercli.training.phases import Phase
 
 Command = Literal["pretrain", "finetune"]
 
@@ -57,6 +58,9 @@ class Job:
     command_line: the command as typed, without absolute paths, for run.json and the report.
     warnings: about keys without effect, and images that are read in another way than the parent's.
     marks: more keys of a new run's record, such as the sweep that it is a trial of.
+    phases: of a new run that goes on with another one; empty if they follow from the config.
+    going_on: command that goes on with the work that the run is part of, if it is stopped; "" if it stands alone.
+    becomes_latest: once it is completed, the run is the latest of its experiment.
     """
 
     command: Command
@@ -66,6 +70,9 @@ class Job:
     command_line: str
     warnings: tuple[str, ...] = ()
     marks: Mapping[str, Any] = field(default_factory=dict)
+    phases: tuple[Phase, ...] = ()
+    going_on: str = ""
+    becomes_latest: bool = True
 
     @property
     def config(self) -> ExperimentConfig:
@@ -73,7 +80,7 @@ class Job:
 
     @property
     def resume_command(self) -> str:
-        return resume_command(self.run, self.runs, self.command)
+        return self.going_on or resume_command(self.run, self.runs, self.command)
 
 
 def resolve_job(request: TrainRequest, reporter: Reporter | None = None) -> Job:
@@ -88,8 +95,10 @@ def resolve_job(request: TrainRequest, reporter: Reporter | None = None) -> Job:
         raise UsageError("CONFIG is missing", "name a config file, or a run with --resume RUN")
     unresolved = load(request.config, request.overrides)
     loaded = _resolved(unresolved, request.command, request.runs, reporter)
+    _check_single_run(loaded)
     _check_published_weights(loaded)
     run = RunFolder(request.runs / loaded.config.name / check_run_id(request.run_id or new_run_id()))
+    _check_no_series(run)
     parent = parent_named(unresolved.config)
     warnings: tuple[str, ...] = (unresolved.overruled,) if unresolved.overruled else ()
     if run.record.exists():
@@ -109,6 +118,27 @@ def with_head_of(job: Job, classifier: Classifier) -> Job:
     )
     model = job.config.model.model_copy(update={"head": head})
     return replace(job, loaded=replace(job.loaded, config=job.config.model_copy(update={"model": model})))
+
+
+def _check_single_run(loaded: LoadedConfig) -> None:
+    """Raise `ConfigError` if the config asks for several runs."""
+    if loaded.config.training.seeds is not None:
+        with loaded.placing():
+            raise ConfigError(
+                f"training.seeds: {loaded.config.training.seeds} trains one run a seed with finetune and pretrain; here"
+                " one run is trained",
+                "set training.seeds to null, and seed to one of them",
+            )
+
+
+def _check_no_series(run: RunFolder) -> None:
+    """Raise `UsageError` if the id of a new run is that of a series, which EXPERIMENT/ID would name as well."""
+    for kind in ("folds", "seeds"):
+        if not run.record.exists() and series_folder(run.path.parent, kind, run.path.name).is_dir():
+            raise UsageError(
+                f"--run-id {run.path.name} is of {kind} of {run.path.parent.name}, not of one run",
+                "give the run another id; to go on with the series, start its command again",
+            )
 
 
 def _check_published_weights(loaded: LoadedConfig) -> None:
@@ -138,9 +168,20 @@ def load_for_new_run(path: Path, overrides: tuple[str, ...], command: Command, r
 
 def _resolved(loaded: LoadedConfig, command: Command, runs: Path, reporter: Reporter | None = None) -> LoadedConfig:
     with loaded.placing():
+        _check_one_network(loaded.config)
         config = with_base_of_weights(with_parent_structure(loaded.config, runs), runs, reporter or Reporter())
     config = config.model_copy(update={"sweep": None})  # a training is one set of values
     return replace(loaded, config=resolve(config, command))
+
+
+def _check_one_network(config: ExperimentConfig) -> None:
+    """Raise `ConfigError` if a config to train with is that of an average."""
+    if config.model.members:
+        raise ConfigError(
+            f"model.members: {len(config.model.members)} further networks, which `merge` wrote into the config of a"
+            " run; an average of several networks is not trained",
+            "leave the key out, train the runs one by one, and merge them",
+        )
 
 
 def _job_of_run(request: TrainRequest, run: RunFolder, reporter: Reporter | None) -> Job:
@@ -153,6 +194,8 @@ def _job_of_run(request: TrainRequest, run: RunFolder, reporter: Reporter | None
         run = RunFolder(Path(os.path.realpath(run.path)))
     stored = StoredRun(run)
     workflow = stored.record.workflow or request.command
+    if workflow == "merge":
+        raise UsageError(f"{stored.label} was merged from other runs, so there is nothing to resume", None)
     if workflow not in get_args(Command):
         raise ArtefactError(f"{run.record} is damaged: its workflow is {workflow[:80]!r}", "restore the run")
     command = cast(Command, workflow)

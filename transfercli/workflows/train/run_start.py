@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from transfercli.config.loader import dump
-from transfercli.data.manifest import write_assignments, write_manifest, write_pixels
+from transfercli.data.manifest import update_assignments, write_manifest, write_pixels
 from transfercli.data.quality.image_descriptors import write_descriptors
 from transfercli.errors import DataError, DiskError, Interrupted
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.folder import has_checkpoint, remove_results, splits_file
+from transfercli.runs.lock import shared_files_lock
 from transfercli.runs.record import status_of
 from transfercli.workflows.new_model import Parent
 from transfercli.workflows.recorded_weights import weight_facts
@@ -42,8 +44,12 @@ def begin_run(
     """
     run, dataset = job.run, setup.dataset
     fresh = not run.record.exists()
-    for folder in (run.path.parent, run.path, run.checkpoints):
+    for folder in (run.path, run.checkpoints):
         atomic.remove_temporaries(folder)
+    with shared_files_lock(run.path.parent, partial(reporter.progress, "waiting for splits.csv", 0, 0, "")):
+        atomic.remove_temporaries(run.path.parent)
+        if fresh:
+            update_assignments(splits_file(run.path.parent), dataset)
     if fresh:
         atomic.make_folder(run.path)  # may exist already: a run can be killed before its record is written
         atomic.write_text(run.config, dump(job.config))
@@ -55,7 +61,6 @@ def begin_run(
         descriptors = describe_dataset(job, dataset)
         write_descriptors(run.descriptors, descriptors)
         warn_of_changed_copies(dataset, descriptors, reporter)
-        write_assignments(splits_file(run.path.parent), dataset.assignments)
         if report is not None:
             atomic.write_json(run.transplant, report.as_json())
     reporter.attach_log(run.log)
@@ -124,7 +129,9 @@ RESTART_HINT = "start the same command again"
 def _interruption(job: Job, signum: int) -> Interrupted:
     """Return the error of a stopped run, and set the status of a running one to interrupted."""
     if not job.run.record.exists():
-        return Interrupted(signum, "stopped before training began; images read so far stay in the cache", RESTART_HINT)
+        return Interrupted(
+            signum, "stopped before training began; images read so far stay in the cache", job.going_on or RESTART_HINT
+        )
     if status_of(job.run) == "running":
         record.mark_interrupted(job.run)
     return Interrupted(signum, f"stopped; {job.run.label} {_kept_epochs(job)}", job.resume_command)

@@ -1,0 +1,187 @@
+"""Study of a sweep: what is searched, and the trials so far in a storage of Optuna."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from transfercli.config.loader import LoadedConfig
+from transfercli.config.schema import SweepConfig
+from transfercli.errors import ConfigError, DataError
+from transfercli.runs.folder import RunFolder
+from transfercli.runs.listing import recorded
+from transfercli.text import first_of
+from transfercli.workflows.sweep.search.storage import open_storage, storage_errors
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.storages import BaseStorage
+
+    from transfercli.workflows.sweep.search.space import Space
+
+DEFAULT_TRIALS = 20
+EXAMPLE = """add a section such as
+sweep:
+  trials: 20
+  space:
+    training.optimizer.learning_rate: {log: [1e-4, 1e-2]}
+    model.head.hidden: {choice: [[], [256]]}
+    model.head.dropout: {range: [0.0, 0.5]}"""
+SUBJECT, FINGERPRINT = "subject", "images"  # attributes of a study
+# Sections and keys that no trial depends on.
+WITHOUT_EFFECT = ("evaluation", "export", "retrain", "tracking", "sweep")
+WITHOUT_EFFECT_IN_COMPUTE = ("threads", "cache_dir", "cache_max_gb")
+PARTS = {
+    "space": "its space",
+    "metric": "its metric",
+    "folds": "its number of folds",
+    "config": "another key of its config",
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Subject of a sweep: trials can only be compared with those of the same subject.
+
+    config: SHA-256 of all other keys that a training depends on.
+    """
+
+    space: str
+    metric: str
+    folds: int | None
+    config: str
+
+    @classmethod
+    def of(cls, loaded: LoadedConfig) -> Subject:
+        settings = loaded.config.sweep
+        assert settings is not None, "the config has a sweep"
+        rest = loaded.config.model_dump(exclude_defaults=True, exclude=set(WITHOUT_EFFECT))
+        for key in WITHOUT_EFFECT_IN_COMPUTE:
+            rest.get("compute", {}).pop(key, None)
+        if not rest.get("compute", True):
+            del rest["compute"]
+        space = {key: values.model_dump(exclude_none=True) for key, values in sorted(settings.space.items())}
+        return cls(json.dumps(space, sort_keys=True), settings.metric, settings.folds, _sha256(rest))
+
+    def differences(self, other: Subject) -> list[str]:
+        """Return the parts in which another subject differs, in words."""
+        return [words for name, words in PARTS.items() if getattr(self, name) != getattr(other, name)]
+
+
+def settings_of(loaded: LoadedConfig) -> SweepConfig:
+    """Return the section sweep of a config. Raises `ConfigError` if there is none."""
+    if loaded.config.sweep is None:
+        raise ConfigError(f"{loaded.path}: sweep: is missing, so that there is nothing to search", EXAMPLE)
+    return loaded.config.sweep
+
+
+def total_trials(settings: SweepConfig, space: Space) -> int:
+    """Return the number of trials in all: fewer than the settings say if the space has no more combinations."""
+    wanted = settings.trials
+    if wanted is None:
+        wanted = (space.size or 0) if settings.sampler == "grid" else DEFAULT_TRIALS
+    return wanted if space.listed is None else min(wanted, len(space.listed))
+
+
+def default_id(loaded: LoadedConfig) -> str:
+    """Return the id of a sweep that has none: the same config goes on with the same sweep.
+
+    It does not depend on the number of trials and the budget, which may be raised, and on keys without effect.
+    """
+    settings = loaded.config.sweep
+    assert settings is not None, "the config has a sweep"
+    return f"sweep-{_sha256([asdict(Subject.of(loaded)), settings.sampler, settings.pruner])[:8]}"
+
+
+def open_study(loaded: LoadedConfig, sweep_id: str, space: Space, folder: Path, address: str | None) -> optuna.Study:
+    """Return the study of a sweep, which is created if it is new.
+
+    Raises `ConfigError` if the storage holds another sweep of this experiment or id, and errors as `open_storage`.
+    """
+    storage = open_storage(address, folder)
+    import optuna
+
+    from transfercli.workflows.sweep.search.pruners import pruner_of
+    from transfercli.workflows.sweep.search.sampler import TrialSampler
+
+    settings = loaded.config.sweep
+    assert settings is not None, "the config has a sweep"
+    subject, own = Subject.of(loaded), space.own_values(loaded.config)
+    stored = None if own is None else space.stored(own)
+    with storage_errors(address), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _check_other_sweeps(storage, loaded, sweep_id, subject)
+        study = optuna.create_study(
+            study_name=f"{loaded.config.name}/{sweep_id}",
+            storage=storage,
+            direction=direction(settings),
+            sampler=TrialSampler(space, settings.sampler, loaded.config.seed, stored),
+            pruner=pruner_of(settings),
+            load_if_exists=True,
+        )
+        study.set_user_attr(SUBJECT, asdict(subject))
+    return study
+
+
+def direction(settings: SweepConfig) -> Literal["minimize", "maximize"]:
+    return "minimize" if settings.metric == "val_loss" else "maximize"
+
+
+def check_images(study: optuna.Study, run: RunFolder, space: Space) -> None:
+    """Note the images of a sweep's first completed trial. Raises `DataError` if a later trial has others."""
+    if any(key.startswith("data.") and key.split(".")[1] in ("unlabelled", "related") for key in space.keys):
+        return
+    data = recorded(run).get("data")
+    found = data.get("fingerprint") if isinstance(data, dict) else None
+    known = study.user_attrs.get(FINGERPRINT)
+    if found is None or known == found:
+        return
+    if known is None:
+        study.set_user_attr(FINGERPRINT, found)
+        return
+    raise DataError(
+        f"the images have changed since the first trial of the sweep: {run.label} learnt from others, so that it cannot"
+        " be compared with the trials before",
+        "begin a new sweep on the new images with --run-id NEW, or put the earlier images back",
+    )
+
+
+def _check_other_sweeps(storage: BaseStorage, loaded: LoadedConfig, sweep_id: str, subject: Subject) -> None:
+    """Raise `ConfigError` if the storage holds a sweep of this experiment that searches something else."""
+    prefix = f"{loaded.config.name}/"
+    for study in storage.get_all_studies():
+        if not study.study_name.startswith(prefix):
+            continue
+        other = _subject(study.user_attrs.get(SUBJECT))
+        differences = subject.differences(other) if other else []
+        if not differences:
+            continue
+        name = study.study_name.removeprefix(prefix)
+        key = "sweep.space" if "space" in differences[0] else "sweep"
+        mend = "name another storage with --storage, or another experiment in the config"
+        if name == sweep_id:
+            mend = "name a new sweep with --run-id NEW, or leave --run-id out"
+        raise ConfigError(
+            f"{key}: the storage already holds the sweep {name} of this experiment, and {_listed(differences)}"
+            " is different",
+            f"{mend}; trials can only be compared if all else is the same",
+        )
+
+
+def _listed(differences: list[str]) -> str:
+    return first_of(differences, len(differences))
+
+
+def _subject(value: Any) -> Subject | None:
+    try:
+        return Subject(**value)
+    except TypeError:
+        return None
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
