@@ -57,7 +57,7 @@ def write_sweep_page(
         method=_method(settings),
         axes=axes,
         trials=trials,
-        winner=_winner(result.winner, result.metric) if best and result.winner else None,
+        winner=_winner(result.winner, result) if best and result.winner else None,
         importances=_importances(axes, trials, seed, lower=lower),
         features=result.cache.get("features"),
         config=hide_paths_in_yaml(dump_values(nested(best.values))) if best else "",
@@ -146,13 +146,13 @@ def _importances(
     )
 
 
-def _winner(winner: Mapping[str, Any], metric: str) -> Winner:
+def _winner(winner: Mapping[str, Any], result: SweepResult) -> Winner:
     """Return the page's form of the winner in the JSON result; an older one may have fewer keys."""
     from transfercli.evaluation.report.sweep_page import Score, Winner
 
     corrected, test = winner.get("corrected"), winner.get("test") or {}
-    words = f"{winner.get('reason') or 'there is no correction'}"
-    name = "log_loss" if metric == "val_loss" else metric.removeprefix("val_")
+    words = winner.get("reason") or "there is no correction"
+    name = "log_loss" if result.metric == "val_loss" else result.metric.removeprefix("val_")
     return Winner(
         trial=winner["trial"],
         naive=Score(winner["naive"]),
@@ -162,7 +162,7 @@ def _winner(winner: Mapping[str, Any], metric: str) -> Winner:
         test_words=f"{counted(test['examples'], 'image')} that nothing else in the sweep reads"
         if test
         else "there are none",
-        sentences=winner.get("lines", [])[1:],
+        sentences=result.sentences[1:],
         rivals=_rivals(winner.get("indistinguishable") or []),
         cheapest=(winner.get("one_standard_error") or {}).get("trial"),
     )
