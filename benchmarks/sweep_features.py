@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,7 +203,9 @@ def main() -> None:
     stored = dict(np.load(options.features))
     values = defaultdict(list)
     for seed in range(options.draws):
-        for name, value in measure(stored, seed, options).items():
+        result = measure(stored, seed, options)
+        print(seed, json.dumps({name: round(value, 2) for name, value in result.items()}), file=sys.stderr, flush=True)
+        for name, value in result.items():
             values[name].append(value)
     cells = {name: f"{np.mean(each):+.2f} ± {np.std(each) / np.sqrt(len(each)):.2f}" for name, each in values.items()}
     print(f"best epoch by the validation loss: {cells['best epoch']} points of accuracy in each trial\n")

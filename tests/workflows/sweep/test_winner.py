@@ -213,4 +213,5 @@ def test_fold_runs_of_a_trial_are_pooled(sweep):
     assert winner.images == len(sweep.answers)
     assert winner.naive == pytest.approx(1 - 6 / len(sweep.answers))
     assert winner.as_json()["run"] is None
+    assert " out of fold, the best of 2; " in winner.summary
     assert 0.5 < winner.test.value("accuracy") <= 1  # of the mean probabilities

@@ -197,9 +197,8 @@ def select(answers: Answers, metric: str, seed: int, resamples: int = RESAMPLES)
     scores, losses = answers.scores(metric, ones), answers.scores(LOSS, ones)
     best = int(best_of(scores, losses, metric)[0])
     drawn, chosen_outside, shares, seen = [], [], np.zeros((answers.images, answers.models)), np.zeros(answers.images)
-    one_stratum = np.zeros_like(
-        answers.targets
-    )  # with classes as strata, the only image of a class would always be drawn
+    # With classes as strata, the only image of a class would be in every resample.
+    one_stratum = np.zeros_like(answers.targets)
     for weights in resample_weights(one_stratum, resamples, np.random.default_rng(seed), answers.of_image):
         inside = answers.scores(metric, weights)
         chosen = best_of(inside, answers.scores(LOSS, weights), metric)
@@ -248,8 +247,8 @@ def _plausible(scores: Array, deviations: Array, clusters: int | None) -> npt.ND
 
     scores: [T], deviations of resampled scores from these: [R, T], both higher for better models. A model is excluded
     if the largest of its studentised deficits to the others is beyond the 95% quantile of that maximum, as resampled
-    around 0. So the best model is excluded with a probability of at most 5%, however many models there are and
-    whichever of them won.
+    around 0. So the best model is excluded with a probability of about 5%, however many models there are and whichever
+    of them won.
     """
     widening = normal_quantile(CONFIDENCE, clusters) / normal_quantile(CONFIDENCE)
     result = np.ones(len(scores), bool)

@@ -95,7 +95,8 @@ class Winner:
     def summary(self) -> str:
         """The scores in one sentence."""
         name = self.metric.removeprefix("val_").replace("_", " ")
-        parts = [f"{name} {self.naive:.3f} on validation" + (f", the best of {self.trials}" if self.trials > 1 else "")]
+        on = "out of fold" if len(self.row.runs) > 1 else "on validation"
+        parts = [f"{name} {self.naive:.3f} {on}" + (f", the best of {self.trials}" if self.trials > 1 else "")]
         if self.corrected is not None:
             between = f" ({self.interval[0]:.3f} to {self.interval[1]:.3f})" if self.interval else ""
             parts.append(f"about {self.corrected:.3f}{between} is to be expected on new images")
