@@ -235,12 +235,12 @@ class StudySource:
 
     def _wait_for_workers(self, trial: FrozenTrial) -> bool:
         """Wait until the workers of a killed process are gone, too. Return False if one goes on."""
-        run = RunFolder(self._run(trial.number))
+        runs = [RunFolder(run) for run in (self._run(trial.number), *self._runs(trial.number))]
         deadline = time.monotonic() + ORPHAN_SECONDS
-        while run_held_since(run) is not None:
+        while held := [run for run in runs if run_held_since(run) is not None]:
             if time.monotonic() > deadline:
                 return False
-            self.reporter.progress(f"waiting for {run.label}, which another process trains", 0, 0, "")
+            self.reporter.progress(f"waiting for {held[0].label}, which another process trains", 0, 0, "")
             time.sleep(POLL_SECONDS)
         return True
 
