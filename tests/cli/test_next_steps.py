@@ -139,6 +139,7 @@ def test_the_next_step_is_a_command_that_there_is(
 
 def test_the_training_after_a_dry_run_has_its_options() -> None:
     own = {"config": Path("a.yaml"), "overrides": ("seed=1",), "runs": Path("r"), "run_id": "i", "resume": None}
+    own |= {"continued": None, "epochs": None, "find_lr": False}
     dry = Result(as_json=lambda: {"run": None})
     words = next_steps.after_training("pretrain", own | {"dry_run": True}, dry)
     assert words == ("pretrain", Path("a.yaml"), "--run-id", "i", "--set", "seed=1", "--runs", Path("r"))

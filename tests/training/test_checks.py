@@ -10,7 +10,7 @@ import pytest
 from tests.listener import Listener
 from transfercli.config.schema import TrainingConfig
 from transfercli.errors import ConfigError
-from transfercli.training.checks import warn_of_plan, warn_of_result
+from transfercli.training.checks import still_improving, warn_of_plan, warn_of_result
 from transfercli.training.phases import PROBE, Phase
 from transfercli.training.progress import Plan
 
@@ -125,3 +125,17 @@ def test_a_validation_loss_that_never_changes_is_a_warning() -> None:
     assert warnings_of_result(line(1, 1.0, 0.9)) == []  # one epoch cannot show it
     probe = Plan((PROBE, Phase("all", 1, 1e-3)), TrainingConfig(), 0)
     assert warnings_of_result(line(0, 1.0, 0.9), line(1, 1.0, 0.9, phase=2), plan=probe, best=0) == []
+
+
+def test_a_loss_that_clearly_fell_in_the_last_gradient_epoch_may_fall_further() -> None:
+    def improving(*losses: float, phases: tuple[int, ...] = ()) -> bool:
+        numbers = phases or (1,) * len(losses)
+        lines = [line(n, 1.0, loss, phase) for n, (loss, phase) in enumerate(zip(losses, numbers, strict=True), 1)]
+        return still_improving(Plan((Phase("all", 9, 1e-3), Phase("all", 9, 1e-4), PROBE), TrainingConfig(), 0), lines)
+
+    assert improving(1.0, 0.9)
+    assert not improving(1.0, 0.995)
+    assert not improving(1.0, 0.8, 0.9)
+    assert not improving(1.0)  # one epoch cannot show it
+    assert not improving(1.0, 0.9, phases=(1, 2))  # the first epoch of a phase
+    assert not improving(1.0, 0.9, 0.8, phases=(1, 1, 3))  # a solution

@@ -85,19 +85,39 @@ def after_next(own: Mapping[str, Any], result: Any) -> Words:
 
 
 def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words | None:
-    """Return the training without `--dry-run`; a trained run names its evaluation in its own table.
+    """Return the training without `--dry-run`, or with the rate of `--find-lr`.
 
-    Of a cross-validation, the runs make one model together.
+    A trained run names its evaluation in its own table; of a cross-validation, the runs make one model together.
     """
+    if own["find_lr"]:
+        if result.suggestion is None or "[" in result.key:  # a key in a list has to be changed in the file
+            return None
+        rate = f"{result.key}={result.suggestion:g}"
+        return (workflow, own["config"], *_overrides(own), "--set", rate, *_runs(own))
     if getattr(result, "kind", None) == "folds" and hasattr(result, "completed"):
         runs = [run.run for run in result.completed]
         return ("merge", *runs, "--as", "NAME", *_runs(own)) if len(runs) > 1 else None
     if not own["dry_run"] or result.as_json().get("run", "") is not None:
         return None
-    options = [("--run-id", own["run_id"]), ("--resume", own["resume"]), ("--folds", own.get("folds"))]
+    options = [("--continue", own["continued"]), ("--epochs", own["epochs"])]
+    options += [("--run-id", own["run_id"]), ("--resume", own["resume"]), ("--folds", own.get("folds"))]
     named = [word for option, value in options if value is not None for word in (option, value)]
     config = [] if own["config"] is None else [own["config"]]
     return (workflow, *config, *named, *_overrides(own), *_runs(own))
+
+
+def after_merge(own: Mapping[str, Any], result: Any) -> Words:
+    return ("evaluate", result.run)
+
+
+def after_sweep(own: Mapping[str, Any], result: Any) -> Words | None:
+    if own["dry_run"]:
+        return ("sweep", own["config"], *_overrides(own), *_runs(own))
+    if not result.winner:
+        return None
+    if own["report"] is None:
+        return ("sweep", own["config"], *_overrides(own), *_runs(own), "--report", "FILE.html")
+    return ("evaluate", result.winner["run"])
 
 
 def after_evaluation(own: Mapping[str, Any], result: Any) -> Words | None:

@@ -233,7 +233,9 @@ def _key_path(name: str) -> KeyPath:
     if parts[:2] != ["sweep", "space"] or len(parts) < 4:
         return tuple(parts)
     *key, last = parts[2:]
-    return ("sweep", "space", ".".join(key), last) if last in SEARCH_FORMS else ("sweep", "space", ".".join((*key, last)))
+    return (
+        ("sweep", "space", ".".join(key), last) if last in SEARCH_FORMS else ("sweep", "space", ".".join((*key, last)))
+    )
 
 
 def _remove(document: Document, path: KeyPath) -> None:

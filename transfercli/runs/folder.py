@@ -16,7 +16,17 @@ DEFAULT_RUNS = Path("runs")
 RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Names of other entries in an experiment's folder.
 RESERVED_NAMES = frozenset(
-    {"latest", "champion", "splits.csv", "decisions.jsonl", "test-ledger.csv", "sweeps", "folds", "seeds"}
+    {
+        "latest",
+        "champion",
+        "splits.csv",
+        "decisions.jsonl",
+        "test-ledger.csv",
+        "find-lr.png",
+        "sweeps",
+        "folds",
+        "seeds",
+    }
 )
 
 
@@ -163,6 +173,11 @@ def decisions_file(experiment: Path) -> Path:
 def test_ledger_file(experiment: Path) -> Path:
     """Return the path of the file with the comparisons that each test image took part in."""
     return experiment / "test-ledger.csv"
+
+
+def range_test_file(experiment: Path) -> Path:
+    """Return the path of the picture of the last learning-rate range test."""
+    return experiment / "find-lr.png"
 
 
 def series_folder(experiment: Path, kind: str, series_id: str) -> Path:

@@ -163,6 +163,12 @@ def newest_unfinished(experiment: Path) -> RunFolder | None:
     return max(runs, key=creation_order, default=None)
 
 
+def continue_command(run: RunFolder, runs: Path, workflow: str, epochs: int) -> str:
+    """Return the command line that trains further epochs after a completed run."""
+    words = ["transfercli", workflow, "--runs", str(runs), "--continue", run.label, "--epochs", str(epochs)]
+    return shlex.join(words)
+
+
 def resume_command(run: RunFolder, runs: Path, workflow: str | None = None) -> str:
     """Return the command line that resumes a run. workflow: as recorded if it is None."""
     workflow = workflow or str(recorded(run).get("workflow") or "finetune")

@@ -20,6 +20,7 @@ from transfercli.errors import ArtefactError
 from transfercli.io import atomic
 from transfercli.io.checksum import file_sha256
 from transfercli.io.file_sizes import folder_size
+from transfercli.io.session import once
 from transfercli.models.weights.safetensors_reader import Tensors, read_safetensors
 from transfercli.reporting import Reporter
 from transfercli.training.progress import parsed_progress
@@ -101,6 +102,11 @@ class Checkpoints:
         """Return True if there is a checkpoint, damaged or not."""
         return bool(self._epochs())
 
+    @property
+    def newest_epoch(self) -> int:
+        """Number of the newest epoch with a checkpoint, damaged or not; -1 without one."""
+        return max((int(folder.name.rpartition("-")[-1]) for folder in self._epochs()), default=-1)
+
     def size(self) -> int:
         """Return the bytes of all files in the folder."""
         return folder_size(self.folder)
@@ -123,6 +129,7 @@ class Checkpoints:
         if self._frozen_sha256 is None:
             tensors = {name: model[name] for name in self.frozen}
             path, expected = self.folder / FROZEN, tensors_sha256(tensors)
+            _link(once("frozen tensors", expected, lambda: path), path)
             if not path.exists() or file_sha256(path) != expected:
                 atomic.make_folder(self.folder)
                 atomic.write_with(path, lambda temporary: write_tensors(temporary, tensors))
@@ -142,6 +149,18 @@ class Checkpoints:
         for folder in self._epochs():
             if folder.name not in keep:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _link(first: Path, path: Path) -> None:
+    """Give the frozen file of another run of the session a second name, if its tensors are those of this run.
+
+    Neither run ever writes into the file: a new one replaces it.
+    """
+    if first != path and not path.exists():
+        atomic.make_folder(path.parent)
+        with suppress(OSError):  # it is gone, or on another file system
+            os.link(first, path)
+            atomic.fsync_folder(path.parent)
 
 
 def _read(folder: Path) -> Checkpoint:

@@ -17,6 +17,7 @@ from transfercli.training.phases import Phase
 from transfercli.training.progress import Line, Plan
 
 FEW_IMAGES = 10  # with fewer, one image changes the accuracy of a split by more than a tenth
+CLEAR_FALL = 0.01  # fall of the validation loss in the last epoch, as a fraction: more epochs may lower it further
 DIVERGED = 10.0  # a training loss this many times its lowest, and that of guessing, has diverged
 
 
@@ -47,10 +48,12 @@ def _accumulation(groups: UpdateGroups) -> Iterator[str]:
 
 def _warmup(plan: Plan, phases: Mapping[int, Phase]) -> Iterator[str]:
     warmup = plan.training.schedule.warmup_epochs
-    short = {number: phase for number, phase in phases.items() if warmup and warmup >= phase.epochs}
+    short = {number: phase for number, phase in phases.items() if warmup and warmup >= phase.schedule_epochs}
     if short:
-        shortest = min(phase.epochs for phase in short.values())
-        listed = ", ".join(f"phase {number} ({counted(phase.epochs, 'epoch')})" for number, phase in short.items())
+        shortest = min(phase.schedule_epochs for phase in short.values())
+        listed = ", ".join(
+            f"phase {number} ({counted(phase.schedule_epochs, 'epoch')})" for number, phase in short.items()
+        )
         yield (
             f"training.schedule.warmup_epochs is {warmup:g}, which takes all of {listed}: the learning rate is reached"
             f" at the last update only; set warmup_epochs below {shortest}, or raise training.epochs"
@@ -63,12 +66,12 @@ def _schedule(plan: Plan, phases: Mapping[int, Phase], groups: UpdateGroups) -> 
     if config.name in ("constant", PLATEAU):
         return
     for phase in phases.values():
-        total = phase.epochs * groups.updates
-        schedule = build_schedule(config, phase.learning_rate, phase.epochs, groups.updates)
+        total = phase.schedule_epochs * groups.updates
+        schedule = build_schedule(config, phase.learning_rate, phase.schedule_epochs, groups.updates)
         first = min(round(config.warmup_epochs * groups.updates), total - 1)
         if float(schedule(first)) != float(schedule(total - 1)):
             return
-    longest = max(phase.epochs for phase in phases.values())
+    longest = max(phase.schedule_epochs for phase in phases.values())
     if config.name == "step" and config.step_epochs + config.warmup_epochs >= longest:
         mend = f"set training.schedule.step_epochs ({config.step_epochs:g}) below {longest}, or raise training.epochs"
     else:
@@ -114,6 +117,15 @@ def warn_of_result(plan: Plan, lines: Sequence[Line], best_epoch: int, classes: 
             f"the validation loss was {trained[0]['val_loss']:.4g} after every epoch: the weights hardly changed;"
             " raise training.optimizer.learning_rate"
         )
+
+
+def still_improving(plan: Plan, lines: Sequence[Line]) -> bool:
+    """Return True if the last epoch, one of gradients, has a validation loss clearly below all others of its phase."""
+    last = lines[-1]
+    if plan.phases[last["phase"] - 1].kind != "train":
+        return False
+    earlier = [line["val_loss"] for line in lines[:-1] if line["phase"] == last["phase"]]
+    return bool(earlier) and last["val_loss"] < (1 - CLEAR_FALL) * min(earlier)
 
 
 def _worse_than_guessing(best: Line, trained: Sequence[Line], guessing: float, classes: int) -> Iterator[str]:

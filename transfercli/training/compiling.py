@@ -15,7 +15,7 @@ from transfercli.training.optim.accumulation import UpdateGroups
 from transfercli.training.optim.ema import PREFIX, restore_training_weights
 from transfercli.training.optim.losses import build_accuracy, build_loss
 from transfercli.training.optim.optimizers import build_optimizer, regularize, scale_learning_rates
-from transfercli.training.optim.schedules import PLATEAU, build_schedule
+from transfercli.training.optim.schedules import PLATEAU, REDUCTION, build_schedule
 from transfercli.training.phases import Phase, PhaseSetup
 
 
@@ -24,15 +24,20 @@ def update_groups(setup: PhaseSetup, training: TrainingConfig) -> UpdateGroups:
     return UpdateGroups(len(setup.batches.targets), setup.batches.batch_size, training.optimizer.accumulate)
 
 
-def compile_phase(setup: PhaseSetup, phase: Phase, training: TrainingConfig, classifier: Classifier) -> Any:
+def compile_phase(
+    setup: PhaseSetup, phase: Phase, training: TrainingConfig, classifier: Classifier, schedule: Any = None
+) -> Any:
     """Compile the phase's model: penalties, optimizer, schedule, loss and accuracy of the variables that train.
 
-    Return its `PhaseSchedule`: number of updates so far -> learning rate of the next.
+    schedule: number of updates so far -> learning rate of the next; None: that of the config, a `PhaseSchedule`. Return
+    the schedule.
     """
     model, units, soft = setup.model, setup.model.output.shape[-1], setup.batches.soft
     regularize(model, training.regularization)
     groups = update_groups(setup, training)
-    schedule = build_schedule(training.schedule, phase.learning_rate, phase.epochs, groups.updates)
+    if schedule is None:
+        epochs, start = phase.schedule_epochs, phase.schedule_start
+        schedule = build_schedule(training.schedule, phase.learning_rate, epochs, groups.updates, start)
     model.compile(
         build_optimizer(training.optimizer, schedule, groups),
         loss=build_loss(units, training.regularization.label_smoothing, training.loss, soft=soft),
@@ -41,7 +46,7 @@ def compile_phase(setup: PhaseSetup, phase: Phase, training: TrainingConfig, cla
     )
     model.optimizer.build(model.trainable_variables)
     if training.schedule.name == PLATEAU:
-        schedule.reduction = model.optimizer.add_variable((), "ones", name="reduction")
+        schedule.reduction = model.optimizer.add_variable((), "ones", name=REDUCTION)
     if phase.decay != 1:
         scale_learning_rates(
             model.optimizer, [phase.decay**n for n in stage_depths(classifier, model.trainable_variables)]

@@ -52,6 +52,8 @@ class Phase:
     head: for a probe, a blend and a refit, the row of `HEADS` (`transfer/probe/heads.py`) that is solved, or "".
     decay: learning rate of each stage of the base, as a fraction of the rate of the stage above it.
     lora: None if the layers' own weights train.
+    schedule_start: number of epochs of the phase after which its schedule begins; 0, unless the phase went on after its
+    last epoch with a new schedule.
     """
 
     unfreeze: Unfreeze
@@ -61,6 +63,12 @@ class Phase:
     decay: float = 1.0
     lora: Lora | None = None
     head: str = ""
+    schedule_start: int = 0
+
+    @property
+    def schedule_epochs(self) -> int:
+        """Number of epochs that the schedule of the learning rate is stretched over."""
+        return self.epochs - self.schedule_start
 
 
 PROBE = Phase("none", 0, 0.0, "probe")

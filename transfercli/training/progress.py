@@ -52,12 +52,17 @@ class Plan:
     @property
     def monitor(self) -> str:
         """Key of an epoch's line by which the best epoch is chosen."""
-        return self.training.early_stopping.monitor if self.training.early_stopping else "val_loss"
+        return self.training.monitor
 
     @property
     def min_delta(self) -> float:
         """Least improvement of the monitored metric that early stopping counts."""
         return self.training.early_stopping.min_delta if self.training.early_stopping else 0.0
+
+
+def monitored(line: Line, monitor: str) -> float:
+    """Return the value of a metric in an epoch's line, with the sign changed if it is a loss: larger is better."""
+    return float(-line[monitor] if monitor.endswith("loss") else line[monitor])
 
 
 @dataclass
@@ -84,7 +89,8 @@ class Progress:
     def is_over(self, plan: Plan) -> bool:
         """Return True if the phase is over: solved, at its last epoch, or stopped early."""
         phase, stopping = plan.phases[self.phase - 1], plan.training.early_stopping
-        stopped = stopping is not None and self.waited >= stopping.patience
+        patience = stopping.patience if stopping else None
+        stopped = patience is not None and self.waited >= patience
         return phase.kind != "train" or self.in_phase >= phase.epochs or stopped or self.out_of_time
 
     def next_phase(self) -> None:
@@ -110,7 +116,7 @@ class Progress:
         min_delta: an epoch that improves the phase's best by no more than this does not count as an improvement there.
         decides: the epoch is the best whatever its value, as a refit, whose score is not of the same images.
         """
-        value = -line[monitor] if monitor.endswith("loss") else line[monitor]
+        value = monitored(line, monitor)
         self.epoch, self.in_phase, self.line = line["epoch"], self.in_phase + 1, line
         if self.phase_best is None or value > self.phase_best + min_delta:
             self.phase_best, self.waited = value, 0

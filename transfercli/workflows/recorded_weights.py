@@ -7,8 +7,7 @@ from typing import Any
 from transfercli.config.paths import absolute_path
 from transfercli.config.schema import ExperimentConfig, FileWeights, HubWeights
 from transfercli.errors import ArtefactError
-from transfercli.io.checksum import file_sha256
-from transfercli.models.weights.files import weight_path
+from transfercli.models.weights.files import weight_path, weights_sha256
 from transfercli.models.weights.hub import cached, fetched
 from transfercli.reporting import Reporter
 from transfercli.runs.record import RunRecord
@@ -23,7 +22,7 @@ def weight_facts(config: ExperimentConfig, reporter: Reporter) -> dict[str, Any]
     source = weight_source(config)
     if source is None:
         return None
-    digest = file_sha256(weight_path(source, reporter))
+    digest = weights_sha256(weight_path(source, reporter))
     if isinstance(source, FileWeights):
         return {"file": absolute_path(source.path).name, "sha256": digest}
     file = fetched(source, reporter)
@@ -45,7 +44,7 @@ def with_recorded_weights(config: ExperimentConfig, record: RunRecord, reporter:
     config = _with_recorded_revision(config, record, reporter)
     source, recorded = weight_source(config), record.weights.get("sha256")
     if source is not None and isinstance(recorded, str) and not needs_download(config):
-        digest = file_sha256(weight_path(source, reporter))
+        digest = weights_sha256(weight_path(source, reporter))
         if digest != recorded:
             raise ArtefactError(
                 f"model.weights: {source_name(source)} has sha256 {digest}; the run started with {recorded[:64]}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,13 +12,16 @@ from tests.evaluation.comparisons import NAMES, comparison, digit_comparisons, d
 from tests.evaluation.page_reading import Page
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report.compare_page import (
+    MOST_DETAILED,
     PICTURES,
+    FirstRun,
     RunComparison,
     gallery_size,
     render_comparisons,
     row_of,
     scale_of,
 )
+from transfercli.evaluation.statistics.multiple_comparisons import adjust
 
 SECTIONS = ("verdict", "metrics", "classes", "answers", "fixed", "broken", "config", "cost")
 
@@ -62,7 +65,7 @@ def test_a_class_without_images_is_not_told_to_show_no_difference(two: list[RunC
 def test_all_verdicts_come_first_where_there_are_several_challengers(two: list[RunComparison]) -> None:
     page = page_of(*two)
     names = [f"verdict-{n}" for n in (1, 2)] + [f"{name}-{n}" for n in (1, 2) for name in SECTIONS[1:]]
-    assert [section["id"] for section in page.all("section")] == [*names, "reproduce"]
+    assert [section["id"] for section in page.all("section")] == ["together", *names, "reproduce"]
     assert page.words.index("bbbbbb: worse") < page.words.index("cccccc: better") < page.words.index("Metrics: digits/")
     assert {f"#{name}" for name in names} <= {link["href"] for link in page.all("a")}
 
@@ -174,4 +177,71 @@ def test_hostile_names_stay_text() -> None:
 def test_a_page_of_many_challengers_shows_no_more_images_than_one_of_one() -> None:
     assert gallery_size(1) * 2 == PICTURES
     assert gallery_size(4) * 2 * 4 == PICTURES
-    assert gallery_size(100) == 24
+    assert gallery_size(100) == gallery_size(MOST_DETAILED) == 25
+
+
+def adjusted(runs: Sequence[RunComparison]) -> list[RunComparison]:
+    """The same, corrected for their number, with curves, and named by what differs."""
+    compared = [run.compared for run in runs]
+    corrected = adjust(compared, [each.p_value for each in compared])
+    return [
+        replace(run, adjusted=each, name=f"learning_rate 0.00{number}", lines=curve(3 + number, 0.1 * number))
+        for number, (run, each) in enumerate(zip(runs, corrected, strict=True))
+    ]
+
+
+def curve(epochs: int, start: float) -> list[dict[str, float]]:
+    return [
+        {"epoch": epoch, "val_loss": 2.0 / epoch, "val_accuracy": min(1.0, start + 0.1 * epoch)}
+        for epoch in range(1, epochs + 1)
+    ]
+
+
+def test_several_runs_are_one_table_the_largest_gain_first_with_corrected_p_values(two: list[RunComparison]) -> None:
+    worse, better = adjusted(two)
+    page = page_of(worse, replace(better, is_champion=True))
+    table = page.words[page.words.index("All runs by accuracy") : page.words.index("Curves of 3 runs")]
+    assert table.index("learning_rate 0.001") < table.index("learning_rate 0.000")
+    assert "better, champion" in table
+    assert better.adjusted is not None
+    low, high = better.adjusted.interval or (0, 0)
+    assert f"+{low:.4f} to +{high:.4f}" in table
+    assert f"{better.adjusted.p_value:.3g} {better.adjusted.p_holm:.3g}" in table
+    assert "corrected for their number (Holm 1979)" in table
+
+
+def test_a_gain_that_does_not_survive_the_correction_is_no_verdict_of_the_page(two: list[RunComparison]) -> None:
+    found = adjusted([two[1]])[0]
+    assert found.adjusted is not None
+    weak = replace(found, adjusted=replace(found.adjusted, p_holm=0.2, outcome="no difference"))
+    words = page_of(weak, *adjusted(two)).words
+    assert "no difference that these images can show" in words
+
+
+def test_the_curves_of_all_runs_are_one_picture_with_a_legend_by_what_differs(two: list[RunComparison]) -> None:
+    runs = adjusted([two[index % 2] for index in range(20)])
+    page = Page(render_comparisons(runs, "test", "x", FirstRun("learning_rate 0.1", lines=curve(4, 0.0))))
+    assert len([g for g in page.all("g") if (g["class"] or "").startswith("run ")]) == 2 * 21  # loss and accuracy
+    styles = [(g["class"] or "").removeprefix("run ") for g in page.all("g")][:21]
+    assert len({style for style in styles if style != "rest"}) == 19
+    assert styles.count("rest") == 2
+    assert "learning_rate 0.1 (the first run)" in page.words
+    assert "the other 2" in page.words
+    assert len([s for s in page.all("section") if (s["id"] or "").startswith("verdict-")]) == MOST_DETAILED
+    assert f"Sections follow for the {MOST_DETAILED} that gain most" in page.words
+
+
+def test_a_solved_head_is_a_dot_and_runs_without_a_log_have_no_curves(two: list[RunComparison]) -> None:
+    probe = replace(two[1], lines=[{"epoch": 0, "val_loss": 0.3, "val_accuracy": 0.9}])
+    html = render_comparisons([probe], "test", "x", FirstRun("a"))
+    assert html.count('class="dot"') == 2
+    assert 'id="curves"' not in render_comparisons([two[1]], "test", "x", FirstRun("a"))
+    diverged = replace(two[1], lines=[{"epoch": 1, "val_loss": None, "val_accuracy": None}])
+    assert 'id="curves"' not in render_comparisons([diverged], "test", "x", FirstRun("a"))
+
+
+def test_a_hostile_name_in_a_curve_stays_text(two: list[RunComparison]) -> None:
+    named = replace(two[1], name="<script>x</script>", lines=curve(3, 0.1))
+    page = page_of(named)
+    assert page.all("script") == [{}]
+    assert "<script>x</script>" in page.words

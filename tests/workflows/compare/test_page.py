@@ -101,7 +101,7 @@ def test_the_command_writes_the_page_and_says_where(trained: World, tmp_path: Pa
     done = run("one", "two", "one", "--report", str(page), "--json")
     result = json.loads(done.stdout)
     assert (done.exit_code, result["report"]) == (0, str(page))
-    assert page.read_text().count("<section") == 2 * 8 + 1
+    assert page.read_text().count("<section") == 2 * 8 + 3  # with the table, the curves and the command
     verdicts = [one["verdict"] for one in result["comparisons"]]
     assert verdicts[1] == "no difference"
     shown = run("one", "two", "one", "--report", str(page)).stdout

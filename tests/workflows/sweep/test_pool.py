@@ -48,7 +48,8 @@ for line in sys.stdin:
         done |= {"state": "failed", "value": None, "reason": "bug", "code": 1}
     elif does == "epochs":
         for epoch in (1, 2, 3):
-            send(epoch={"epoch": epoch, "value": epoch / 10}, total=9, value=epoch / 10)
+            send(epoch={"epoch": epoch}, total=9)
+            send(step=epoch, value=epoch / 10)
             if json.loads(sys.stdin.readline())["prune"]:
                 done |= {"state": "pruned", "value": None, "reason": "no better"}
                 break

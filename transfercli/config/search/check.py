@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from transfercli.config import cross_checks
 from transfercli.config.error_messages import explain, format_value, mark_of, value_at
-from transfercli.config.locations import Document, KeyPath, Problem, dotted
+from transfercli.config.locations import Document, KeyPath, Place, Problem, dotted
 from transfercli.config.schema import ExperimentConfig, SearchRange
 from transfercli.config.search.keys import (
     UnknownKeyError,
@@ -175,7 +175,10 @@ def _between(document: Document, key: str, entry: dict[str, Any], form: str) -> 
     place = (*SPACE, key)
     whole = _is_whole(key, (low, high))
     if step is not None and low + step > high:
-        yield (*place, "step"), f"is larger than the range, received {format_value(step)}; allowed: up to {high - low:g}"
+        yield (
+            (*place, "step"),
+            f"is larger than the range, received {format_value(step)}; allowed: up to {high - low:g}",
+        )
     elif whole and step is not None and step != int(step):
         yield (
             (*place, "step"),
@@ -232,7 +235,7 @@ class CombinationRules:
 
     def _problems(self, values: Mapping[str, Any]) -> list[Problem]:
         data = with_values(self.document.value, values)
-        places = {(): self.document.places[()]}
+        places: dict[KeyPath, Place] = {(): self.document.places[()]}
         problems: list[Problem] = []
         try:
             ExperimentConfig.model_validate(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from transfercli.evaluation.report.plots import clipped, figure_png, plot_style
 from transfercli.io import atomic
+from transfercli.io.session import once
 
 SHOWN, COLUMNS = 16, 4
 PARTS = 2  # classes named under a mixed image
@@ -28,8 +30,9 @@ def batch_png(
 
     grey: True if the first layer of the model converts the images to grey.
     """
-    captions = [caption(target, labels) for target in targets[:SHOWN]]
-    atomic.write_bytes(path, render_batch(images[:SHOWN], captions, grey))
+    captions, shown = [caption(target, labels) for target in targets[:SHOWN]], images[:SHOWN]
+    key = hashlib.sha256(np.ascontiguousarray(shown).data).hexdigest(), shown.shape, tuple(captions), grey
+    atomic.write_bytes(path, once("batch picture", key, lambda: render_batch(shown, captions, grey)))
 
 
 def caption(target: npt.NDArray[np.float32] | np.int32, labels: Sequence[str]) -> str:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from transfercli.config.differing_keys import value_text
 from transfercli.evaluation.examples import SHOWN, Change
 from transfercli.evaluation.metrics.confusion import PER_CLASS
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report.charts import nice_ticks
 from transfercli.evaluation.report.html import jinja_environment, load_script
+from transfercli.evaluation.report.run_curves import DISTINCT, RunCurves, line_style, overlaid_curves
+from transfercli.evaluation.statistics.multiple_comparisons import Adjusted
 from transfercli.evaluation.statistics.paired import Comparison, Difference, Outcome, metric_sign
 from transfercli.redaction import hide_paths_in
 
-NAMED_KEYS = 3  # of the config, that tell a run from the first at a glance
+NAMED_KEYS = 3  # of the config, that show at a glance in what a run differs from the first
 PICTURES = 400  # in one page, divided among its galleries
+MOST_DETAILED = 8  # comparisons with sections of their own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,10 @@ class RunComparison:
     fixed, broken: the images to show that only the challenger, or only the champion, has right
     pictures: `data:` URLs by path; missing: the reason why there is no picture, by path
     config, seconds, only_known, left_out: as returned by `runs compare`
+    name: of the challenger, by the config keys that differ between all runs, such as `learning_rate 0.003`
+    is_champion: the challenger is the champion of its experiment
+    adjusted: corrected for the number of comparisons; None if there is only one
+    lines: of the challenger's metrics.jsonl
     """
 
     champion: str
@@ -44,6 +51,29 @@ class RunComparison:
     seconds: Mapping[str, Mapping[str, float | None]]
     only_known: Mapping[str, Sequence[str]] = field(default_factory=dict)
     left_out: int = 0
+    name: str = ""
+    is_champion: bool = False
+    adjusted: Adjusted | None = None
+    lines: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        """The verdict, corrected for the number of comparisons."""
+        return self.adjusted.outcome if self.adjusted else self.compared.outcome(self.compared.metric)
+
+    @property
+    def called(self) -> str:
+        """The challenger's name, or its label if it has none."""
+        return self.name or self.challenger
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRun:
+    """The run that all others are compared with. name, is_champion, lines: as of `RunComparison`."""
+
+    name: str = ""
+    is_champion: bool = False
+    lines: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +97,45 @@ class Row:
 
 def gallery_size(challengers: int) -> int:
     """Return the largest number of images in a gallery: each challenger has two, which share `PICTURES`."""
-    return max(SHOWN, PICTURES // (2 * challengers))
+    return max(SHOWN, PICTURES // (2 * min(challengers, MOST_DETAILED)))
 
 
-def render_comparisons(comparisons: Sequence[RunComparison], split: str, reproduce: str) -> str:
-    """Return the HTML page. reproduce: the command line that writes it again."""
+def order_by_gain(comparisons: Sequence[Comparison]) -> list[int]:
+    """Return the numbers of comparisons in the order of the table: the largest gain first, an undefined one last."""
+
+    def gain(number: int) -> float:
+        value = comparisons[number].gain()
+        return -math.inf if value is None else value
+
+    return sorted(range(len(comparisons)), key=gain, reverse=True)
+
+
+def detailed(comparisons: Sequence[Comparison]) -> list[int]:
+    """Return the numbers of the comparisons that have sections of their own: those that gain most."""
+    return sorted(order_by_gain(comparisons)[:MOST_DETAILED])
+
+
+def render_comparisons(
+    comparisons: Sequence[RunComparison], split: str, reproduce: str, first: FirstRun | None = None
+) -> str:
+    """Return the HTML page; the `detailed` comparisons have sections of their own.
+
+    reproduce: the command line that writes it again.
+    """
     code, policy = load_script("report.js")
+    first = first or FirstRun()
+    several = len(comparisons) > 1
+    compared = [run.compared for run in comparisons]
+    ordered = [comparisons[number] for number in order_by_gain(compared)]
+    sections = [comparisons[number] for number in detailed(compared)]
     return (
         jinja_environment()
         .get_template("compare.html.j2")
         .render(
-            comparisons=[_entry(run, f"-{n}" * (len(comparisons) > 1)) for n, run in enumerate(comparisons, 1)],
+            comparisons=[_entry(run, f"-{n}" * several) for n, run in enumerate(sections, 1)],
+            rows=[_together(run, number, sections) for number, run in enumerate(ordered, 1)] if several else [],
+            first=first,
+            curves=_curves(first, comparisons[0].champion, ordered),
             champion=comparisons[0].champion,
             split=split,
             reproduce=reproduce,
@@ -87,6 +145,27 @@ def render_comparisons(comparisons: Sequence[RunComparison], split: str, reprodu
             policy=policy,
         )
     )
+
+
+def _together(run: RunComparison, number: int, sections: Sequence[RunComparison]) -> dict[str, Any]:
+    """Return the template variables of a row of the table of all comparisons. number: of its curve."""
+    place = next((index for index, each in enumerate(sections, 1) if each is run), None)
+    return {
+        "run": run,
+        "style": line_style(number),
+        "row": row_of(run.compared, run.compared.metric, 1.0),
+        "section": None if place is None else f"verdict-{place}",
+    }
+
+
+def _curves(first: FirstRun, champion: str, ordered: Sequence[RunComparison]) -> dict[str, Any] | None:
+    """Return the charts and the legend of the validation curves; None if no run has any."""
+    runs = [RunCurves(first.name or champion, first.lines), *(RunCurves(run.called, run.lines) for run in ordered)]
+    charts = {key: chart for key in ("loss", "accuracy") if (chart := overlaid_curves(runs, key)) is not None}
+    if not charts:
+        return None
+    drawn = [{"name": run.name, "style": line_style(number)} for number, run in enumerate(runs[: 1 + DISTINCT])]
+    return {"charts": charts, "legend": drawn, "rest": max(0, len(runs) - 1 - DISTINCT), "runs": len(runs)}
 
 
 def _entry(run: RunComparison, suffix: str) -> dict[str, Any]:
@@ -107,6 +186,7 @@ def _entry(run: RunComparison, suffix: str) -> dict[str, Any]:
         "agreement": _agreement(run),
         "config": (config := [{key: _config_text(value) for key, value in line.items()} for line in run.config]),
         "differs": config[:NAMED_KEYS],
+        "outcome": run.outcome,
     }
 
 
@@ -150,5 +230,4 @@ def _agreement(run: RunComparison) -> dict[str, int]:
 
 def _config_text(value: Any) -> str:
     """Return the text of a config value, without absolute paths."""
-    value = hide_paths_in(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value_text(hide_paths_in(value))

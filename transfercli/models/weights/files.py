@@ -18,6 +18,7 @@ from transfercli.config.paths import absolute_path
 from transfercli.config.schema import FileWeights, HubWeights
 from transfercli.errors import ArtefactError, ConfigError, OutOfSpaceError, WeightsError
 from transfercli.io.checksum import file_sha256
+from transfercli.io.session import file_state, once
 from transfercli.io.subprocesses import ProcessResult, run_python
 from transfercli.models.weights.file_kinds import (
     HDF5,
@@ -50,7 +51,7 @@ def check_weight_file(config: WeightSource, reporter: Reporter, base: str | None
     path = weight_path(config, reporter)
     recognised = check_header(path, config, base)
     if kind_of(path, title_of(config)) is HDF5:
-        _convert_in_child(path, None, reporter)
+        once("checked weight file", file_state(path), partial(_convert_in_child, path, None, reporter))
         return
     check_values(_used(each_tensor(path), recognised), title_of(config))
 
@@ -84,9 +85,14 @@ def read_weight_file(config: WeightSource, reporter: Reporter) -> tuple[FileKind
     path = weight_path(config, reporter)
     if config.sha256 is None:
         reporter.info(
-            f"weights {name_of(config, path)} have sha256 {file_sha256(path)}; set model.weights.sha256 to refuse any"
-            " other file"
+            f"weights {name_of(config, path)} have sha256 {weights_sha256(path)}; set model.weights.sha256 to refuse"
+            " any other file"
         )
+    key = file_state(path), config.model_dump_json()
+    return once("weight file", key, partial(_read, path, config, reporter))
+
+
+def _read(path: Path, config: WeightSource, reporter: Reporter) -> tuple[FileKind, Tensors]:
     if kind_of(path, title_of(config)) is SAFETENSORS:
         tensors = {name: in_float32(value) for name, value in each_tensor(path)}
         recognised = recognise_names({name: value.shape for name, value in tensors.items()}, config)
@@ -100,6 +106,11 @@ def read_weight_file(config: WeightSource, reporter: Reporter) -> tuple[FileKind
         with safetensors.safe_open(output, "numpy") as file:
             order = (file.metadata() or {}).get(ORDER)
         return (LEGACY_HDF5, {name: tensors[name] for name in json.loads(order)}) if order else (HDF5, tensors)
+
+
+def weights_sha256(path: Path) -> str:
+    """Return the SHA-256 of a weight file, which is read once in a session as long as it does not change."""
+    return once("hash of a weight file", file_state(path), partial(file_sha256, path))
 
 
 def title_of(config: WeightSource) -> str:
@@ -125,7 +136,7 @@ def weight_path(config: WeightSource, reporter: Reporter) -> Path:
     path = fetched(config, reporter).path if isinstance(config, HubWeights) else _local_path(config)
     try:
         kind_of(path, title_of(config))
-        digest = file_sha256(path) if config.sha256 else ""
+        digest = weights_sha256(path) if config.sha256 else ""
     except OSError as error:
         raise WeightsError(f"{title_of(config)} cannot be read: {error.strerror}") from error
     if config.sha256 and config.sha256.lower() != digest:

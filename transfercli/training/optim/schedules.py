@@ -67,6 +67,7 @@ def _inverse_sqrt(phase: PhaseSteps, config: ScheduleConfig, step: Any) -> Any:
 
 
 PLATEAU = "plateau"
+REDUCTION = "reduction"  # name of the optimizer's variable for the factor of `plateau`
 SCHEDULES: dict[str, Factor] = {
     "constant": _constant,
     "cosine": _cosine,
@@ -75,19 +76,23 @@ SCHEDULES: dict[str, Factor] = {
     "inverse_sqrt": _inverse_sqrt,
     PLATEAU: _constant,
 }
+ENDING = ("cosine", "exponential")  # schedules whose shape depends on the length of the phase
 
 
-def build_schedule(config: ScheduleConfig, peak: float, epochs: int, steps_per_epoch: int) -> Any:
-    """Build the `LearningRateSchedule` of a phase of `epochs` epochs; it reaches `peak` right after the warm-up."""
+def build_schedule(config: ScheduleConfig, peak: float, epochs: int, steps_per_epoch: int, start: int = 0) -> Any:
+    """Build the `LearningRateSchedule` of a phase of `epochs` epochs; it reaches `peak` right after the warm-up.
+
+    start: number of the epoch at which it begins, if the optimizer made updates of the phase before.
+    """
     import keras
     from keras import ops
 
     warmup = round(config.warmup_epochs * steps_per_epoch)
     phase = PhaseSteps(epochs * steps_per_epoch, steps_per_epoch, min(warmup, epochs * steps_per_epoch - 1))
-    factor = SCHEDULES[config.name]
+    factor, first = SCHEDULES[config.name], start * steps_per_epoch
 
     class PhaseSchedule(keras.optimizers.schedules.LearningRateSchedule):
-        """Learning rate of a phase: warm-up, then the row's factor; steps count from 0 in each phase.
+        """Learning rate of a phase: warm-up, then the row's factor; steps count from 0 at the start of the schedule.
 
         reduction: variable of the optimizer, a further factor on the rate; None unless the schedule is `plateau`.
         """
@@ -95,7 +100,7 @@ def build_schedule(config: ScheduleConfig, peak: float, epochs: int, steps_per_e
         reduction: Any = None
 
         def __call__(self, step: Any) -> Any:
-            step = ops.cast(step, "float32")
+            step = ops.cast(step, "float32") - first
             rate = peak * factor(phase, config, ops.maximum(step - phase.warmup, 0.0))
             ramp = peak * (step + 1.0) / (phase.warmup + 1.0)
             rate = ops.where(step < phase.warmup, ramp, rate)
@@ -105,6 +110,24 @@ def build_schedule(config: ScheduleConfig, peak: float, epochs: int, steps_per_e
             return {"peak": peak, "schedule": config.name}
 
     return PhaseSchedule()
+
+
+def growing_rates(lowest: float, highest: float, updates: int) -> Any:
+    """Build the `LearningRateSchedule` that grows by the same factor each update, from `lowest` to `highest`."""
+    import keras
+    from keras import ops
+
+    class GrowingRates(keras.optimizers.schedules.LearningRateSchedule):
+        """Learning rate of a range test."""
+
+        def __call__(self, step: Any) -> Any:
+            share = ops.cast(step, "float32") / max(updates - 1, 1)
+            return ops.cast(lowest * ops.power(highest / lowest, share), "float32")
+
+        def get_config(self) -> dict[str, Any]:
+            return {"lowest": lowest, "highest": highest, "updates": updates}
+
+    return GrowingRates()
 
 
 def check_warmup(training: TrainingConfig) -> None:

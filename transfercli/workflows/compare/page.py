@@ -8,32 +8,40 @@ from typing import TYPE_CHECKING
 
 from transfercli.data.recorded_images import Remaining, read_remaining
 from transfercli.io import atomic
+from transfercli.training import history
 from transfercli.workflows.command_lines import command_line, run_arguments, runs_option, shown_path
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from transfercli.evaluation.report.compare_page import RunComparison
-    from transfercli.workflows.compare.comparison import CompareRequest, CompareResult, PairComparison
+    from transfercli.workflows.compare.comparison import ComparedRun, CompareRequest, CompareResult, PairComparison
 
 
 def write_comparison_page(path: Path, result: CompareResult, request: CompareRequest) -> None:
     """Write the page of all comparisons; the file is written atomically."""
-    pairs = result.comparisons
-    from transfercli.evaluation.report.compare_page import gallery_size, render_comparisons
+    from transfercli.evaluation.report.compare_page import FirstRun, detailed, gallery_size, render_comparisons
 
-    max_images = gallery_size(len(pairs))
-    comparisons = [_run_comparison(pair, request.split, max_images) for pair in pairs]
-    page = render_comparisons(comparisons, request.split, _compare_command(pairs, request))
+    pairs = result.comparisons
+    first, *others = result.compared
+    shown, images = detailed([pair.comparison for pair in pairs]), gallery_size(len(pairs))
+    comparisons = [
+        _run_comparison(result, pair, run, images if number in shown else 0)
+        for number, (pair, run) in enumerate(zip(pairs, others, strict=True))
+    ]
+    lines = history.read(pairs[0].champion.folder.metrics)
+    page = render_comparisons(
+        comparisons, request.split, _compare_command(pairs, request), FirstRun(first.name, first.is_champion, lines)
+    )
     atomic.write_bytes(path, page.encode("utf-8", "replace"))
 
 
-def _run_comparison(pair: PairComparison, split: str, max_images: int) -> RunComparison:
+def _run_comparison(result: CompareResult, pair: PairComparison, run: ComparedRun, max_images: int) -> RunComparison:
     from transfercli.evaluation.examples import changes
     from transfercli.evaluation.report.compare_page import RunComparison
 
-    fixed, broken = changes(pair.before, pair.after, max_images)
+    fixed, broken = changes(pair.before, pair.after, max_images) if max_images else ((), ())
     runs = (pair.champion, pair.challenger)
-    pictures, lost = pictures_of(runs, split, [change.challenger.path for change in (*fixed, *broken)])
+    pictures, lost = pictures_of(runs, result.split, [change.challenger.path for change in (*fixed, *broken)])
     return RunComparison(
         champion=pair.champion.label,
         challenger=pair.challenger.label,
@@ -48,6 +56,10 @@ def _run_comparison(pair: PairComparison, split: str, max_images: int) -> RunCom
         seconds=pair.seconds,
         only_known=pair.only_known,
         left_out=pair.left_out,
+        name=run.name,
+        is_champion=run.is_champion,
+        adjusted=pair.adjusted if len(result.comparisons) > 1 else None,
+        lines=history.read(pair.challenger.folder.metrics),
     )
 
 

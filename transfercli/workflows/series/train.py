@@ -9,6 +9,7 @@ from typing import Any
 from transfercli.errors import BusyError, Interrupted, OutOfSpaceError, TransferError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
+from transfercli.runs.lock import run_lock
 from transfercli.workflows.series.members import Member, Series, folds_of
 from transfercli.workflows.series.out_of_fold import OutOfFold, pool_answers
 from transfercli.workflows.series.shared_images import SharedImages
@@ -94,7 +95,7 @@ def train_members(
 def _train_member(series: Series, member: Member, images: SharedImages, reporter: Reporter) -> TrainedMember:
     job = series.job(member, reporter)
     try:
-        with job.loaded.placing():
+        with job.loaded.placing(), run_lock(job.run):
             result = train_job(job, reporter, read=images.read)
     except (Interrupted, OutOfSpaceError, BusyError):
         raise

@@ -1,8 +1,9 @@
 """Messages between the processes of a sweep: JSON objects, one a line, through pipes.
 
-The supervisor sends `trial` (a `TrialSpec`), `prune` (the answer to an epoch with a value) and `stop` (the number of a
-signal). A worker sends the calls of its reporter (`info`, `debug`, `warning`, `progress`, `epoch`, `log`), and at the
-end of a trial `done` (a `TrialRow`), or `fatal` for an error that is not the trial's fault.
+The supervisor sends `trial` (a `TrialSpec`), `prune` (the answer to a step) and `stop` (the number of a signal). A
+worker sends the calls of its reporter (`info`, `debug`, `warning`, `progress`, `epoch`, `log`), `step` with the metric
+of an epoch or after a fold, and at the end of a trial `done` (a `TrialRow`), or `fatal` for an error that is not the
+trial's fault.
 """
 
 from __future__ import annotations

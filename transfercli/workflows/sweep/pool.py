@@ -15,6 +15,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -185,21 +186,23 @@ class _Pool:
         return False
 
     def _report(self, worker: _Worker, training: _Training, event: dict[str, Any]) -> None:
-        """Pass a call of a worker's reporter on; answer an epoch that may be the trial's last one."""
+        """Pass a call of a worker's reporter on; answer a step after which the trial may end."""
         reporter = training.reporter
         for name in ("info", "debug", "warning"):
             if name in event:
                 getattr(reporter, name)(event[name])
         if "progress" in event and not self.stopping:
             reporter.progress(*event["progress"])
-        if "log" in event:
+        if event.get("log"):
             training.log = Path(event["log"])
             reporter.attach_log(training.log)
+        elif "log" in event:
+            reporter.detach_log()
         if "epoch" in event:
             reporter.epoch(event["epoch"], event["total"])
-            if (value := event["value"]) is not None:
-                number, epoch = training.spec.number, event["epoch"]["epoch"]
-                worker.send(prune=not self.stopping and self.source.report(number, epoch, value))
+        if "step" in event:
+            report = partial(self.source.report, training.spec.number, event["step"], event["value"])
+            worker.send(prune=not self.stopping and report())
 
     def _finish(self, worker: _Worker, row: TrialRow) -> None:
         assert worker.training is not None

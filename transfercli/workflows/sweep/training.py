@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -25,31 +26,39 @@ from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock, run_lock
 from transfercli.runs.record import RunRecord
+from transfercli.text import counted
+from transfercli.workflows.series.train import TrainedMember, train_folds
 from transfercli.workflows.sweep.result import TrialRow
-from transfercli.workflows.sweep.trials import TrialSpec, trial_job
+from transfercli.workflows.sweep.trials import TrialSpec, marks_of, trial_job, trial_request
 from transfercli.workflows.train.job import Job
 from transfercli.workflows.train.train import train_job
 
 ATTEMPTS = 5  # at data that another trial splits in another way at the same moment
 
 
+LooksBad = Callable[[int, float], bool]
+
+
 class Pruned(Exception):
     """Raised if a trial ends early, because others are better at the same epoch."""
 
 
-def train_trial(spec: TrialSpec, reporter: Reporter) -> TrialRow:
+def train_trial(spec: TrialSpec, reporter: Reporter, looks_bad: LooksBad = lambda *_: False) -> TrialRow:
     """Train a trial's run, or go on with it; return the trial with its state.
 
-    Raises the errors for which `fatal_error` returns one: those that every other trial would meet, too.
+    looks_bad: takes the mean metric after each fold of a trial that is judged by folds; True ends the trial.
+
+    Raises `DiskError` and `UsageError`: every other trial would meet these, too.
     """
     started, row = time.perf_counter(), TrialRow(spec.number, spec.values, "running")
     try:
-        job = trial_job(spec, reporter)
-        row = replace(row, run=job.run.path, runs=(job.run.path,))
-        experiment = job.run.path.parent
-        with job.loaded.placing(), experiment_lock(experiment, shared=True), run_lock(job.run):
-            _train(job, reporter)
-        row = _completed(row, job.run, spec.metric)
+        with _locked_job(spec, reporter) as job:
+            row = replace(row, run=job.run.path, runs=(job.run.path,))
+            if spec.folds:
+                row = _train_folds(spec, row, reporter, looks_bad)
+            else:
+                _train(job, reporter)
+                row = replace(row, state="completed", value=best_value(job.run, spec.metric))
     except BusyError as error:
         return replace(row, reason=error.message)
     except Interrupted:
@@ -57,10 +66,41 @@ def train_trial(spec: TrialSpec, reporter: Reporter) -> TrialRow:
     except Pruned as pruned:
         row = replace(row, state="pruned", reason=str(pruned))
     except Exception as error:
-        if fatal_error(error):
-            raise
+        if fatal := _fatal(error):
+            raise fatal from error
         row = replace(row, state="failed", code=exit_code(error), reason=_reason(error, row))
-    return replace(row, steps=_steps(row, spec.metric), seconds=round(time.perf_counter() - started, 3))
+    steps = row.steps if spec.folds else _steps(row, spec.metric)
+    return replace(row, steps=steps, seconds=round(time.perf_counter() - started, 3))
+
+
+@contextmanager
+def _locked_job(spec: TrialSpec, reporter: Reporter) -> Iterator[Job]:
+    """Yield the job of a trial, whose run no other process trains while the block runs."""
+    job = trial_job(spec, reporter)
+    with job.loaded.placing(), experiment_lock(job.run.path.parent, shared=True), run_lock(job.run):
+        yield job
+
+
+def _train_folds(spec: TrialSpec, row: TrialRow, reporter: Reporter, looks_bad: LooksBad) -> TrialRow:
+    """Train the folds of a trial; its value is the mean over the folds, its steps the means so far.
+
+    Raises the error of a fold that failed, and `Pruned`.
+    """
+    values: list[float] = []
+    steps: list[tuple[int, float]] = []
+
+    def go_on(member: TrainedMember) -> bool:
+        if member.failure:
+            raise member.failure
+        values.append(best_value(member.run, spec.metric))
+        steps.append((len(values), sum(values) / len(values)))
+        if len(values) < (spec.folds or 0) and looks_bad(*steps[-1]):
+            raise Pruned(f"{spec.metric} {steps[-1][1]:.4g} of {counted(len(values), 'fold')} is no better than others")
+        return True
+
+    trained = train_folds(trial_request(spec), spec.folds or 0, reporter, marks=marks_of(spec), go_on=go_on)
+    runs = tuple(member.run.path for member in trained.members)
+    return replace(row, state="completed", run=runs[0], runs=runs, value=steps[-1][1], steps=tuple(steps))
 
 
 def _train(job: Job, reporter: Reporter) -> None:
@@ -72,7 +112,7 @@ def _train(job: Job, reporter: Reporter) -> None:
     train_job(job, reporter)
 
 
-def fatal_error(error: Exception) -> TransferError | None:
+def _fatal(error: Exception) -> TransferError | None:
     """Return the error that ends the sweep if it is not the trial's fault: a full disk, a folder without permission."""
     if isinstance(error, (DiskError, UsageError)):
         return error
@@ -82,13 +122,15 @@ def fatal_error(error: Exception) -> TransferError | None:
     return None
 
 
-def _completed(row: TrialRow, run: RunFolder, metric: str) -> TrialRow:
-    """Return a completed trial with the metric of its best epoch. Raises `ArtefactError` if the run has none."""
+def best_value(run: RunFolder, metric: str) -> float:
+    """Return the metric of a run's best epoch. Raises `ArtefactError` if the run has none."""
+    from transfercli.training import history
+
     best = RunRecord.read(run).best_epoch
-    value = next((value for epoch, value in _steps(row, metric) if epoch == best), None)
+    value = next((line.get(metric) for line in history.read(run.metrics) if line["epoch"] == best), None)
     if value is None:
         raise ArtefactError(f"{run.label} has no {metric} of its best epoch", "train it again")
-    return replace(row, state="completed", value=value)
+    return float(value)
 
 
 def _steps(row: TrialRow, metric: str) -> tuple[tuple[int, float], ...]:

@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from transfercli.config.loader import load
 from transfercli.reporting import Reporter
+from transfercli.runs.folder import RunFolder
+from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.sweep.result import TrialRow
-from transfercli.workflows.sweep.space import overrides_of
+from transfercli.workflows.sweep.search.space import overrides_of
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
 
 
@@ -22,6 +25,8 @@ class TrialSpec:
         sweep_id, number: name the run.
         values: of the space's keys.
         metric: of the search, a key of the lines of metrics.jsonl.
+        threads: of the training, if the config sets no number and the run is new; None: all cores.
+        folds: number of folds that judge the trial; None: its validation images do.
     """
 
     config: Path
@@ -31,6 +36,8 @@ class TrialSpec:
     number: int
     values: dict[str, Any]
     metric: str = "val_accuracy"
+    threads: int | None = None
+    folds: int | None = None
 
     @property
     def run_id(self) -> str:
@@ -43,7 +50,7 @@ class TrialSpec:
 
     @property
     def request(self) -> TrainRequest:
-        """The same training as a command: `finetune CONFIG --set … --run-id …`."""
+        """The same training as a command: `finetune CONFIG --set … --run-id …`, without the threads."""
         overrides = (*self.overrides, *overrides_of(self.values))
         return TrainRequest("finetune", self.config, self.runs, overrides, self.run_id)
 
@@ -75,5 +82,22 @@ class TrialSource(Protocol):
 
 def trial_job(spec: TrialSpec, reporter: Reporter) -> Job:
     """Return the job of a trial: a new run, or the one of an earlier start. Raises as `resolve_job`."""
-    job = resolve_job(spec.request, reporter)
-    return replace(job, marks={"sweep": {"id": spec.sweep_id, "trial": spec.number}}, becomes_latest=False)
+    return replace(resolve_job(trial_request(spec), reporter), marks=marks_of(spec), becomes_latest=False)
+
+
+def marks_of(spec: TrialSpec) -> dict[str, Any]:
+    """Return the keys by which the records of a trial's runs name it."""
+    return {"sweep": {"id": spec.sweep_id, "trial": spec.number}}
+
+
+def trial_request(spec: TrialSpec) -> TrainRequest:
+    """Return the request of a trial with its threads: results depend on them to the bit, so a run keeps its own."""
+    request = spec.request
+    config = load(spec.config, request.overrides).config
+    if config.compute.threads is not None:
+        return request
+    experiment = spec.runs / config.name
+    names = (spec.run_id, f"{spec.run_id}-fold1")
+    begun = next((run for name in names if (run := RunFolder(experiment / name)).record.exists()), None)
+    threads = StoredRun(begun).config.compute.threads if begun else spec.threads
+    return replace(request, overrides=(*request.overrides, f"compute.threads={threads}")) if threads else request

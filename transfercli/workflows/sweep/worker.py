@@ -17,12 +17,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from transfercli.errors import Interrupted
+from transfercli.errors import DiskError, Interrupted, UsageError
+from transfercli.io.session import shared_session
 from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.sweep.messages import Receiver, Sender, row_as_message
-from transfercli.workflows.sweep.training import Pruned, fatal_error, train_trial
+from transfercli.workflows.sweep.training import Pruned, train_trial
 from transfercli.workflows.sweep.trials import TrialSpec
 
 GRACE_SECONDS = 8.0  # from a request to stop to the end of the process, if it reaches no safe point before
@@ -98,16 +99,24 @@ class TrialReporter(Reporter):
 
     def epoch(self, record: dict[str, Any], total: int) -> None:
         """Report an epoch. Raises `Pruned` if the supervisor ends the trial; the last epoch needs no decision."""
-        may_end = 1 <= record["epoch"] < total  # a solved phase is no epoch
-        self.supervisor.send(epoch=record, total=total, value=record[self.spec.metric] if may_end else None)
-        if may_end and (answer := self.supervisor.receive()) is not None and answer["prune"]:
-            self._prune(record)
+        self.supervisor.send(epoch=record, total=total)
+        epoch = record["epoch"]
+        if self.spec.folds or not 1 <= epoch < total:  # a solved phase is no epoch
+            return
+        value = record[self.spec.metric]
+        if self.looks_bad(epoch, value):
+            self._mark_pruned(epoch, value)
+            raise Pruned(f"{self.spec.metric} {value:.4g} after epoch {epoch} is no better than that of other trials")
 
-    def _prune(self, line: dict[str, Any]) -> None:
-        epoch, value = line["epoch"], line[self.spec.metric]
+    def looks_bad(self, step: int, value: float) -> bool:
+        """Report the metric of an epoch, or after a fold; return True if the trial is to end."""
+        self.supervisor.send(step=step, value=value)
+        answer = self.supervisor.receive()
+        return answer is not None and bool(answer["prune"])
+
+    def _mark_pruned(self, epoch: int, value: float) -> None:
         if self._run is not None:
             record.update(self._run, pruned={"epoch": epoch, self.spec.metric: value})
-        raise Pruned(f"{self.spec.metric} {value:.4g} after epoch {epoch} is no better than that of other trials")
 
     def describe_forced_stop(self, describe: Callable[[int], Interrupted]) -> None:
         self.supervisor.describe = describe
@@ -115,6 +124,9 @@ class TrialReporter(Reporter):
     def attach_log(self, path: Any) -> None:
         self._run = RunFolder(path.parent)
         self.supervisor.send(log=str(path))
+
+    def detach_log(self) -> None:
+        self.supervisor.send(log=None)
 
 
 def main() -> None:
@@ -124,17 +136,20 @@ def main() -> None:
     supervisor = Supervisor(Receiver(sys.stdin.buffer), sender)
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda number, _: supervisor.stop(number))
-    while (message := supervisor.receive()) is not None:
-        spec = TrialSpec.from_json(message["trial"])
+    with shared_session():
+        while (message := supervisor.receive()) is not None:
+            _train(TrialSpec.from_json(message["trial"]), supervisor)
+
+
+def _train(spec: TrialSpec, supervisor: Supervisor) -> None:
+    """Train a trial, and send what became of it."""
+    try:
         reporter = TrialReporter(supervisor, spec)
-        try:
-            row = train_trial(spec, reporter)
-        except Exception as error:
-            if not (fatal := fatal_error(error)):
-                raise
-            sender(fatal=[fatal.kind, fatal.message, fatal.hint])
-            continue
-        sender(done=row_as_message(row))
+        row = train_trial(spec, reporter, reporter.looks_bad)
+    except (DiskError, UsageError) as fatal:
+        supervisor.send(fatal=[fatal.kind, fatal.message, fatal.hint])
+    else:
+        supervisor.send(done=row_as_message(row))
 
 
 if __name__ == "__main__":

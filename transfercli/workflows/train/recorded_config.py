@@ -80,6 +80,7 @@ def _check_equal(config: ExperimentConfig, recorded: ExperimentConfig, label: st
     changed = [line for line in ours if line not in theirs] or [line for line in theirs if line not in ours]
     raise ConfigError(
         f"run {label} was started with another config; this config has: {'; '.join(map(str.strip, changed))}",
-        "use the config the run was started with, or start a new run with another --run-id; to train its weights"
-        f" further, give the new run model.weights: {{run: {label}}} and model.head.init: keep",
+        "use the config the run was started with, or start a new run with another --run-id; for more epochs after its"
+        f" end: --continue {label} --epochs N; to train its weights with another config, give the new run"
+        f" model.weights: {{run: {label}}} and model.head.init: keep",
     )

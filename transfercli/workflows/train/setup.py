@@ -188,6 +188,8 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan,
     tried, limit = list[choice.Tried](), None
     if job.run.record.exists() and (recorded := RunRecord.read(job.run).phases):
         phases = recorded_phases(recorded)
+    elif job.phases:
+        phases = list(job.phases)
     elif needs_measuring(config):
         phases, tried, limit = choose_phases(config, builder, reporter)
     else:

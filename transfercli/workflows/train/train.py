@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,20 @@ from transfercli.evaluation.gates import from_config
 from transfercli.evaluation.slices import table_slices
 from transfercli.reporting import Reporter
 from transfercli.runs import record
-from transfercli.runs.listing import make_latest
+from transfercli.runs.listing import continue_command, make_latest
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.training.keras_import import check_backend
 from transfercli.workflows.confidence import report_confidence
 from transfercli.workflows.initial_weights import check_weights, needs_download
-from transfercli.workflows.new_model import find_parent, labels_for, new_classifier, with_file_head
+from transfercli.workflows.new_model import Parent, find_parent, labels_for, new_classifier, with_file_head
 from transfercli.workflows.recorded_weights import with_recorded_weights
+from transfercli.workflows.train.continuation import (
+    ContinueRequest,
+    check_same_images,
+    continuing_job,
+    copy_earlier_epochs,
+)
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job, with_head_of
 from transfercli.workflows.train.learnt_before import LearntBefore, images_learnt_before
@@ -36,21 +43,25 @@ from transfercli.workflows.train.unknown import fit_unknown
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
+    from transfercli.transfer.transplant import Transplant
 
 
-def train(request: TrainRequest, reporter: Reporter) -> TrainResult | CostEstimate:
-    """Train a new run or resume one; with `dry_run` only estimate the cost.
+def train(request: TrainRequest | ContinueRequest, reporter: Reporter) -> TrainResult | CostEstimate:
+    """Train a new run, resume one, or go on with a completed one; with `dry_run` only estimate the cost.
 
     Nothing is written before the config and the data are checked.
     """
-    job = resolve_job(request, reporter)
+    job = continuing_job(request) if isinstance(request, ContinueRequest) else resolve_job(request, reporter)
     waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
     with job.loaded.placing(), experiment_lock(job.run.path.parent, request.wait, waiting):
         return train_job(job, reporter, dry_run=request.dry_run)
 
 
 def read_data(job: Job, reporter: Reporter) -> Dataset:
-    return load_dataset(data_request(job.config, job.run.path.parent), reporter)
+    """Return the data set of a job. Raises `DataError` if the job goes on with a run whose images were others."""
+    dataset = load_dataset(data_request(job.config, job.run.path.parent), reporter)
+    check_same_images(job, dataset)
+    return dataset
 
 
 def train_job(
@@ -70,37 +81,18 @@ def train_job(
         if finished is not None:
             reporter.info(f"{job.run.label} is complete already; this is its result")
             return finished
-        parent = find_parent(job.config, job.runs, recorded_parent(job))
-        initial = config_of_weights(job, reporter)
-        without_weights = dry_run and needs_download(initial)  # a cost does not depend on the values of weights
-        if without_weights:
-            reporter.info("dry run: the weights are not in the cache and are not downloaded for it")
-        else:
-            check_weights(initial, reporter)
-            parent = with_file_head(parent, initial, reporter)
-        if is_keras(job.config.data.train):
-            prepare_backend(job.config)  # before Keras is imported for its data sets
-        with watch("ingest"):
-            dataset = read(job, reporter)
-        labels = labels_for(initial, parent, dataset.labels, reporter)
-        from_config(job.config.evaluation.gates, labels)  # an error is raised now, not after the training
+        prepared = prepare(job, watch, reporter, read=read, dry_run=dry_run)
+        job, setup, learnt_before = prepared.job, prepared.setup, prepared.learnt_before
         slice_names = table_slices(job.config.evaluation.slices)
         columns = config_columns(job.config.data, slice_names)
-        prepare_backend(job.config)
-        inherited = images_learnt_before(job, parent, dataset, reporter)
-        classifier, report = new_classifier(initial, parent, labels, reporter, random=without_weights)
-        known = inherited.by_base
-        setup = set_up(job, dataset, classifier, watch, reporter, learnt_by_base=known, dry_run=dry_run)
-        job = with_head_of(job, setup.classifier)
-        if not without_weights:
-            warn_of_random_frozen_layers(setup, report, reporter)
         reserve_run_space(job, setup)
         if dry_run:
-            return estimate(setup, inherited.counts)
-        begin_run(job, setup, parent, report, inherited.counts, reporter)
+            return estimate(setup, learnt_before)
+        begin_run(job, setup, prepared.parent, prepared.report, learnt_before, reporter)
         if columns:
             write_columns(job.run.slices, columns, slice_names)
         with record.recording_status(job.run), track_training(job, setup, reporter):
+            labels = tuple(setup.classifier.labels)
             draw_batch(job.run.batch, setup.builder.on_images().batches, labels, grey=job.config.data.channels == 1)
             with watch("train"):
                 train_epochs(job, setup, reporter)
@@ -111,6 +103,53 @@ def train_job(
 
 
 # -- steps
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Training that is ready to start. job: with the layers of the head; report: of the copied tensors, or None."""
+
+    job: Job
+    setup: Setup
+    parent: Parent
+    report: Transplant | None
+    learnt_before: LearntBefore
+
+
+def prepare(
+    job: Job,
+    watch: Stopwatch,
+    reporter: Reporter,
+    *,
+    read: Callable[[Job, Reporter], Dataset] = read_data,
+    dry_run: bool = False,
+) -> Prepared:
+    """Read the images, build the classifier with its initial weights, and set up the training; write nothing.
+
+    read, dry_run: as in `train_job`.
+    """
+    parent = find_parent(job.config, job.runs, recorded_parent(job))
+    initial = config_of_weights(job, reporter)
+    without_weights = dry_run and needs_download(initial)  # a cost does not depend on the values of weights
+    if without_weights:
+        reporter.info("dry run: the weights are not in the cache and are not downloaded for it")
+    else:
+        check_weights(initial, reporter)
+        parent = with_file_head(parent, initial, reporter)
+    if is_keras(job.config.data.train):
+        prepare_backend(job.config)  # before Keras is imported for its data sets
+    with watch("ingest"):
+        dataset = read(job, reporter)
+    labels = labels_for(initial, parent, dataset.labels, reporter)
+    from_config(job.config.evaluation.gates, labels)  # an error is raised now, not after the training
+    prepare_backend(job.config)
+    inherited = images_learnt_before(job, parent, dataset, reporter)
+    classifier, report = new_classifier(initial, parent, labels, reporter, random=without_weights)
+    known = inherited.by_base
+    setup = set_up(job, dataset, classifier, watch, reporter, learnt_by_base=known, dry_run=dry_run)
+    if not without_weights:
+        warn_of_random_frozen_layers(setup, report, reporter)
+    return Prepared(with_head_of(job, setup.classifier), setup, parent, report, inherited.counts)
 
 
 def finished_result(job: Job) -> TrainResult | None:
@@ -143,6 +182,7 @@ def train_epochs(job: Job, setup: Setup, reporter: Reporter) -> None:
     from transfercli.training import history
 
     checkpoints, trainer = setup.checkpoints, setup.trainer
+    copy_earlier_epochs(job, setup, reporter)
     if checkpoints.exists():
         last, best = checkpoints.newest(reporter)
         history.rewind(job.run.metrics, last.progress["line"])
@@ -160,11 +200,14 @@ def check_result(job: Job, setup: Setup, reporter: Reporter) -> None:
     """
     from transfercli.evaluation.confidence.trust import read_trust
     from transfercli.training import history
-    from transfercli.training.checks import warn_of_result
+    from transfercli.training.checks import still_improving, warn_of_result
 
     best_epoch, classes = setup.trainer.progress.best_epoch, len(setup.classifier.labels)
     lines = history.read(job.run.metrics)
     warn_of_result(setup.plan, lines, best_epoch, classes, reporter)
+    if still_improving(setup.plan, lines):
+        further = continue_command(job.run, job.runs, job.command, max(1, setup.plan.epochs // 2))
+        reporter.info(f"the validation loss still fell in the last epoch; to train further epochs: {further}")
     if trust := read_trust(job.run.calibration):
         refitted = any("cross_validated" in line for line in lines if line["epoch"] == best_epoch)
         report_confidence(trust, job.config.evaluation, reporter, refitted=refitted)
