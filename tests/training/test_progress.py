@@ -84,3 +84,43 @@ def test_the_counters_of_a_checkpoint_come_back_and_damaged_ones_are_refused() -
     for key, value in (("epoch", "1"), ("epoch", 2), ("phase", None)):
         with pytest.raises(ArtefactError, match="counters are damaged"):
             parsed_progress(json.dumps(json.loads(text) | {key: value}).encode())
+
+
+def test_without_patience_no_phase_ends_early_and_the_monitor_chooses_the_best_epoch() -> None:
+    long = plan(early_stopping={"monitor": "val_macro_f1", "patience": None})
+    progress = Progress(phase=2)
+    for epoch, (loss, f1) in enumerate(((0.9, 0.5), (0.5, 0.4)), 1):
+        progress.count({"epoch": epoch, "val_loss": loss, "val_macro_f1": f1}, long.monitor)
+    assert (progress.best_epoch, progress.is_over(long)) == (1, False)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("patience, least", [(1, 0.0), (2, 0.05), (3, 0.0)])
+def test_plateaus_and_early_stops_are_those_of_the_callbacks_of_keras(seed: int, patience: int, least: float) -> None:
+    import keras
+    import numpy as np
+
+    losses = np.round(np.random.default_rng(seed).uniform(0.5, 1.0, 30), 2).tolist()
+    reduce = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=patience, min_delta=0.0)
+    stop = keras.callbacks.EarlyStopping("val_loss", min_delta=least, patience=patience, mode="min")
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for callback in (reduce, stop):
+        callback.set_model(model)
+        callback.on_train_begin()
+    theirs, ours, progress, stopped = [], [], Progress(phase=2), []
+    training = TrainingConfig(early_stopping={"patience": patience, "min_delta": least})
+    thirty = Plan((PROBE, Phase("all", 30, 1e-3)), training, 0)
+    model.stop_training = False
+    for epoch, loss in enumerate(losses, 1):
+        before = float(model.optimizer.learning_rate)
+        reduce.on_epoch_end(epoch - 1, {"val_loss": loss})
+        theirs.append(float(model.optimizer.learning_rate) < before)
+        ours.append(progress.on_plateau(loss, patience))
+        if not stopped:
+            progress.count(line(epoch, loss), "val_loss", thirty.min_delta)
+            stop.on_epoch_end(epoch - 1, {"val_loss": loss})
+            assert progress.is_over(thirty) == (model.stop_training or epoch == 30)
+            stopped += [epoch] * model.stop_training
+    assert ours == theirs
+    assert any(ours)

@@ -23,7 +23,9 @@ from transfercli.training.range_test import (
 
 
 def points(losses: list[float]) -> list[RatePoint]:
-    return [RatePoint(10.0 ** (n - 5), loss, loss) for n, loss in enumerate(losses)]
+    """Return ten noisy updates, then the losses at rates from 1e-5 upwards."""
+    noisy = [RatePoint(1e-6, loss, loss) for loss in (3.0, 1.0) * 5]
+    return noisy + [RatePoint(10.0 ** (n - 5), loss, loss) for n, loss in enumerate(losses)]
 
 
 def measured(digits: Any, **training: Any) -> tuple[list[RatePoint], Any]:

@@ -141,16 +141,17 @@ def test_a_plateau_lowers_the_rate_and_a_resumed_run_ends_with_the_same_bits(dig
 
     def job(keep=None):
         schedule = {"name": "plateau", "patience": 1, "gamma": 0.5}
-        found = trainer(digits, [Phase("all", 5, 0.01)], keep=keep, schedule=schedule)
+        phases = [Phase("none", 2, 0.1), Phase("all", 5, 0.01)]  # the second begins at its own rate
+        found = trainer(digits, phases, keep=keep, schedule=schedule)
         measured = found._validate
-        losses = [1.0, 0.9, 0.95, 0.91, 0.92]  # of the epochs
+        losses = [0.5, 0.6, 1.0, 0.9, 0.95, 0.91, 0.92]  # of the epochs
         found._validate = lambda *given: measured(*given) | {"val_loss": losses[found.progress.epoch]}
         return found
 
     straight, resumed = job(keep), job()
     straight.run()
-    assert [line["learning_rate"] for line in lines] == pytest.approx([0.01, 0.01, 0.01, 0.005, 0.0025])
-    resumed.resume(kept[2], kept[1])  # after the epoch that lowered the rate
+    assert [line["learning_rate"] for line in lines] == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.01, 0.005, 0.0025])
+    resumed.resume(kept[4], kept[0])  # after the epoch that lowered the rate
     resumed.run()
     assert same(tensors(resumed), tensors(straight))
     assert resumed.progress.line["learning_rate"] == lines[-1]["learning_rate"]

@@ -19,6 +19,7 @@ from transfercli.cli.commands import weights as weights_commands
 from transfercli.cli.commands.embed import embed
 from transfercli.cli.commands.evaluate import evaluate
 from transfercli.cli.commands.export import export
+from transfercli.cli.commands.merge import merge
 from transfercli.cli.commands.predict import predict
 from transfercli.cli.commands.recommend import recommend
 from transfercli.cli.commands.retrain import promote, retrain
@@ -70,6 +71,7 @@ app.command()(recommend)
 app.command()(pretrain)
 app.command()(finetune)
 app.command()(sweep)
+app.command()(merge)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(export)

@@ -19,6 +19,7 @@ Quantize = Literal["none", "float16", "int8"]
 Lines = Literal["jsonl", "csv"]
 LayersRead = Literal["last", "all"]
 Normalisation = Literal["none", "length", "root"]
+MergeHow = Literal["average", "soup"]
 
 
 def table_option(flag: str, table: str, *, help: str, metavar: str | None = None) -> Any:

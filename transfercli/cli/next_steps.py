@@ -106,6 +106,20 @@ def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words 
     return (workflow, *config, *named, *_overrides(own), *_runs(own))
 
 
+def after_merge(own: Mapping[str, Any], result: Any) -> Words:
+    return ("evaluate", result.run)
+
+
+def after_sweep(own: Mapping[str, Any], result: Any) -> Words | None:
+    if own["dry_run"]:
+        return ("sweep", own["config"], *_overrides(own), *_runs(own))
+    if not result.winner:
+        return None
+    if own["report"] is None:
+        return ("sweep", own["config"], *_overrides(own), *_runs(own), "--report", "FILE.html")
+    return ("evaluate", result.winner["run"])
+
+
 def after_evaluation(own: Mapping[str, Any], result: Any) -> Words | None:
     if hasattr(result, "kind") or hasattr(result, "name"):  # of several runs
         return None

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from transfercli.redaction import hide_paths_in
+
 Configs = Sequence[Mapping[str, Any]]
 # Sections and keys that say where files are and what happens after the training: they name a run only if no other
 # key differs.
@@ -76,11 +78,15 @@ def is_secondary(key: str) -> bool:
 
 
 def names_by_difference(configs: Configs) -> list[str]:
-    """Return a name for each config by the keys that differ, such as `learning_rate 0.003`; "" if none differs."""
+    """Return a name for each config by the keys that differ, such as `learning_rate 0.003`; "" if none differs.
+
+    Absolute paths are shortened.
+    """
     differing = differing_keys(configs)
     primary = {key: values for key, values in differing.items() if not is_secondary(key)} or differing
     names = short_names(primary, all_keys(configs))
-    shown = [(names[key], value_texts(values)) for key, values in primary.items()][:MOST_NAMED]
+    texts_of = {key: value_texts([hide_paths_in(value) for value in values]) for key, values in primary.items()}
+    shown = [(names[key], texts) for key, texts in texts_of.items()][:MOST_NAMED]
     rest = f" and {len(primary) - len(shown)} more" if len(primary) > len(shown) else ""
     return [", ".join(f"{name} {texts[number]}" for name, texts in shown) + rest for number in range(len(configs))]
 

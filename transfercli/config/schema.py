@@ -267,6 +267,13 @@ class HeadConfig(Section):
     )
 
 
+class MemberConfig(Section):
+    """Further network of an average of several."""
+
+    base: Annotated[str, RowName("base")] = Field(description="name of its base")
+    head: HeadConfig = Field(description="its head")
+
+
 class ModelConfig(Section):
     """Network: base, weights and head."""
 
@@ -283,6 +290,11 @@ class ModelConfig(Section):
         0.0,
         description="vision transformers: probability that training skips the last block for an image; it falls evenly"
         " to 0 at the first block, and frozen blocks are never skipped",
+    )
+    members: list[MemberConfig] = Field(
+        default_factory=list,
+        description="further networks, whose probabilities are averaged with those of base and head; only `merge`"
+        " writes them, into the config of the run that it makes",
     )
 
 
@@ -409,8 +421,10 @@ class EarlyStoppingConfig(Section):
         "val_loss", description="metric that must improve, and by which the best epoch is chosen"
     )
     min_delta: NonNegative = Field(0.0, description="an improvement by no more than this does not count")
-    patience: Annotated[Whole, Field(ge=1)] = Field(
-        5, description="epochs without improvement after which the phase ends"
+    patience: Annotated[Whole, Field(ge=1)] | None = Field(
+        5,
+        description="epochs without improvement after which the phase ends; null: it never ends early, and `monitor`"
+        " only chooses the best epoch",
     )
 
 

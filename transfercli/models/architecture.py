@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from transfercli.config.schema import HeadConfig
+
+
+@dataclass(frozen=True)
+class Member:
+    """Further network of an average.
+
+    own: names, as in a fresh process, of the layers of its base whose weights are not those of the first network.
+    """
+
+    base: str
+    head: HeadConfig
+    own: Set[str]
 
 
 @dataclass(frozen=True)
@@ -14,6 +27,7 @@ class Architecture:
     image_size: (height, width) in pixels. labels: class names in index order.
     batchnorm_trains: BatchNorm layers that train also update their statistics; needed if the base has random weights.
     drop_path: probability that training skips the last block of a vision transformer for an image.
+    members: further networks, whose probabilities are averaged with those of `base` and `head`.
     """
 
     base: str
@@ -23,6 +37,7 @@ class Architecture:
     labels: tuple[str, ...]
     batchnorm_trains: bool = False
     drop_path: float = 0.0
+    members: tuple[Member, ...] = ()
 
 
 def without_drop_path(base: str, rate: float) -> tuple[str, str]:

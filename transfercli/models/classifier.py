@@ -21,6 +21,18 @@ from transfercli.models.taps import tap_names, trunk_of
 
 
 @dataclass(frozen=True)
+class Average:
+    """Networks whose probabilities a classifier averages.
+
+    trunk: the layers of all networks, those that are the same once; its last output is that of the first network.
+    preprocessing: of the pixels for the trunk; `included` if the networks need different ones.
+    """
+
+    trunk: keras.Model
+    preprocessing: str
+
+
+@dataclass(frozen=True)
 class Classifier:
     """Models of one classifier that share one set of variables.
 
@@ -29,6 +41,7 @@ class Classifier:
     predictor: the same pixels -> float32 probabilities [N, C], calibrated if a temperature is known.
     taps: names of stages or layers of the base that the head reads besides the base's output.
     normalisation: of the pooled vector of each of them, in the head.
+    average: of several networks, of which `base` is the first; None for a classifier of one network.
     """
 
     name: str
@@ -39,11 +52,17 @@ class Classifier:
     labels: tuple[str, ...]
     taps: tuple[str, ...] = ()
     normalisation: Normalisation = "none"
+    average: Average | None = None
 
     @property
     def trunk(self) -> keras.Model:
         """The base with all outputs that the head reads: those of its taps, from the input to the top, then its own."""
-        return trunk_of(BASES[self.name], self.base, self.taps)
+        return self.average.trunk if self.average else trunk_of(BASES[self.name], self.base, self.taps)
+
+    @property
+    def preprocessing(self) -> str:
+        """Row of `PREPROCESSING` that turns pixels into what the trunk reads."""
+        return self.average.preprocessing if self.average else BASES[self.name].preprocessing
 
     @property
     def stages(self) -> dict[str, list[str]]:
@@ -96,10 +115,10 @@ def build_classifier(
     trunk = trunk_of(BASES[architecture.base], base, taps)
     shapes = [output.shape[1:] for output in trunk.outputs]
     head = build_head(architecture.head, shapes, len(architecture.labels), prefix_tokens)
-    how = _normalisation_of(architecture.head, len(shapes))
+    how = normalisation_of(architecture.head, len(shapes))
     trained = trunk if architecture.batchnorm_trains else fold(trunk)
     model = keras.Model(image, head(trained(pixels)), name="classifier")
-    predictor = keras.Model(image, probabilities_of(_divided(head(trunk(pixels)), temperature)), name="predictor")
+    predictor = keras.Model(image, probabilities_of(divided(head(trunk(pixels)), temperature)), name="predictor")
     return Classifier(architecture.base, model, base, head, predictor, architecture.labels, taps, how)
 
 
@@ -119,22 +138,31 @@ def build_head(
             "set model.head.output to softmax",
         )
     inputs, vectors = pool_all(shapes, config.pooling or "avg", prefix_tokens)
-    x = side_by_side(vectors, _normalisation_of(config, len(vectors)))
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], logits_of(vectors, config, classes), name="head")
+
+
+def logits_of(
+    vectors: Sequence[keras.KerasTensor], config: HeadConfig, classes: int, name_prefix: str = ""
+) -> keras.KerasTensor:
+    """Return logits [N, C], or [N, 1] for one sigmoid unit, of the pooled vectors [N, p] that a head reads.
+
+    name_prefix: of the names of its layers.
+    """
+    x = side_by_side(vectors, normalisation_of(config, len(vectors)), name_prefix)
     for number, units in enumerate(config.hidden, start=1):
-        x = layers.Dense(units, activation="relu", name=f"hidden{number}")(x)
+        x = layers.Dense(units, activation="relu", name=f"{name_prefix}hidden{number}")(x)
     if config.dropout:
-        x = layers.Dropout(config.dropout, name="dropout")(x)
+        x = layers.Dropout(config.dropout, name=f"{name_prefix}dropout")(x)
     units = 1 if config.output == "sigmoid" else classes
-    logits = layers.Dense(units, dtype="float32", name="logits")(x)
-    return keras.Model(inputs if len(inputs) > 1 else inputs[0], logits, name="head")
+    return layers.Dense(units, dtype="float32", name=f"{name_prefix}logits")(x)
 
 
-def _normalisation_of(config: HeadConfig, layers_read: int) -> Normalisation:
+def normalisation_of(config: HeadConfig, layers_read: int) -> Normalisation:
     """Return the normalisation of a head that reads so many layers; several of different scales need one."""
     return config.normalisation or ("root" if layers_read > 1 else "none")
 
 
-def _divided(logits: keras.KerasTensor, temperature: float) -> keras.KerasTensor:
+def divided(logits: keras.KerasTensor, temperature: float) -> keras.KerasTensor:
     """Return the logits divided by a temperature."""
     if temperature == 1:
         return logits

@@ -61,4 +61,4 @@ def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
 
 
 # 8 bits are too few for a mean.
-_ALWAYS_FLOAT32 = re.compile(r"image|preprocess|(tap\d+_)?pool(_token|_mean)?|logits|probabilities")
+_ALWAYS_FLOAT32 = re.compile(r"image|preprocess|((tap|other)\d+_)?pool(_token|_mean)?|logits|probabilities")

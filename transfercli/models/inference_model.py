@@ -20,9 +20,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from transfercli.models.bases import BASES
 from transfercli.models.batchnorm_folding import foldable, scale_and_shift
-from transfercli.models.classifier import Classifier, probabilities_of
+from transfercli.models.classifier import Classifier, divided, probabilities_of
 from transfercli.models.keras_internals import call_with_replacements
 from transfercli.models.preprocessing import preprocess
 from transfercli.models.unknown.features import score_feature_layers
@@ -52,17 +51,25 @@ def build_inference_model(
     Folded layers and the last layer are copies; all other layers are shared with `classifier`.
     """
     image = keras.Input(classifier.model.input.shape[1:], dtype="uint8", name="image")
-    pixels = preprocess(image, BASES[classifier.name].preprocessing, classifier.base.input.shape[-1])
+    pixels = preprocess(image, classifier.preprocessing, classifier.base.input.shape[-1])
     features = call_with_replacements(classifier.trunk, pixels, _replacements(classifier.trunk))
-    last = classifier.head.get_layer("logits")
-    output = _copy(last, last.kernel / temperature, last.bias / temperature)
-    logits = call_with_replacements(classifier.head, features, _replacements(classifier.head) | {last.name: output})
+    logits = _logits(classifier, features, temperature)
     probabilities = probabilities_of(logits)
     if score is None:
         return keras.Model(image, probabilities, name="predictor")
     read = score_feature_layers(classifier.head, outputs_of(features), score)
     unknown = score_of(score, read, logits * temperature)
     return keras.Model(image, [probabilities, unknown], name="predictor")
+
+
+def _logits(classifier: Classifier, features: Any, temperature: float) -> keras.KerasTensor:
+    """Return the logits divided by the temperature, by the last layer's weights; an average has no such layer."""
+    head = classifier.head
+    if classifier.average:
+        return divided(call_with_replacements(head, features, _replacements(head)), temperature)
+    last = head.get_layer("logits")
+    output = _copy(last, last.kernel / temperature, last.bias / temperature)
+    return call_with_replacements(head, features, _replacements(head) | {last.name: output})
 
 
 def outputs_of(features: Any) -> list[keras.KerasTensor]:

@@ -37,9 +37,10 @@ def finalise_classifier(classifier: Classifier) -> None:
     Earlier versions neither finalised the layer nor corrected the variance of ImageNet files. A run of theirs has
     the variance of the file, and was trained on pixels that were not normalised.
     """
-    finalise(classifier.base)
+    trunk = classifier.trunk
+    finalise(trunk)
     factor = BASES[classifier.name].variance_factor
-    for layer in classifier.base.layers if factor else ():
+    for layer in trunk.layers if factor else ():
         if isinstance(layer, keras.layers.Normalization) and _equal(ops.convert_to_numpy(layer.adapt_variance), factor):
             layer.mean, layer.variance = ops.zeros_like(layer.mean), ops.ones_like(layer.variance)
 

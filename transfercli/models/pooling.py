@@ -16,6 +16,7 @@ from transfercli.errors import ConfigError
 from transfercli.models.keras_internals import call_with_replacements
 
 POOL = "pool"
+TAP, FEATURES = "tap", "features"  # names of a head's inputs: tap1, tap2 and so on, and the base's output
 PARTS = ("pool_token", "pool_mean")  # of a pooling that puts two vectors side by side
 OF_MAPS = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D, "flatten": layers.Flatten}
 OF_TOKENS = {"avg": layers.GlobalAveragePooling1D, "max": layers.GlobalMaxPooling1D, "flatten": layers.Flatten}
@@ -34,9 +35,9 @@ def pool_all(
             "use avg or max, or set model.head.taps to [] for the last layer alone",
         )
     *taps, last = shapes
-    inputs = [layers.Input(shape, name=f"tap{number}") for number, shape in enumerate(taps, start=1)]
-    vectors = [pool(x, pooling, prefix_tokens, f"tap{number}_") for number, x in enumerate(inputs, start=1)]
-    features = layers.Input(last, name="features")
+    inputs = [layers.Input(shape, name=f"{TAP}{number}") for number, shape in enumerate(taps, start=1)]
+    vectors = [pool(x, pooling, prefix_tokens, f"{TAP}{number}_") for number, x in enumerate(inputs, start=1)]
+    features = layers.Input(last, name=FEATURES)
     return [*inputs, features], [*vectors, pool(features, pooling, prefix_tokens)]
 
 

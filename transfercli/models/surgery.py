@@ -15,7 +15,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from transfercli.models.bases import BASES
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
 from transfercli.models.keras_internals import (
@@ -117,9 +116,10 @@ class Above:
     """
 
     def __init__(self, classifier: Classifier, point: CutPoint) -> None:
-        order = [operation.name for operation in classifier.base.operations]
+        order = {operation.name: index for index, operation in enumerate(classifier.base.operations)}
         outputs = classifier.trunk.outputs
-        known = sum(order.index(producer_of(output).name) < point.index for output in outputs)
+        # Those of other networks of an average come first, and count as known below the cut.
+        known = sum(order.get(producer_of(output).name, -1) < point.index for output in outputs)
         self.vectors = pooled(classifier.head, outputs)[:known]
         self.top = _top_of(classifier.head, known) if known else classifier.head
         self._outputs = outputs[known:]
@@ -198,7 +198,7 @@ def prefix_to(classifier: Classifier, features: keras.KerasTensor | list[keras.K
     """Build the model raw pixels [N, H, W, 3] -> `features`, tensors of the classifier's base, in inference mode."""
     base = classifier.base
     image = keras.Input(classifier.model.input.shape[1:], dtype="uint8", name="image")
-    pixels = preprocess(image, BASES[classifier.name].preprocessing, base.input.shape[-1])
+    pixels = preprocess(image, classifier.preprocessing, base.input.shape[-1])
     frozen = fold(keras.Model(base.input, features, name="frozen"))
     return keras.Model(image, frozen(pixels), name="prefix")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import keras
@@ -22,9 +22,12 @@ def named_variables(classifier: Classifier) -> dict[str, keras.Variable]:
     The factors of LoRA are left out: `read_tensors` adds them to the kernels.
     """
     named: dict[str, keras.Variable] = {}
-    for part, model in (("base", classifier.base), ("head", classifier.head)):
-        names = weight_names(part, model)
-        for layer in model.layers:
+    base, head = classifier.base, classifier.head
+    known = {id(layer) for layer in base.layers}
+    others = [layer for layer in classifier.trunk.layers if id(layer) not in known] if classifier.average else []
+    for part, layers in (("base", base.layers), ("base", others), ("head", head.layers)):
+        names = _weight_names(part, layers)
+        for layer in layers:
             for variable in without_factors(layer.weights):
                 name = names[id(variable)]
                 if name in named:
@@ -39,10 +42,14 @@ def weight_names(part: str, model: keras.Model) -> dict[int, str]:
     A name is the part, the layer's stable name, and the variable's path inside the layer. Variables without a name of
     their own (the scales of ConvNeXt) are numbered within the model, as in a fresh process.
     """
-    stable = stable_layer_names(model)
+    return _weight_names(part, model.layers)
+
+
+def _weight_names(part: str, layers: Sequence[Any]) -> dict[int, str]:
+    stable = stable_names(layers)
     names = {
         id(variable): f"{part}/{stable[layer.name]}/{variable.path.partition('/')[2] or variable.name}"
-        for layer in model.layers
+        for layer in layers
         for variable in layer.weights
     }
     numbered = _numbers_within(names.values())

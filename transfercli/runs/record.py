@@ -156,7 +156,7 @@ class RunRecord:
 
     @property
     def workflow(self) -> str | None:
-        """pretrain or finetune; None if it is not recorded."""
+        """pretrain, finetune or merge; None if it is not recorded."""
         return self._text("workflow")
 
     @property
@@ -186,6 +186,20 @@ class RunRecord:
         if not isinstance(value, dict) or not all(is_number(value.get(key)) for key in ("epoch", "epochs")):
             raise ArtefactError(f"{self.path} is damaged: continues is {str(value)[:80]!r}", RESTORE_HINT)
         return value
+
+    @property
+    def merged(self) -> dict[str, Any]:
+        """Members and gains of a run that `merge` made; empty for any other."""
+        value = self.content.get("merged")
+        return dict(value) if isinstance(value, dict) else {}
+
+    @property
+    def members(self) -> list[dict[str, Any]]:
+        """Runs that a merged run was made from, with their labels as `run`. Raises `ArtefactError` if one has none."""
+        members = self.merged.get("members", [])
+        if not isinstance(members, list) or not all(_is_member(member) for member in members):
+            raise ArtefactError(f"{self.path} is damaged: merged.members is {str(members)[:80]!r}", RESTORE_HINT)
+        return members
 
     @property
     def weights(self) -> dict[str, Any]:
@@ -286,3 +300,7 @@ class RunRecord:
     def _text(self, key: str) -> str | None:
         value = self.content.get(key)
         return None if value is None else str(value)
+
+
+def _is_member(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("run"), str) and isinstance(value.get("parent"), str | None)

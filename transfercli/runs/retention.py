@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from transfercli.errors import ArtefactError
 from transfercli.runs import champions, decisions
@@ -95,10 +96,20 @@ def _protected_by_experiment(experiment: Path) -> Iterator[tuple[str, str]]:
 
 def _ancestors(label: str, by_label: dict[str, RunFolder]) -> Iterator[str]:
     """Yield the labels of the runs that the run's weights came from, nearest first."""
-    visited = {label}
-    while label in by_label:
-        parent = recorded(by_label[label]).get("parent")
-        if not isinstance(parent, str) or parent in visited:
-            return
-        visited.add(label := parent)
-        yield label
+    visited, waiting = {label}, [label] if label in by_label else []
+    while waiting:
+        for parent in _parents(recorded(by_label[waiting.pop(0)])):
+            if isinstance(parent, str) and parent not in visited:
+                visited.add(parent)
+                yield parent
+                waiting += [parent] if parent in by_label else []
+
+
+def _parents(content: dict[str, Any]) -> list[Any]:
+    """Return the parent in a run's record, and the members that it was merged from."""
+    merged = content.get("merged")
+    members = merged.get("members") if isinstance(merged, dict) else None
+    of_members = (
+        [member.get("run") for member in members if isinstance(member, dict)] if isinstance(members, list) else []
+    )
+    return [content.get("parent"), *of_members]

@@ -89,7 +89,8 @@ class Progress:
     def is_over(self, plan: Plan) -> bool:
         """Return True if the phase is over: solved, at its last epoch, or stopped early."""
         phase, stopping = plan.phases[self.phase - 1], plan.training.early_stopping
-        stopped = stopping is not None and self.waited >= stopping.patience
+        patience = stopping.patience if stopping else None
+        stopped = patience is not None and self.waited >= patience
         return phase.kind != "train" or self.in_phase >= phase.epochs or stopped or self.out_of_time
 
     def next_phase(self) -> None:

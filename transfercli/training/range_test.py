@@ -23,6 +23,7 @@ LOWEST, HIGHEST = 1e-7, 10.0  # range of the rates
 UPDATES = 100
 SMOOTHING = 0.9  # weight of the past in the moving average of the loss
 DIVERGED = 4.0  # the test ends at a smoothed loss this many times its lowest
+NOISY = 10  # first updates, over which the moving average is still that of a few batches
 CLEAR_FALL = 0.02  # fall of the smoothed loss, as a fraction, without which no rate is suggested
 
 
@@ -126,8 +127,9 @@ def _diverged(points: Sequence[RatePoint]) -> bool:
 def suggested_rates(points: Sequence[RatePoint]) -> Suggestion | None:
     """Return the suggestion of a range test; None if the loss did not clearly fall."""
     finite = [point for point in points if math.isfinite(point.smoothed)]
+    finite = finite[NOISY:]
     smoothed = np.array([point.smoothed for point in finite])
-    if len(finite) < 3 or smoothed.min() > (1 - CLEAR_FALL) * smoothed[0]:
+    if len(finite) < 2 or smoothed.min() > (1 - CLEAR_FALL) * smoothed[0]:
         return None
     lowest = int(smoothed.argmin())
     slopes = np.gradient(smoothed)[: lowest + 1]  # the logarithms of the rates are equally spaced

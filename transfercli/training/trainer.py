@@ -243,9 +243,11 @@ class Trainer:
         config = self.plan.training.schedule
         if config.name != PLATEAU or self._phase.kind != "train":
             return
-        if self.progress.on_plateau(loss, config.patience) and not self.progress.is_over(self.plan):
-            reduction = self._schedule.reduction
-            reduction.assign(reduction * config.gamma)
+        if not self.progress.on_plateau(loss, config.patience):
+            return
+        reduction = self._schedule.reduction
+        reduction.assign(reduction * config.gamma)  # after the last epoch too: the phase may go on later
+        if not self.progress.is_over(self.plan):
             self.reporter.info(
                 f"no lower validation loss for {counted(config.patience, 'epoch')}:"
                 f" the learning rate is multiplied by {config.gamma:g}"

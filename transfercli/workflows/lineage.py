@@ -9,6 +9,7 @@ from pathlib import Path
 from transfercli.data.quality.image_descriptors import select
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Forwarding, Reporter
+from transfercli.runs.lookup import find_run, is_label
 from transfercli.workflows.learnt_images import LEARNT, LearntImages, learnt_records
 from transfercli.workflows.new_model import find_parent
 from transfercli.workflows.stored_run import StoredRun
@@ -17,35 +18,67 @@ from transfercli.workflows.stored_run import StoredRun
 def generations(run: StoredRun) -> Iterator[tuple[str, StoredRun | None]]:
     """Yield the parent of a run, its parent, and so on, each with its name in the child's record.
 
-    A parent that does not exist is None and ends the line; a run that was yielded before ends it too. Raises
+    The parents of a merged run are its members. A parent that does not exist is None and ends its line; a run that was
+    yielded before ends it too. Raises
     `ArtefactError` if the record of a run is damaged.
     """
+    return ((name, parent) for _, name, parent in links(run))
+
+
+def links(run: StoredRun) -> Iterator[tuple[StoredRun, str, StoredRun | None]]:
+    """Yield each child with the name of a parent and this parent, as `generations`; its own parents follow a parent."""
     visited = {os.path.realpath(run.path)}
-    while (name := run.record.parent) is not None:
-        parent = _parent(run, name)
-        if parent is not None and os.path.realpath(parent.path) in visited:
-            return
-        yield name, parent
-        if parent is None:
-            return
-        visited.add(os.path.realpath(parent.path))
-        run = parent
+    waiting = [(run, *named) for named in reversed([*_parents(run)])]
+    while waiting:
+        child, name, parent = waiting.pop()
+        if parent is not None:
+            if os.path.realpath(parent.path) in visited:
+                continue
+            visited.add(os.path.realpath(parent.path))
+        yield child, name, parent
+        if parent is not None:
+            waiting += [(parent, *named) for named in reversed([*_parents(parent)])]
+
+
+def _parents(run: StoredRun) -> Iterator[tuple[str, StoredRun | None]]:
+    """Yield the parent of a run, or the members that it was merged from.
+
+    A merged run has the images of its members itself, so that of a member that does not exist any more only its parent,
+    if it had one, is of interest.
+    """
+    if (name := run.record.parent) is not None:
+        yield name, _parent(run, name)
+    for member in run.record.members:
+        for name in (member["run"], member.get("parent")):
+            if name is None:
+                break
+            found = _run_named(name, _runs_folder(run))
+            if found is not None or name == member.get("parent"):
+                yield name, found
+                break
+
+
+def _run_named(label: str, runs: Path) -> StoredRun | None:
+    if not is_label(label):
+        return None
+    try:
+        return StoredRun(find_run(str(runs / label), runs))
+    except ArtefactError:
+        return None
 
 
 def ancestors(run: StoredRun, reporter: Reporter) -> Iterator[StoredRun]:
     """Yield the existing runs of `generations`; warn of a parent that does not exist, or whose images are damaged."""
-    child = run.label
-    for name, parent in generations(run):
+    for child, name, parent in links(run):
         if parent is None:
             reporter.warning(
-                f"{name}, the parent of {child}, does not exist any more: its training images are not known"
+                f"{name}, the parent of {child.label}, does not exist any more: its training images are not known"
             )
-            return
-        child = parent.label
+            continue
         try:
             _ = parent.images, parent.auxiliary, parent.pixel_hashes, parent.descriptors  # read now, and kept in memory
         except ArtefactError as error:
-            reporter.warning(f"the training images of {child} are not known: {error.message}")
+            reporter.warning(f"the training images of {parent.label} are not known: {error.message}")
             continue
         yield parent
 
@@ -98,17 +131,16 @@ def base_learnt_from(run: StoredRun) -> LearntImages:
     Runs that only trained or solved a head do not count. `gaps` has a sentence if an ancestor does not exist any more,
     or its images cannot be read; the base may have been trained on any image then.
     """
-    trained, gaps, child = list[StoredRun](), list[str](), run.label
-    for name, each in ((run.label, run), *generations(run)):
+    trained, gaps = list[StoredRun](), list[str]()
+    for child, name, each in ((run, run.label, run), *links(run)):
         if each is None:
-            gaps.append(f"{name}, the parent of {child}, does not exist any more")
+            gaps.append(f"{name}, the parent of {child.label}, does not exist any more")
         elif _trained_its_base(each):
             try:
                 _ = each.images, each.auxiliary, each.pixel_hashes, each.descriptors  # read now, and kept in memory
                 trained.append(each)
             except ArtefactError as error:
                 gaps.append(f"the training images of {name} are not known: {error.message}")
-        child = name
     return LearntImages.of(trained, gaps, splits=("train",))
 
 

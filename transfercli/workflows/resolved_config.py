@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from transfercli.config.schema import ExperimentConfig, HeadConfig, ModelConfig, RunWeights
 from transfercli.data.image import Geometry
 from transfercli.errors import ArtefactError
-from transfercli.models.architecture import Architecture
+from transfercli.models.architecture import Architecture, Member
+from transfercli.models.base_costs import MULTIPLY_ADDS
+from transfercli.models.bases import BASES
 from transfercli.transfer.strategies import is_solvable
 
 # Strategies that start from a probe of several layers of the base.
@@ -13,8 +17,8 @@ MULTILAYER = ("multilayer_probe", "partial", "gradual", "full", "lora", "auto")
 PLAIN_FORMATS = {"torch_safetensors"}  # whose networks read the base's output alone
 
 
-def architecture(config: ExperimentConfig, labels: tuple[str, ...]) -> Architecture:
-    """Return the architecture of the classifier of a resolved config."""
+def architecture(config: ExperimentConfig, labels: tuple[str, ...], members: tuple[Member, ...] = ()) -> Architecture:
+    """Return the architecture of the classifier of a resolved config; members: further networks of an average."""
     return Architecture(
         base=str(config.model.base),
         image_size=image_size(config),
@@ -23,7 +27,18 @@ def architecture(config: ExperimentConfig, labels: tuple[str, ...]) -> Architect
         labels=labels,
         batchnorm_trains=batchnorm_trains(config.model),
         drop_path=config.model.drop_path,
+        members=members,
     )
+
+
+def members_of(model: ModelConfig, tensors: Collection[str]) -> tuple[Member, ...]:
+    """Return the further networks of an average; a layer is its own if `tensors`, names of weights, has its weights."""
+    members = []
+    for number, member in enumerate(model.members, start=2):
+        start = f"base/member{number}_"
+        own = {name.removeprefix(start).partition("/")[0] for name in tensors if name.startswith(start)}
+        members.append(Member(member.base, member.head, own))
+    return tuple(members)
 
 
 def head_of(config: ExperimentConfig) -> HeadConfig:
@@ -52,6 +67,12 @@ def image_size(config: ExperimentConfig) -> tuple[int, int]:
     if size is None:
         raise ArtefactError("data.image_size is not resolved")
     return (size, size) if isinstance(size, int) else size
+
+
+def multiply_adds_of(config: ExperimentConfig) -> float:
+    """Return the multiply-adds of the base for one image: those of its published size, by the area."""
+    base, (height, width) = str(config.model.base), image_size(config)
+    return MULTIPLY_ADDS[base] * height * width / BASES[base].size ** 2
 
 
 def geometry_of(config: ExperimentConfig) -> Geometry:

@@ -184,17 +184,22 @@ class StoredRun:
     def classifier(self) -> Classifier:
         """The classifier of the best checkpoint, with a calibrated predictor."""
         checkpoint = self.read_checkpoint()
-        check_head(checkpoint.model, self.config.model.head, len(self.labels))
+        model = self.config.model
+        for number, head in enumerate([model.head, *(member.head for member in model.members)], start=1):
+            check_head(checkpoint.model, head, len(self.labels), number)
         self._prepare_backend()
+        from transfercli.models.average.classifier import build_average
         from transfercli.models.classifier import build_classifier
         from transfercli.models.tensor_names import assign_tensors
-        from transfercli.workflows.resolved_config import architecture
+        from transfercli.workflows.resolved_config import architecture, members_of
 
         if (status := self.status) != "completed":
             self.reporter.warning(
                 f"{self.label} is {status}: this is its best epoch so far, and another epoch may replace it"
             )
-        classifier = build_classifier(architecture(self.config, self.labels), temperature=self.trust.temperature)
+        build = build_average if model.members else build_classifier
+        members = members_of(model, checkpoint.model)
+        classifier = build(architecture(self.config, self.labels, members), temperature=self.trust.temperature)
         assign_tensors(classifier, checkpoint.model)
         return classifier
 
@@ -294,14 +299,17 @@ def as_trained(config: ExperimentConfig) -> ExperimentConfig:
     return config.model_copy(update={"data": data, "model": model})
 
 
-def check_head(tensors: Mapping[str, np.ndarray], head: HeadConfig, classes: int) -> None:
+def check_head(tensors: Mapping[str, np.ndarray], head: HeadConfig, classes: int, number: int = 1) -> None:
     """Check that the stored weights have the head's sizes, before a head larger than memory is built.
+
+    number: of the network in an average, from 1.
 
     Raises `ArtefactError` if a size differs.
     """
     units = [*head.hidden, 1 if head.output == "sigmoid" else classes]
     names = [*(f"hidden{number}" for number in range(1, len(units))), "logits"]
-    for name, expected in zip(names, units, strict=True):
+    for layer, expected in zip(names, units, strict=True):
+        name = f"member{number}_{layer}" if number > 1 else layer
         kernel = tensors.get(f"head/{name}/kernel")
         stored = kernel.shape[-1] if kernel is not None and kernel.ndim else 0
         if stored != expected:

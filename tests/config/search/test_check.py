@@ -134,7 +134,8 @@ def test_a_grid_needs_an_end(refusal: Refusal, write: Callable[..., Path]) -> No
     start = START.replace("sweep:\n", "sweep:\n  sampler: grid\n")
     for entry in ("model.head.dropout: {range: [0, 0.5]}", "data.batch_size: {log: [8, 64]}"):
         (line,) = refusal(config(entry, start=start))
-        assert line.startswith("config.yaml:7: sweep.space.") and "give choice, or range with step" in line
+        assert line.startswith("config.yaml:7: sweep.space.")
+        assert "give choice, or range with step" in line
     load(write(config("model.head.dropout: {range: [0, 0.5], step: 0.1}", "seed: {range: [0, 3]}", start=start)))
 
 
@@ -149,7 +150,8 @@ def test_options_set_keys_of_the_sweep_and_of_its_space(write: Callable[..., Pat
     rate = "training.optimizer.learning_rate"
     options = (f"sweep.space.{rate}={{log: [1e-4, 1e-2]}}", "sweep.space.training.epochs.choice=[3]", "sweep.trials=5")
     sweep = load(path, options).config.sweep
-    assert sweep is not None and sweep.trials == 5
+    assert sweep is not None
+    assert sweep.trials == 5
     assert sweep.space["training.epochs"].choice == [3]
     assert sweep.space[rate].log == [1e-4, 1e-2]
 

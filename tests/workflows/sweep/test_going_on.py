@@ -38,7 +38,9 @@ def test_a_sweep_that_is_killed_again_and_again_ends_as_one_that_is_not(
         except Killed:
             continue
     assert facts(result) == facts(whole)
-    assert result.winner and whole.winner and result.winner["trial"] == whole.winner["trial"]
+    assert result.winner
+    assert whole.winner
+    assert result.winner["trial"] == whole.winner["trial"]
     trained_again = Counter(formula.trained) - Counter(epochs)
     finished = {row.run.name for row in whole.trials if row.state == "completed" and row.run}
     assert not [epoch for epoch in trained_again if epoch[0] in finished]
@@ -112,7 +114,8 @@ def test_failures_that_are_not_the_values_fault_are_tried_again(sweeps: Sweeps, 
     formula.failures = {1: lacks, 2: diverged}
     first = sweeps.run()
     assert [row.state for row in first.trials[:3]] == ["completed", "failed", "failed"]
-    assert first.trials[1].reason == "no weights" and len(first.trials) == 12
+    assert first.trials[1].reason == "no weights"
+    assert len(first.trials) == 12
     formula.failures = {}
     again = sweeps.run()
     assert [row.state for row in again.trials[:3]] == ["completed", "completed", "failed"]

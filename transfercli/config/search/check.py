@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from transfercli.config import cross_checks
 from transfercli.config.error_messages import explain, format_value, mark_of, value_at
-from transfercli.config.locations import Document, KeyPath, Problem, dotted
+from transfercli.config.locations import Document, KeyPath, Place, Problem, dotted
 from transfercli.config.schema import ExperimentConfig, SearchRange
 from transfercli.config.search.keys import (
     UnknownKeyError,
@@ -235,7 +235,7 @@ class CombinationRules:
 
     def _problems(self, values: Mapping[str, Any]) -> list[Problem]:
         data = with_values(self.document.value, values)
-        places = {(): self.document.places[()]}
+        places: dict[KeyPath, Place] = {(): self.document.places[()]}
         problems: list[Problem] = []
         try:
             ExperimentConfig.model_validate(data)

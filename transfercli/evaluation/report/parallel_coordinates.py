@@ -80,7 +80,7 @@ class SearchAxis:
 class CoordinateLine:
     """Line of one trial or run.
 
-    number: of the trial; the line has the id `line-NUMBER` and leads to `#trial-NUMBER`.
+    number: of the trial; the line has the id `line-NUMBER`, for a link to it.
     values: one for each axis; a line has a gap at a value that an axis does not have.
     rank: 0 (worst) to 1 (best), its colour; None for a thin grey line.
     title: text that a browser shows over it.
@@ -141,9 +141,8 @@ def _path(line: CoordinateLine, axes: Sequence[SearchAxis], places: Sequence[flo
     names = f"line {line.kind}".strip() if line.rank is not None else f"line unscored {line.kind}".strip()
     style = "" if line.rank is None else f' style="--share:{line.rank:.3f}"'
     return (
-        f'<a href="#trial-{line.number}" tabindex="-1">'
+        f'<path class="touch" d="{path}"><title>{escape(line.title)}</title></path>'
         f'<path id="line-{line.number}" class="{names}"{style} d="{path}"/>'
-        f'<path class="touch" d="{path}"><title>{escape(line.title)}</title></path></a>'
     )
 
 

@@ -130,7 +130,7 @@ def slice_words(axis: SearchAxis, trials: Sequence[SearchedTrial], *, lower: boo
     scored = sorted(scored_trials(trials), key=lambda pair: pair[1], reverse=not lower)
     if axis.scale == "choice":
         medians = [f"{text} {middle:.4g}" for _, text, middle in choice_medians(axis, scored)]
-        return "median of " + ", ".join(medians) if medians else "no score"
+        return "medians: " + "; ".join(medians) if medians else "no score"
     count = max(1, round(FEW * len(scored)))
     best = [value for trial, _ in scored[:count] if isinstance(value := trial.values.get(axis.key), int | float)]
     if not best:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 FEWEST_TRIALS = 10  # with a score; below, a forest has nothing to learn from
 TREES, DEPTH = 64, 6
 RESAMPLES, SHUFFLES = 20, 19  # 19 shuffles that are all below are a p-value of 1/20
-FEWER_TREES = 12  # of a resample or shuffle
+FEWER_TREES = 4  # of a resample or shuffle
 LEVEL = 90  # percent of the interval
 
 

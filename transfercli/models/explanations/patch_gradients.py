@@ -61,7 +61,7 @@ def patch_gradients(classifier: Classifier) -> PatchGradients:
         for layer in base.layers
         if layer.name.endswith(VALUES)
     }
-    pixels = preprocess(image, row.preprocessing, base.input.shape[-1])
+    pixels = preprocess(image, classifier.preprocessing, base.input.shape[-1])
     logits = classifier.head(call_with_replacements(classifier.trunk, pixels, replaced))
     return PatchGradients(keras.Model([image, shares], logits, name="shared"), grid)
 

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from transfercli.models.normalised import Normalisation, normalised, side_by_side
-from transfercli.models.pooling import feature_layers, features_of_pooled, poolings_of, unshared
+from transfercli.models.pooling import TAP, feature_layers, features_of_pooled, poolings_of, unshared
 from transfercli.models.unknown.score import UnknownScore
 
 NORMALISATION: Normalisation = "root"
@@ -34,7 +34,9 @@ def score_feature_layers(
     head: keras.Model, outputs: Sequence[keras.KerasTensor], score: UnknownScore
 ) -> keras.KerasTensor:
     """Return the features [N, D] that the score reads, of the outputs of a trunk; the layers are new ones."""
-    if not (score.taps and len(outputs) > 1):
+    read = zip(head.inputs, poolings_of(head), outputs, strict=True)
+    taps = [(pooling, x) for tap, pooling, x in read if tap.name.startswith(TAP)]  # an average has others, too
+    if not (score.taps and taps):
         return feature_layers(head, outputs[-1])
-    vectors = [unshared(pooling, x) for pooling, x in zip(poolings_of(head)[:-1], outputs[:-1], strict=True)]
+    vectors = [unshared(pooling, x) for pooling, x in taps]
     return side_by_side(vectors, NORMALISATION, "feature_")

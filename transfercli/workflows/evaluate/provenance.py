@@ -14,7 +14,7 @@ from transfercli.training.checkpoints import MANIFEST
 
 def fingerprints_of(run: RunFolder, images: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return {"model", "images"}: SHA-256 of the best checkpoint and its calibration, and of (path, SHA-256) pairs."""
-    return {"model": _model_fingerprint(run), "images": _images_fingerprint(images)}
+    return {"model": model_fingerprint(run), "images": _images_fingerprint(images)}
 
 
 def is_stale(run: RunFolder, split: str) -> bool:
@@ -27,7 +27,7 @@ def is_stale(run: RunFolder, split: str) -> bool:
         return True
     metrics = read_json(folder / "metrics.json")
     fingerprints = metrics.get("made_from") if isinstance(metrics, dict) else None
-    if not isinstance(fingerprints, dict) or fingerprints.get("model") != _model_fingerprint(run):
+    if not isinstance(fingerprints, dict) or fingerprints.get("model") != model_fingerprint(run):
         return True
     hashes = recorded_hashes(run, split)
     return bool(hashes) and fingerprints.get("images") != _images_fingerprint(hashes.items())
@@ -38,7 +38,8 @@ def recorded_hashes(run: RunFolder, split: str) -> dict[str, str]:
     return {record.path: record.sha256 for record in read_manifest(run.dataset) if record.split == split}
 
 
-def _model_fingerprint(run: RunFolder) -> str:
+def model_fingerprint(run: RunFolder) -> str:
+    """Return the SHA-256 of the best checkpoint and its calibration."""
     # The manifest of the checkpoint holds the hash of each of its files; loading the checkpoint verifies them.
     files = (run.checkpoints / "best" / MANIFEST, run.calibration)
     return hashlib.sha256(b"".join(_read_if_present(path) for path in files)).hexdigest()

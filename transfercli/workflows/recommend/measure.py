@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from transfercli.models.base_costs import MULTIPLY_ADDS
-from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
 from transfercli.workflows.bases.bases import WEIGHT_BYTES, seconds_per_image
 from transfercli.workflows.recommend.candidates import Candidate
 from transfercli.workflows.recommend.ranking import HeldOut
 from transfercli.workflows.recommend.sample import ImageSample
-from transfercli.workflows.resolved_config import image_size
+from transfercli.workflows.resolved_config import image_size, multiply_adds_of
 from transfercli.workflows.train.setup import feature_cache, training_inputs
 
 if TYPE_CHECKING:
@@ -45,8 +43,7 @@ class Trial:
     @property
     def expected_multiply_adds(self) -> float:
         """Multiply-adds of one image, before the base is built: those of its published size, by the area."""
-        height, width = self.image_size
-        return MULTIPLY_ADDS[self.base] * height * width / BASES[self.base].size ** 2
+        return multiply_adds_of(self.config)
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
     ("retrain", "promote"): (PromoteConfig(), ("lifetime_confidence",)),
     ("training",): (TrainingConfig(), ("refit", "seeds")),
     ("transfer",): (TransferConfig(), ("lora", "align")),
-    ("model",): (ModelConfig(base="vgg16"), ("drop_path",)),
+    ("model",): (ModelConfig(base="vgg16"), ("drop_path", "members")),
     ("model", "head"): (HeadConfig(), ("taps", "normalisation")),
     ("model", "weights"): (FileWeights(path="."), ("format",)),
     ("transfer", "phases"): (PhaseConfig(epochs=1), ("decay",)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -58,5 +57,5 @@ def _relative(value: Any, folder: Path) -> Any:
     if isinstance(value, (list, tuple)):
         return [_relative(item, folder) for item in value]
     experiment = folder.parent.parent
-    is_run = isinstance(value, (str, Path)) and Path(os.path.dirname(value)) == experiment
-    return os.path.basename(value) if is_run else value
+    is_run = isinstance(value, (str, Path)) and Path(value).parent == experiment
+    return Path(value).name if is_run else value

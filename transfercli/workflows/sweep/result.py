@@ -81,6 +81,7 @@ class SweepResult:
         trials: by number.
         total: number of trials that the sweep ends with.
         winner: the best trial with its scores (`winner.py`); None if no trial is completed.
+        sentences: about the winner, for a person.
         cache: hits and misses of the feature cache over all trials.
         seconds: time of this command.
         report: the page, or None.
@@ -93,6 +94,7 @@ class SweepResult:
     trials: tuple[TrialRow, ...]
     total: int
     winner: dict[str, Any] | None = None
+    sentences: tuple[str, ...] = ()
     cache: dict[str, Any] = field(default_factory=dict)
     seconds: float | None = None
     report: Path | None = None
@@ -100,8 +102,15 @@ class SweepResult:
     def with_trials(self, trials: tuple[TrialRow, ...]) -> SweepResult:
         return replace(self, trials=trials)
 
-    def with_winner(self, winner: dict[str, Any] | None, seconds: float) -> SweepResult:
-        return replace(self, winner=winner, seconds=seconds)
+    def ranked(self) -> list[TrialRow]:
+        """Return the completed trials, the best one first, of equal ones that with the lower number."""
+        sign = 1.0 if self.metric == "val_loss" else -1.0
+        return sorted((row for row in self.trials if row.value is not None), key=lambda row: sign * (row.value or 0.0))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the space that a trial has a value of."""
+        return tuple(dict.fromkeys(key for trial in self.trials for key in trial.values))
 
     def counts(self) -> dict[str, int]:
         """Return the number of trials in each state."""

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from transfercli import errors
 from transfercli.config.loader import LoadedConfig, load, read_document
-from transfercli.config.schema import SweepConfig
-from transfercli.errors import EXIT_CODES, ConfigError, Interrupted, TransferError
+from transfercli.errors import EXIT_CODES, Interrupted, TransferError
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import check_run_id
+from transfercli.runs.folder import RunFolder, check_run_id
+from transfercli.runs.listing import recorded
 from transfercli.runs.lock import experiment_lock
+from transfercli.runs.output_paths import check_output_file
 from transfercli.text import counted, first_of
 from transfercli.workflows.sweep.files import write_sweep
+from transfercli.workflows.sweep.page import write_sweep_page
 from transfercli.workflows.sweep.pool import threads_of_each, train_trials
-from transfercli.workflows.sweep.presence import present
 from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialRow
-from transfercli.workflows.sweep.space import Space
-from transfercli.workflows.sweep.storage import require_optuna
-from transfercli.workflows.sweep.study import default_id, direction, open_study
+from transfercli.workflows.sweep.search.presence import present
+from transfercli.workflows.sweep.search.space import Space
+from transfercli.workflows.sweep.search.storage import require_optuna
+from transfercli.workflows.sweep.search.study import default_id, open_study, settings_of
+from transfercli.workflows.sweep.winner import choose_winner
 
 if TYPE_CHECKING:
-    from transfercli.workflows.sweep.source import StudySource
+    from transfercli.workflows.sweep.search.source import StudySource
 
-EXAMPLE = """add a section such as
-sweep:
-  trials: 20
-  space:
-    training.optimizer.learning_rate: {log: [1e-4, 1e-2]}
-    model.head.hidden: {choice: [[], [256]]}
-    model.head.dropout: {range: [0.0, 0.5]}"""
 RESTART_HINT = "the same command goes on: finished trials are not trained again"
 RAISED = {
     EXIT_CODES[cls.kind]: cls
@@ -52,6 +50,8 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
     """Train the trials of a sweep that are not trained yet; return all of them, and the winner."""
     started = time.perf_counter()
     require_optuna()
+    if request.report is not None:
+        check_output_file(request.report, "--report")
     loaded = load(request.config, request.overrides)
     settings = settings_of(loaded)
     sweep_id = check_run_id(request.sweep_id or default_id(loaded))
@@ -64,7 +64,7 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
             report_other_sweeps(loaded, request, sweep_id, reporter)
             atomic.make_folder(folder)
         study = open_study(loaded, sweep_id, space, folder, request.storage)
-        from transfercli.workflows.sweep.source import StudySource
+        from transfercli.workflows.sweep.search.source import StudySource
 
         with present(folder) as presence:
             source = StudySource(
@@ -78,13 +78,6 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
 
 
 # -- steps
-
-
-def settings_of(loaded: LoadedConfig) -> SweepConfig:
-    """Return the section sweep of a config. Raises `ConfigError` if there is none."""
-    if loaded.config.sweep is None:
-        raise ConfigError(f"{loaded.path}: sweep: is missing, so that there is nothing to search", EXAMPLE)
-    return loaded.config.sweep
 
 
 def report_other_sweeps(loaded: LoadedConfig, request: SweepRequest, sweep_id: str, reporter: Reporter) -> None:
@@ -141,23 +134,40 @@ def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, start
     failed = [row for row in result.trials if row.state == "failed"]
     if failed and len(failed) == len(result.trials):
         write_sweep(result, settings_of(loaded), loaded.config.seed, "failed")
+        write_report(result, source.request, loaded)
         raise all_failed(failed)
-    winner = best(result.trials, settings_of(loaded))
-    result = result.with_winner(
-        {"trial": winner.number, "run": str(winner.run), "naive": winner.value} if winner else None,
-        round(time.perf_counter() - started, 3),
-    )
     unfinished = any(row.state in ("running", "interrupted", "waiting") for row in result.trials)
+    folder = None if unfinished else result.folder
+    settings, seed = settings_of(loaded), loaded.config.seed
+    winner = choose_winner(result.trials, settings.metric, seed, source.reporter, folder)
+    result = replace(
+        result,
+        winner=winner.as_json() if winner else None,
+        sentences=tuple(winner.lines()) if winner else (),
+        cache=cache_counts(result.trials),
+        seconds=round(time.perf_counter() - started, 3),
+    )
     done = len(result.trials) >= result.total and not unfinished
-    write_sweep(result, settings_of(loaded), loaded.config.seed, "completed" if done else "running")
-    return result
+    write_sweep(result, settings, seed, "completed" if done else "running")
+    return write_report(result, source.request, loaded)
 
 
-def best(rows: tuple[TrialRow, ...], settings: SweepConfig) -> TrialRow | None:
-    """Return the completed trial with the best value, the first of equal ones."""
-    sign = 1.0 if direction(settings) == "minimize" else -1.0
-    completed = [row for row in rows if row.value is not None]
-    return min(completed, key=lambda row: sign * (row.value or 0.0), default=None)
+def write_report(result: SweepResult, request: SweepRequest, loaded: LoadedConfig) -> SweepResult:
+    """Write the page if the request names one; it needs no training, so a finished sweep can have it at any time."""
+    if request.report is None:
+        return result
+    write_sweep_page(request.report, result, settings_of(loaded), request, loaded.config.seed)
+    return replace(result, report=request.report)
+
+
+def cache_counts(rows: tuple[TrialRow, ...]) -> dict[str, dict[str, int]]:
+    """Return the hits and misses of the caches over all trials whose runs are here."""
+    counts: dict[str, Counter[str]] = {"images": Counter(), "features": Counter()}
+    for run in (run for row in rows for run in row.runs):
+        recorded_counts = recorded(RunFolder(run)).get("cache") or {}
+        for name, total in counts.items():
+            total.update({kind: int(number or 0) for kind, number in (recorded_counts.get(name) or {}).items()})
+    return {name: {kind: total[kind] for kind in ("hits", "misses")} for name, total in counts.items()}
 
 
 def all_failed(rows: list[TrialRow]) -> TransferError:

@@ -12,7 +12,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.sweep.result import TrialRow
-from transfercli.workflows.sweep.space import overrides_of
+from transfercli.workflows.sweep.search.space import overrides_of
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
 
 

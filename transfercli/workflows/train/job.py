@@ -168,9 +168,20 @@ def load_for_new_run(path: Path, overrides: tuple[str, ...], command: Command, r
 
 def _resolved(loaded: LoadedConfig, command: Command, runs: Path, reporter: Reporter | None = None) -> LoadedConfig:
     with loaded.placing():
+        _check_one_network(loaded.config)
         config = with_base_of_weights(with_parent_structure(loaded.config, runs), runs, reporter or Reporter())
     config = config.model_copy(update={"sweep": None})  # a training is one set of values
     return replace(loaded, config=resolve(config, command))
+
+
+def _check_one_network(config: ExperimentConfig) -> None:
+    """Raise `ConfigError` if a config to train with is that of an average."""
+    if config.model.members:
+        raise ConfigError(
+            f"model.members: {len(config.model.members)} further networks, which `merge` wrote into the config of a"
+            " run; an average of several networks is not trained",
+            "leave the key out, train the runs one by one, and merge them",
+        )
 
 
 def _job_of_run(request: TrainRequest, run: RunFolder, reporter: Reporter | None) -> Job:
@@ -183,6 +194,8 @@ def _job_of_run(request: TrainRequest, run: RunFolder, reporter: Reporter | None
         run = RunFolder(Path(os.path.realpath(run.path)))
     stored = StoredRun(run)
     workflow = stored.record.workflow or request.command
+    if workflow == "merge":
+        raise UsageError(f"{stored.label} was merged from other runs, so there is nothing to resume", None)
     if workflow not in get_args(Command):
         raise ArtefactError(f"{run.record} is damaged: its workflow is {workflow[:80]!r}", "restore the run")
     command = cast(Command, workflow)

@@ -63,6 +63,12 @@ class Dimension:
             return None
         return tuple(self.value(low + step * index) for index in range(math.floor((high - low) / step + 1e-9) + 1))
 
+    @property
+    def examples(self) -> list[Any]:
+        """All choices, or the lowest value of an interval."""
+        bounds = self.values.log or self.values.range
+        return list(self.values.choice or ()) if bounds is None else [self.value(bounds[0])]
+
     def suggest(self, trial: Trial) -> None:
         """Give a trial its value, by the sampler of its study, if it has none yet."""
         from optuna.distributions import CategoricalDistribution, IntDistribution
@@ -151,6 +157,11 @@ class Space:
             values = dict(zip((dimension.key for dimension in ordered), combination, strict=True))
             yield {key: values[key] for key in self.keys}
 
+    def examples(self, given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield combinations of choices and lowest values, with some of the values given."""
+        first = [[given[one.key]] if one.key in given else one.examples for one in self.dimensions]
+        return (dict(zip(self.keys, values, strict=True)) for values in itertools.product(*first))
+
     def problem(self, values: Mapping[str, Any]) -> str | None:
         """Return why a combination of values is not possible, or None."""
         text = _text(values)
@@ -185,14 +196,13 @@ def overrides_of(values: Mapping[str, Any]) -> tuple[str, ...]:
     return (*(f"{key}={_text(value)}" for key, value in values.items()), "sweep=null")
 
 
-def short_names(keys: tuple[str, ...]) -> dict[str, str]:
-    """Return key -> its last parts, as few as tell it from the other keys: `optimizer.name` beside `loss.name`."""
-    names = {}
-    for key in keys:
-        parts = key.split(".")
-        ends = (".".join(parts[-number:]) for number in range(1, len(parts) + 1))
-        names[key] = next(end for end in ends if sum(f".{other}".endswith(f".{end}") for other in keys) == 1)
-    return names
+def shown_value(value: Any) -> str:
+    """Return a value of a trial for a person."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {shown_value(item)}" for key, item in value.items()) + "}"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _dimension(key: str, values: SearchRange) -> Dimension:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
-from transfercli.workflows.sweep.space import Space
+from transfercli.workflows.sweep.search.space import Space
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
 
-ATTEMPTS = 50  # proposals for a trial until one is new and allowed
+ATTEMPTS = 100  # proposals for a trial until one is new and allowed
+LEARNT_ATTEMPTS = 10  # of these, by the sampler; then at random, as a good combination may be impossible
 WITHDRAWN = "withdrawn"  # attribute of a trial that never trained
 
 
@@ -75,7 +76,7 @@ class TrialSampler(BaseSampler):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # options that are experimental in some versions of Optuna
             sampler: BaseSampler = RandomSampler(seed=seed)
-            if self.name == "tpe":
+            if self.name == "tpe" and attempt < LEARNT_ATTEMPTS:
                 sampler = TPESampler(seed=seed, multivariate=True, constant_liar=True, warn_independent_sampling=False)
             sampler.before_trial(study, trial)
             known = sampler.infer_relative_search_space(study, trial)

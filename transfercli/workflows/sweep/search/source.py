@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from transfercli.config.differing_keys import short_names
 from transfercli.config.schema import SweepConfig
 from transfercli.errors import EXIT_CODES, ArtefactError
 from transfercli.io.bounded import read_json
@@ -23,12 +24,12 @@ from transfercli.runs.folder import RunFolder, has_checkpoint
 from transfercli.runs.listing import recorded
 from transfercli.runs.lock import run_held_since
 from transfercli.runs.record import utc_now
-from transfercli.workflows.sweep.presence import BEAT, Presence
 from transfercli.workflows.sweep.result import State, SweepRequest, TrialRow
-from transfercli.workflows.sweep.sampler import WITHDRAWN
-from transfercli.workflows.sweep.space import Space, short_names
-from transfercli.workflows.sweep.storage import storage_errors
-from transfercli.workflows.sweep.study import DEFAULT_TRIALS, check_images, direction
+from transfercli.workflows.sweep.search.presence import BEAT, Presence
+from transfercli.workflows.sweep.search.sampler import WITHDRAWN
+from transfercli.workflows.sweep.search.space import Space, shown_value
+from transfercli.workflows.sweep.search.storage import storage_errors
+from transfercli.workflows.sweep.search.study import check_images, direction, total_trials
 from transfercli.workflows.sweep.trials import TrialSpec
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class StudySource:
             warnings.simplefilter("ignore")  # an epoch that was reported before the process was stopped
             trial = trial or self._running[number]
             trial.report(value, epoch)
-            return bool(trial.should_prune())  # of NumPy otherwise, by some pruners
+            return bool(trial.should_prune())  # a pruner may return a NumPy bool, which is no JSON
 
     def done(self, row: TrialRow) -> None:
         """Take the result of a trial. Raises `DataError` if it learnt from other images than those before it."""
@@ -136,12 +137,7 @@ class StudySource:
 
     @property
     def total(self) -> int:
-        """Number of trials in all: fewer than the settings say if the space has no more combinations."""
-        wanted = self.settings.trials
-        listed = self.space.listed
-        if wanted is None:
-            wanted = (self.space.size or 0) if self.settings.sampler == "grid" else DEFAULT_TRIALS
-        return wanted if listed is None else min(wanted, len(listed))
+        return total_trials(self.settings, self.space)
 
     def rows(self) -> tuple[TrialRow, ...]:
         """Return all trials of the study, by number, without those that were withdrawn."""
@@ -239,12 +235,12 @@ class StudySource:
 
     def _wait_for_workers(self, trial: FrozenTrial) -> bool:
         """Wait until the workers of a killed process are gone, too. Return False if one goes on."""
-        run = RunFolder(self._run(trial.number))
+        runs = [RunFolder(run) for run in (self._run(trial.number), *self._runs(trial.number))]
         deadline = time.monotonic() + ORPHAN_SECONDS
-        while run_held_since(run) is not None:
+        while held := [run for run in runs if run_held_since(run) is not None]:
             if time.monotonic() > deadline:
                 return False
-            self.reporter.progress(f"waiting for {run.label}, which another process trains", 0, 0, "")
+            self.reporter.progress(f"waiting for {held[0].label}, which another process trains", 0, 0, "")
             time.sleep(POLL_SECONDS)
         return True
 
@@ -294,7 +290,7 @@ class StudySource:
 
     def shown(self, values: Mapping[str, Any]) -> str:
         """Return the values of a trial as `learning_rate 0.003, hidden [256]`."""
-        names = short_names(self.space.keys)
+        names = short_names(self.space.keys, self.space.keys)
         return ", ".join(f"{names[key]} {shown_value(value)}" for key, value in values.items())
 
     def _report_start(self, trial: Trial) -> None:
@@ -369,19 +365,10 @@ def _write_quietly(trial: Trial) -> None:
     """Write a sign of life; a storage that cannot be reached now is an error of the next real step."""
     try:
         trial.set_user_attr(SEEN, time.time())
-    except Exception:  # noqa: BLE001 (any error of any database)
+    except Exception:  # any error of any database
         return
 
 
 def _is_invalid(trial: FrozenTrial) -> bool:
     result = trial.user_attrs.get(RESULT) or {}
     return trial.state == TrialState.FAIL and result.get("code") == INVALID
-
-
-def shown_value(value: Any) -> str:
-    """Return a value of a trial for a person."""
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {shown_value(item)}" for key, item in value.items()) + "}"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -15,15 +15,22 @@ from transfercli.errors import ConfigError, DataError
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.listing import recorded
 from transfercli.text import first_of
-from transfercli.workflows.sweep.storage import open_storage, storage_errors
+from transfercli.workflows.sweep.search.storage import open_storage, storage_errors
 
 if TYPE_CHECKING:
     import optuna
     from optuna.storages import BaseStorage
 
-    from transfercli.workflows.sweep.space import Space
+    from transfercli.workflows.sweep.search.space import Space
 
 DEFAULT_TRIALS = 20
+EXAMPLE = """add a section such as
+sweep:
+  trials: 20
+  space:
+    training.optimizer.learning_rate: {log: [1e-4, 1e-2]}
+    model.head.hidden: {choice: [[], [256]]}
+    model.head.dropout: {range: [0.0, 0.5]}"""
 SUBJECT, FINGERPRINT = "subject", "images"  # attributes of a study
 # Sections and keys that no trial depends on.
 WITHOUT_EFFECT = ("evaluation", "export", "retrain", "tracking", "sweep")
@@ -38,7 +45,7 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Subject:
-    """What a sweep searches: its trials can only be compared with those of the same subject.
+    """Subject of a sweep: trials can only be compared with those of the same subject.
 
     config: SHA-256 of all other keys that a training depends on.
     """
@@ -65,6 +72,21 @@ class Subject:
         return [words for name, words in PARTS.items() if getattr(self, name) != getattr(other, name)]
 
 
+def settings_of(loaded: LoadedConfig) -> SweepConfig:
+    """Return the section sweep of a config. Raises `ConfigError` if there is none."""
+    if loaded.config.sweep is None:
+        raise ConfigError(f"{loaded.path}: sweep: is missing, so that there is nothing to search", EXAMPLE)
+    return loaded.config.sweep
+
+
+def total_trials(settings: SweepConfig, space: Space) -> int:
+    """Return the number of trials in all: fewer than the settings say if the space has no more combinations."""
+    wanted = settings.trials
+    if wanted is None:
+        wanted = (space.size or 0) if settings.sampler == "grid" else DEFAULT_TRIALS
+    return wanted if space.listed is None else min(wanted, len(space.listed))
+
+
 def default_id(loaded: LoadedConfig) -> str:
     """Return the id of a sweep that has none: the same config goes on with the same sweep.
 
@@ -83,8 +105,8 @@ def open_study(loaded: LoadedConfig, sweep_id: str, space: Space, folder: Path, 
     storage = open_storage(address, folder)
     import optuna
 
-    from transfercli.workflows.sweep.pruners import pruner_of
-    from transfercli.workflows.sweep.sampler import TrialSampler
+    from transfercli.workflows.sweep.search.pruners import pruner_of
+    from transfercli.workflows.sweep.search.sampler import TrialSampler
 
     settings = loaded.config.sweep
     assert settings is not None, "the config has a sweep"

@@ -1,0 +1,98 @@
+"""A sweep as a person starts it: real trainings on digits, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SPACE = """sweep:
+  trials: 3
+  space:
+    training.optimizer.learning_rate: {log: [1e-3, 1e-2]}
+    model.head.hidden: {choice: [[], [16]]}
+"""
+
+
+def transfercli(*words: object, folder: Path, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *python, "-m", "transfercli", *map(str, words)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, digits_folder: Path) -> Path:
+    config = f"""name: digits
+data: {{train: {digits_folder}/digits-target/train, test: {digits_folder}/digits-target/test, image_size: 18}}
+model: {{base: small_cnn, weights: none}}
+transfer: {{strategy: scratch}}
+training: {{epochs: 1}}
+"""
+    (tmp_path / "digits.yaml").write_text(config + SPACE)
+    (tmp_path / "plain.yaml").write_text(config)
+    return tmp_path
+
+
+def test_a_sweep_trains_ordinary_runs_and_goes_on(folder: Path) -> None:
+    done = transfercli("sweep", "digits.yaml", "--json", "--report", "page.html", folder=folder)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert next(iter(result)) == "format"
+    assert result["counts"] == {"completed": 3}
+    assert [trial["values"]["training.optimizer.learning_rate"] for trial in result["trials"]][0] == 1e-3
+    assert result["winner"]["run"] in [trial["run"] for trial in result["trials"]]
+    assert result["winner"]["test"]
+    assert (folder / "page.html").stat().st_size > 10_000
+    for number, trial in enumerate(result["trials"]):
+        run = folder / trial["run"]
+        record = json.loads((run / "run.json").read_text())
+        assert record["status"] == "completed"
+        assert record["sweep"] == {"id": result["sweep"], "trial": number}
+        assert "sweep: null" in (run / "config.yaml").read_text()
+
+    again = transfercli("sweep", "digits.yaml", "--json", folder=folder, python=("-X", "importtime"))
+    assert again.returncode == 0, again.stderr[-2000:]
+    imported = {line.rpartition("|")[2].strip() for line in again.stderr.splitlines() if line.startswith("import time")}
+    assert not imported & {"keras", "tensorflow"}
+    repeated = json.loads(again.stdout)
+    assert repeated["trials"] == result["trials"]
+    assert repeated["winner"] == result["winner"]
+
+    table = transfercli("sweep", "digits.yaml", folder=folder)
+    assert "learning_rate" in table.stdout
+    assert result["winner"]["run"] in table.stdout
+    assert "3 completed" in table.stdout
+
+
+@pytest.mark.parametrize(
+    "words, code, said",
+    [
+        (["plain.yaml"], 3, "plain.yaml: sweep: is missing"),
+        (["digits.yaml", "--set", "sweep.space.training.epoch={choice: [1]}"], 3, "did you mean training.epochs?"),
+        (["digits.yaml", "--set", "training.epochs=0"], 3, "is out of range"),
+        (["digits.yaml", "--storage", "trials.db"], 2, "is no address"),
+        (["digits.yaml", "--storage", "mysql://ann:s3cret@localhost/trials"], 2, "not installed"),
+        (["digits.yaml", "--jobs", "0"], 2, "--jobs"),
+        (["digits.yaml", "--run-id", "../up"], 2, "cannot name a run folder"),
+    ],
+)
+def test_bad_input_is_one_message_and_writes_nothing(words: list[str], code: int, said: str, folder: Path) -> None:
+    done = transfercli("sweep", *words, folder=folder)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "s3cret" not in done.stderr
+    assert not (folder / "runs").exists()
+
+
+def test_a_dry_run_says_what_the_sweep_costs(folder: Path) -> None:
+    space = "sweep.space={training.epochs: {choice: [1, 2]}, model.head.hidden: {choice: [[], [8]]}}"
+    done = transfercli("sweep", "digits.yaml", "--dry-run", "--json", "--set", space, folder=folder)
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert (plan["total"], plan["combinations"], plan["status"]) == (3, 4, "dry-run")
+    assert [row["base"] for row in plan["bases"]] == ["small_cnn"]
+    assert plan["seconds"] > 0
+    assert not (folder / "runs").exists()

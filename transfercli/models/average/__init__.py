@@ -1,0 +1,1 @@
+"""Averages: classifiers whose probabilities are the mean of those of several networks."""

@@ -1,0 +1,1 @@
+"""Workflow of `merge`: one model from several runs."""

@@ -1,0 +1,179 @@
+"""Answers that score a merged model: those of its members on images that no weights in the answer learnt from.
+
+They are stored with each run (`held_out.safetensors`), so that an average is scored without a forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from transfercli.errors import ArtefactError
+from transfercli.evaluation.confidence.temperature import class_logits
+from transfercli.evaluation.held_out import HeldOutAnswers
+from transfercli.reporting import Reporter
+from transfercli.text import counted
+from transfercli.workflows.stored_run import StoredRun
+
+Floats = npt.NDArray[np.float64]
+ALL, OWN_FOLD = "every member", "the member that held the image out"
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Logits of K members for N images, in the order of the images' hashes.
+
+    by: `ALL`, or `OWN_FOLD` if each image has the answer of a fold of a cross-validation that did not learn from it.
+    answered: bool [K, N], True if the member held the image out. logits: float64 [K, N, C], 0 if not `answered`.
+    sha256s, targets, groups: of the images; groups as in `Split`.
+    """
+
+    by: str
+    sha256s: tuple[str, ...]
+    targets: npt.NDArray[np.int64]
+    groups: tuple[str, ...]
+    answered: npt.NDArray[np.bool_]
+    logits: Floats
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @cached_property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """bool [K, N]: the image's class has the largest logit."""
+        return self.logits.argmax(axis=2) == self.targets
+
+    def losses(self, temperatures: Sequence[float]) -> Floats:
+        """Return the log loss of each image by each member, [K, N], calibrated with the members' temperatures."""
+        return np.stack(
+            [
+                log_losses(logits / temperature, self.targets)
+                for logits, temperature in zip(self.logits, temperatures, strict=True)
+            ]
+        )
+
+    def of_members(self, kept: Sequence[int]) -> Answers:
+        """Return the answers of some members, in that order."""
+        rows = list(kept)
+        return Answers(self.by, self.sha256s, self.targets, self.groups, self.answered[rows], self.logits[rows])
+
+
+def log_losses(logits: Floats, targets: npt.NDArray[np.int64]) -> Floats:
+    """Return the log loss in nats of each image, [N], of logits [N, C]."""
+    top = logits.max(axis=1)
+    total = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    return total - logits[np.arange(len(targets)), targets]
+
+
+def logits_of_mean(logits: Floats, answered: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Return the logits float32 [N, C] of an average, as `models.average.head.logits_of_mean` computes them.
+
+    logits: float64 [K, N, C], divided by the members' temperatures. answered: bool [K, N]; the others do not count.
+    """
+    top = logits.max(axis=2, keepdims=True)
+    evidence = top + np.log(np.exp(logits - top).sum(axis=2, keepdims=True))
+    shares = answered[:, :, None] / answered.sum(axis=0)[None, :, None]
+    mean = (np.exp(logits - evidence) * shares).sum(axis=0)
+    return (np.log(np.maximum(mean, np.finfo(np.float64).tiny)) + (evidence * shares).sum(axis=0)).astype(np.float32)
+
+
+def answers_of(members: Sequence[StoredRun], reporter: Reporter) -> Answers:
+    """Return the members' answers on the images that all of them held out.
+
+    If there is none, and the members are folds of one cross-validation, return the answers of each image's own fold.
+    Images whose label differs between members are left out, with a warning.
+
+    Raises `ArtefactError` if no image can score the merged model honestly.
+    """
+    held = [_HeldOut.of(member) for member in members]
+    by = ALL if (common := set.intersection(*(set(each.rows) for each in held))) else OWN_FOLD
+    if by == OWN_FOLD and not are_folds(members):
+        raise ArtefactError(
+            "no image was held out by all of these runs: each learnt from the validation images of another, so that"
+            " nothing shows what the merged model is worth",
+            "train the runs on the same split (same data and seed), or merge all folds of one cross-validation",
+        )
+    hashes = sorted(common or set.union(*(set(each.rows) for each in held)))
+    agreed = [sha256 for sha256 in hashes if len({each.label(sha256) for each in held} - {""}) == 1]
+    if len(agreed) < len(hashes):
+        reporter.warning(
+            f"{counted(len(hashes) - len(agreed), 'image')} do not score the merged model: the runs learnt other labels"
+            " of them"
+        )
+    if not agreed:
+        raise ArtefactError("the runs have different labels of every image that they held out", "train them again")
+    answered = np.array([[sha256 in each.rows for sha256 in agreed] for each in held])
+    first = [next(each for each in held if sha256 in each.rows) for sha256 in agreed]
+    return Answers(
+        by,
+        tuple(agreed),
+        np.array([each.targets[each.rows[sha256]] for each, sha256 in zip(first, agreed, strict=True)]),
+        _groups(first, agreed),
+        answered,
+        np.stack([each.of_images(agreed) for each in held]),
+    )
+
+
+def are_folds(members: Sequence[StoredRun]) -> bool:
+    """Return True if the members are different folds of one cross-validation."""
+    folds = [(member.config.data.folds, member.config.data.fold) for member in members]
+    data = [member.config.data.model_copy(update={"fold": None}) for member in members]
+    seeds = {member.config.seed for member in members}
+    return (
+        None not in folds[0] and len(set(folds)) == len(folds) and len(seeds) == 1 and all(d == data[0] for d in data)
+    )
+
+
+def _groups(held: Sequence[_HeldOut], sha256s: Sequence[str]) -> tuple[str, ...]:
+    groups = tuple(each.groups.get(sha256, "") for each, sha256 in zip(held, sha256s, strict=True))
+    return groups if any(groups) else ()
+
+
+@dataclass(frozen=True, eq=False)
+class _HeldOut:
+    """Held-out answers of a run by the SHA-256 of the images. logits: float64 [n, C]; labels: of the run."""
+
+    rows: dict[str, int]
+    targets: npt.NDArray[np.int64]
+    logits: Floats
+    labels: tuple[str, ...]
+    groups: dict[str, str]
+
+    @classmethod
+    def of(cls, run: StoredRun) -> _HeldOut:
+        answers = run.held_out or _computed(run)
+        hashes = {image.path: image.sha256 for image in run.images}
+        if unknown := [path for path in answers.paths if path not in hashes]:
+            raise ArtefactError(
+                f"{run.folder.held_out.name} of {run.label} is damaged: {unknown[0]} is not in dataset.csv",
+                "restore the run, or train it again",
+            )
+        rows = {hashes[path]: row for row, path in enumerate(answers.paths)}
+        groups = {image.sha256: image.group for image in run.images if image.group}
+        return cls(rows, answers.targets, class_logits(answers.logits), run.labels, groups)
+
+    def label(self, sha256: str) -> str:
+        """Return the class of an image; "" if it was not held out."""
+        row = self.rows.get(sha256)
+        return "" if row is None else self.labels[self.targets[row]]
+
+    def of_images(self, sha256s: Sequence[str]) -> Floats:
+        """Return the logits of images, [N, C]; 0 if an image was not held out."""
+        padded = np.concatenate([self.logits, np.zeros((1, self.logits.shape[1]))])
+        return padded[[self.rows.get(sha256, -1) for sha256 in sha256s]]
+
+
+def _computed(run: StoredRun) -> HeldOutAnswers:
+    """Return the answers of a run of an earlier version, by a forward pass over its validation images."""
+    if run.record.refitted:
+        raise ArtefactError(
+            f"{run.label} is of an earlier version that did not keep its answers, and it learnt from its validation"
+            " images in the end",
+            "train it again, or leave it out",
+        )
+    split = run.split("validation")
+    return HeldOutAnswers(split.paths, split.targets, run.logits(split, "validation"))

@@ -1,0 +1,1 @@
+"""Search of a sweep: its space, the values that are tried next, and the storage of what became of them."""

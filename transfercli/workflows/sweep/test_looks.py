@@ -1,0 +1,109 @@
+"""Looks of a sweep at the test images, `test-looks.json` in its folder: one for each trial that was its winner.
+
+A score on test images is honest as long as they choose nothing. A sweep that goes on after a look, and then has
+another winner, has looked twice; so every look is kept, and their number is part of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from transfercli.errors import ArtefactError, DataError
+from transfercli.evaluation.metrics.registry import METRICS
+from transfercli.io import atomic
+from transfercli.io.bounded import read_json
+from transfercli.reporting import Reporter
+from transfercli.runs.folder import DEFAULT_RUNS, RunFolder
+from transfercli.runs.record import utc_now
+from transfercli.workflows.evaluate.evaluate import evaluate_run
+from transfercli.workflows.evaluate.request import EvaluateRequest
+from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.sweep.result import TrialRow
+
+if TYPE_CHECKING:
+    from transfercli.evaluation.result import Evaluation
+
+LOOKS_FILE = "test-looks.json"
+SPLIT = "test"
+
+
+@dataclass(frozen=True)
+class TestScore:
+    """Metrics of the winner on the test images.
+
+    Attributes:
+        look: its entry in the file.
+        looks: number of trials of the sweep that these images have scored.
+    """
+
+    __test__ = False  # not a class of tests for pytest
+
+    look: dict[str, Any]
+    looks: int
+
+    def value(self, metric: str) -> float | None:
+        """Return a metric of the table of metrics."""
+        value = self.look["metrics"].get(metric)
+        return None if value is None else float(value)
+
+    def as_json(self) -> dict[str, Any]:
+        return {key: self.look[key] for key in ("examples", "metrics", "intervals")}
+
+
+def score_on_test(folder: Path, row: TrialRow, reporter: Reporter) -> TestScore | None:
+    """Evaluate a sweep's winner on its test images, once; a winner that was evaluated before is not evaluated again.
+
+    folder: of the sweep. None if the config has no test images, or if they, the run or the looks so far cannot be read,
+    which is a warning.
+    """
+    try:
+        return _score_once(folder, [StoredRun(RunFolder(path), reporter) for path in row.runs], row.number, reporter)
+    except (DataError, ArtefactError) as error:
+        reporter.warning(f"the winner is not evaluated on the test images: {error.message}")
+        return None
+
+
+def _score_once(folder: Path, runs: Sequence[StoredRun], number: int, reporter: Reporter) -> TestScore | None:
+    if not any(image.split == SPLIT for image in runs[0].images):
+        return None
+    looks = read_looks(folder)
+    key = {"trial": number, "runs": [run.folder.run_id for run in runs], "created": runs[0].record.created}
+    for look in looks:
+        if {name: look.get(name) for name in key} == key:
+            return TestScore(look, len(looks))
+    evaluation = _evaluate(runs, reporter)
+    intervals = {name: list(evaluation.intervals[name]) for name in METRICS if name in evaluation.intervals}
+    scores = {"examples": evaluation.examples, "metrics": evaluation.metrics, "intervals": intervals}
+    looks.append({**key, "at": utc_now(), **scores})
+    atomic.write_json(folder / LOOKS_FILE, looks)
+    return TestScore(looks[-1], len(looks))
+
+
+def read_looks(folder: Path) -> list[dict[str, Any]]:
+    """Return the looks of a sweep so far. Raises `ArtefactError` if the file is damaged."""
+    path = folder / LOOKS_FILE
+    if not path.exists():
+        return []
+    looks = read_json(path)
+    if not isinstance(looks, list) or not all(isinstance(look, dict) and "metrics" in look for look in looks):
+        raise ArtefactError(f"{path} is damaged: it must be a list of looks at the test images", "restore or remove it")
+    return looks
+
+
+def _evaluate(runs: Sequence[StoredRun], reporter: Reporter) -> Evaluation:
+    """Return the evaluation of a run; of the runs of several folds, that of their mean probabilities."""
+    if len(runs) == 1:
+        path = runs[0].path
+        return evaluate_run(EvaluateRequest(str(path), DEFAULT_RUNS, SPLIT), reporter).evaluation
+    from transfercli.evaluation.predictions import Predictions
+    from transfercli.evaluation.result import evaluate
+
+    split = runs[0].split(SPLIT)
+    mean: np.ndarray = np.mean([run.probabilities(split) for run in runs], axis=0)
+    predictions = Predictions(split.paths, runs[0].labels, split.targets, mean, split.groups)
+    return evaluate(predictions, seed=runs[0].config.seed)
