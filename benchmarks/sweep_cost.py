@@ -93,7 +93,8 @@ def measure_sweep(work: Path, images: Path, weights: Path, trials: int, jobs: in
     file.write_text(yaml.safe_dump({"name": name, **config}))
     command = [sys.executable, "-m", "transfercli", "sweep", str(file), "--jobs", str(jobs), "--runs", str(runs)]
     seconds = seconds_of([*command, "--quiet"])
-    records = [json.loads(path.read_text()) for path in sorted((runs / name).glob("*/run.json"))]
+    folders = [path for path in (runs / name).iterdir() if not path.is_symlink()]
+    records = [json.loads(file.read_text()) for path in folders if (file := path / "run.json").exists()]
     completed = [record for record in records if record["status"] == "completed"]
     misses = sorted(record["cache"]["features"]["misses"] for record in completed)
     return {"jobs": jobs, "seconds": seconds, "completed": len(completed), "misses": misses}
