@@ -14,7 +14,7 @@ from transfercli.errors import EXIT_CODES, Interrupted, TransferError
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, check_run_id
-from transfercli.runs.listing import recorded
+from transfercli.runs.listing import make_latest, recorded
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.output_paths import check_output_file
 from transfercli.text import counted, first_of
@@ -148,8 +148,16 @@ def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, start
         seconds=round(time.perf_counter() - started, 3),
     )
     done = len(result.trials) >= result.total and not unfinished
+    if done and winner and settings.folds is None:
+        make_winner_latest(winner.row)
     write_sweep(result, settings, seed, "completed" if done else "running")
     return write_report(result, source.request, loaded)
+
+
+def make_winner_latest(row: TrialRow) -> None:
+    """Make the winner the latest run of its experiment, once: a later training is not overtaken by an old sweep."""
+    if row.run is not None and "completion" not in recorded(run := RunFolder(row.run)):
+        make_latest(run)
 
 
 def write_report(result: SweepResult, request: SweepRequest, loaded: LoadedConfig) -> SweepResult:
