@@ -34,7 +34,7 @@ sweep:
     model.head.dropout: {{range: [0, 0.5]}}
 """
 COMMAND = (sys.executable, "-m", "transfercli")
-LINES = 12  # of progress before a kill, at most
+LINES = 8  # of progress before a kill, at most
 
 
 def main() -> None:

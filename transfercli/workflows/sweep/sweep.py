@@ -63,7 +63,7 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
         if request.storage is None:
             report_other_sweeps(loaded, request, sweep_id, reporter)
             atomic.make_folder(folder)
-        study = open_study(loaded, sweep_id, space, folder, request.storage)
+        study = open_study(loaded, sweep_id, space, folder, request.storage, reporter)
         from transfercli.workflows.sweep.search.source import StudySource
 
         with present(folder) as presence:
@@ -148,7 +148,8 @@ def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, start
         seconds=round(time.perf_counter() - started, 3),
     )
     done = len(result.trials) >= result.total and not unfinished
-    write_sweep(result, settings, seed, "completed" if done else "running")
+    running = any(row.state == "running" for row in result.trials)
+    write_sweep(result, settings, seed, "completed" if done else "running" if running else "interrupted")
     return write_report(result, source.request, loaded)
 
 

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 OWNER, SEEN, RESULT = "owner", "seen", "result"  # attributes of a trial
 INVALID = EXIT_CODES["config"]
-# Failures that have nothing to do with a trial's values: it is tried again when the command starts again.
-RETRIED = frozenset(EXIT_CODES[kind] for kind in ("data", "artefact", "weights", "busy"))
+# Failures that seldom have to do with a trial's values: it is tried again when the command starts again.
+RETRIED = frozenset(EXIT_CODES[kind] for kind in ("data", "weights", "busy"))
 ORPHAN_SECONDS = 30.0  # for the workers of a killed process to notice
 POLL_SECONDS = 0.1
 STATES: dict[TrialState, State] = {

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from transfercli.config.loader import LoadedConfig
 from transfercli.config.schema import SweepConfig
 from transfercli.errors import ConfigError, DataError
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.listing import recorded
 from transfercli.text import first_of
@@ -76,6 +77,9 @@ def settings_of(loaded: LoadedConfig) -> SweepConfig:
     """Return the section sweep of a config. Raises `ConfigError` if there is none."""
     if loaded.config.sweep is None:
         raise ConfigError(f"{loaded.path}: sweep: is missing, so that there is nothing to search", EXAMPLE)
+    if loaded.config.training.seeds is not None:
+        message = "training.seeds: cannot be combined with sweep, whose trials train with one seed"
+        raise ConfigError(f"{loaded.where('training.seeds')}: {message}", "add --set training.seeds=null")
     return loaded.config.sweep
 
 
@@ -97,8 +101,10 @@ def default_id(loaded: LoadedConfig) -> str:
     return f"sweep-{_sha256([asdict(Subject.of(loaded)), settings.sampler, settings.pruner])[:8]}"
 
 
-def open_study(loaded: LoadedConfig, sweep_id: str, space: Space, folder: Path, address: str | None) -> optuna.Study:
-    """Return the study of a sweep, which is created if it is new.
+def open_study(
+    loaded: LoadedConfig, sweep_id: str, space: Space, folder: Path, address: str | None, reporter: Reporter
+) -> optuna.Study:
+    """Return the study of a sweep, which is created if it is new; report other sweeps of the same subject.
 
     Raises `ConfigError` if the storage holds another sweep of this experiment or id, and errors as `open_storage`.
     """
@@ -114,7 +120,7 @@ def open_study(loaded: LoadedConfig, sweep_id: str, space: Space, folder: Path, 
     stored = None if own is None else space.stored(own)
     with storage_errors(address), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _check_other_sweeps(storage, loaded, sweep_id, subject)
+        _check_other_sweeps(storage, loaded, sweep_id, subject, reporter)
         study = optuna.create_study(
             study_name=f"{loaded.config.name}/{sweep_id}",
             storage=storage,
@@ -150,17 +156,21 @@ def check_images(study: optuna.Study, run: RunFolder, space: Space) -> None:
     )
 
 
-def _check_other_sweeps(storage: BaseStorage, loaded: LoadedConfig, sweep_id: str, subject: Subject) -> None:
+def _check_other_sweeps(
+    storage: BaseStorage, loaded: LoadedConfig, sweep_id: str, subject: Subject, reporter: Reporter
+) -> None:
     """Raise `ConfigError` if the storage holds a sweep of this experiment that searches something else."""
     prefix = f"{loaded.config.name}/"
     for study in storage.get_all_studies():
         if not study.study_name.startswith(prefix):
             continue
         other = _subject(study.user_attrs.get(SUBJECT))
+        name = study.study_name.removeprefix(prefix)
         differences = subject.differences(other) if other else []
+        if not differences and name != sweep_id:
+            reporter.info(f"the storage also holds the sweep {name} of this experiment, with the same space")
         if not differences:
             continue
-        name = study.study_name.removeprefix(prefix)
         key = "sweep.space" if "space" in differences[0] else "sweep"
         mend = "name another storage with --storage, or another experiment in the config"
         if name == sweep_id:
