@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from transfercli.config.loader import LoadedConfig
 from transfercli.config.schema import SweepConfig
-from transfercli.errors import ConfigError, DataError
+from transfercli.errors import ConfigError, DataError, UsageError
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder
+from transfercli.runs.folder import RunFolder, check_run_id
 from transfercli.runs.listing import recorded
 from transfercli.text import first_of
 from transfercli.workflows.sweep.search.storage import open_storage, storage_errors
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from transfercli.workflows.sweep.search.space import Space
 
 DEFAULT_TRIALS = 20
+MAX_ID = 48  # characters of a sweep's id; those of its runs have up to 64
 EXAMPLE = """add a section such as
 sweep:
   trials: 20
@@ -89,6 +90,15 @@ def total_trials(settings: SweepConfig, space: Space) -> int:
     if wanted is None:
         wanted = (space.size or 0) if settings.sampler == "grid" else DEFAULT_TRIALS
     return wanted if space.listed is None else min(wanted, len(space.listed))
+
+
+def id_of(loaded: LoadedConfig, given: str | None) -> str:
+    """Return the id of a sweep: as given, or that of the config. Raises `UsageError` if it cannot begin a run's id."""
+    sweep_id = check_run_id(given or default_id(loaded))
+    if len(sweep_id) > MAX_ID:
+        allowed = f"use at most {MAX_ID} characters, as the ids of the trials' runs begin with it"
+        raise UsageError(f"--run-id {sweep_id} is too long for a sweep: {len(sweep_id)} characters", allowed)
+    return sweep_id
 
 
 def default_id(loaded: LoadedConfig) -> str:
