@@ -44,9 +44,8 @@ ALLOWED_SIBLING_IMPORTS = {
         "recommend": {"train", "bases", "config"},
         "series": {"train", "evaluate"},
         "retrain": {"train", "evaluate", "export", "data"},
-        "folds": {"train", "evaluate"},
         "sweep": {"train", "evaluate", "series"},
-        "merge": {"train", "evaluate", "folds", "data"},
+        "merge": {"train", "evaluate", "series", "data"},
     },
 }
 

@@ -40,7 +40,7 @@ def on_desktop(browser: Any, file: Path) -> Iterator[Any]:
     context.close()
 
 
-@pytest.fixture(scope="session", params=["report", "comparison", "comparisons"])
+@pytest.fixture(scope="session", params=["report", "comparison", "comparisons", "sweep"])
 def page_file(request: pytest.FixtureRequest) -> Path:
     """Each page in turn."""
     return request.getfixturevalue(f"{request.param}_file")
@@ -161,4 +161,17 @@ def comparisons_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("comparisons") / "page.html"
     path.write_text(render_comparisons(digit_comparisons(), "test", "transfercli runs compare a b c"), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def sweep_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep of 80 trials over six keys, with hostile names; some trials were pruned or failed."""
+    from tests.evaluation.sweeps import AXES, sweep_page
+    from transfercli.evaluation.report.search.page import render_sweep_page
+    from transfercli.evaluation.statistics.importance import KeyImportance
+
+    importances = [KeyImportance(axis.key, 0.5 / n, (0.4 / n, 0.7 / n), 0.2) for n, axis in enumerate(AXES, 1)]
+    path = tmp_path_factory.mktemp("sweep") / "page.html"
+    path.write_text(render_sweep_page(sweep_page(importances=importances)), encoding="utf-8")
     return path

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from transfercli.data.splitting.assignments import Assignments
-from transfercli.rows import Rows, SelectedRows
+from transfercli.rows import ChainedRows, Rows, SelectedRows
 
 # Use of images by the run that is evaluated or by an ancestor: metrics on such images are too optimistic.
 KNOWN_BY = {
@@ -107,6 +107,22 @@ class Split:
         """Return the number of images per class, zeros included."""
         numbers = np.bincount(self.targets, minlength=len(self.labels))
         return {label: int(number) for label, number in zip(self.labels, numbers, strict=True)}
+
+
+def joined(splits: Sequence[Split], name: str) -> Split:
+    """Return the images of several splits, which have the same classes, as one of that name, in their order."""
+    return Split(
+        name,
+        tuple(path for split in splits for path in split.paths),
+        np.concatenate([split.targets for split in splits]),
+        splits[0].labels,
+        ChainedRows(tuple(split.images for split in splits)),
+        tuple(sha256 for split in splits for sha256 in split.sha256s),
+        tuple(size for split in splits for size in split.sizes),
+        tuple(note for split in splits for note in split.notes),
+        tuple(group for split in splits for group in split.groups),
+        tuple(pixels for split in splits for pixels in split.pixel_hashes),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import keras
 import numpy as np
 
-from transfercli.data.dataset import Split
+from transfercli.data.dataset import Split, joined
 from transfercli.errors import ConfigError
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
@@ -22,7 +23,7 @@ from transfercli.training.phases import Phase, PhaseSetup, Unfreeze
 from transfercli.transfer.auxiliary_images import with_auxiliary
 from transfercli.transfer.features.cost_model import CachingCost, reason_not_to_cache
 from transfercli.transfer.features.features import UNUSABLE, FeatureCache, features_of
-from transfercli.transfer.features.prefix import Prefix, checked_prefix
+from transfercli.transfer.features.prefix import BATCH, Prefix, checked_prefix
 from transfercli.transfer.features.views import Views, views_of, views_per_image
 from transfercli.transfer.probe.heads import PosedProblem
 from transfercli.transfer.probe.solved_phases import SOLVERS
@@ -145,16 +146,23 @@ class PhaseBuilder:
             return "float32"
         base_cut = self.cut_after_base()
         if base_cut.key not in self._prefixes:
-            images, precision = self.inputs.training.images, self.inputs.precision
-            self._prefixes[base_cut.key] = checked_prefix(base_cut, precision, images, self._difference, self.reporter)
+            first, precision = self._first_images(), self.inputs.precision
+            look_up = partial(self._difference, first)
+            self._prefixes[base_cut.key] = checked_prefix(base_cut, precision, first.images, look_up, self.reporter)
         return self._prefixes[base_cut.key].precision
 
-    def _difference(self, prefix: Prefix, measure: Callable[[], float]) -> float:
-        """Return the stored difference of a prefix from float32, or measure it."""
+    def _first_images(self) -> Split:
+        """Return the first training and validation images by path: the same ones whichever fold validates."""
+        labelled = joined((self.inputs.training, self.inputs.validation), "labelled")
+        first = sorted(range(len(labelled)), key=lambda row: labelled.paths[row])[:BATCH]
+        return labelled.at(np.array(first, np.int64))
+
+    def _difference(self, first: Split, prefix: Prefix, measure: Callable[[], float]) -> float:
+        """Return the stored difference of a prefix from float32 on the first images, or measure it."""
         if self.cache is None:
             return measure()
         try:
-            return self.cache.difference(self.inputs.training, prefix, measure, keep=not self.dry_run)
+            return self.cache.difference(first, prefix, measure, keep=not self.dry_run)
         except UNUSABLE:  # `features` reports it
             return measure()
 

@@ -22,21 +22,22 @@ def generations(run: StoredRun) -> Iterator[tuple[str, StoredRun | None]]:
     yielded before ends it too. Raises
     `ArtefactError` if the record of a run is damaged.
     """
-    return ((name, parent) for _, name, parent in _links(run))
+    return ((name, parent) for _, name, parent in links(run))
 
 
-def _links(run: StoredRun) -> Iterator[tuple[StoredRun, str, StoredRun | None]]:
-    """Yield each child with the name of a parent and this parent, as `generations`, the nearest first."""
-    visited, waiting = {os.path.realpath(run.path)}, [run]
+def links(run: StoredRun) -> Iterator[tuple[StoredRun, str, StoredRun | None]]:
+    """Yield each child with the name of a parent and this parent, as `generations`; its own parents follow a parent."""
+    visited = {os.path.realpath(run.path)}
+    waiting = [(run, *named) for named in reversed([*_parents(run)])]
     while waiting:
-        child = waiting.pop(0)
-        for name, parent in _parents(child):
-            if parent is not None:
-                if os.path.realpath(parent.path) in visited:
-                    continue
-                visited.add(os.path.realpath(parent.path))
-                waiting.append(parent)
-            yield child, name, parent
+        child, name, parent = waiting.pop()
+        if parent is not None:
+            if os.path.realpath(parent.path) in visited:
+                continue
+            visited.add(os.path.realpath(parent.path))
+        yield child, name, parent
+        if parent is not None:
+            waiting += [(parent, *named) for named in reversed([*_parents(parent)])]
 
 
 def _parents(run: StoredRun) -> Iterator[tuple[str, StoredRun | None]]:
@@ -68,7 +69,7 @@ def _run_named(label: str, runs: Path) -> StoredRun | None:
 
 def ancestors(run: StoredRun, reporter: Reporter) -> Iterator[StoredRun]:
     """Yield the existing runs of `generations`; warn of a parent that does not exist, or whose images are damaged."""
-    for child, name, parent in _links(run):
+    for child, name, parent in links(run):
         if parent is None:
             reporter.warning(
                 f"{name}, the parent of {child.label}, does not exist any more: its training images are not known"
@@ -131,7 +132,7 @@ def base_learnt_from(run: StoredRun) -> LearntImages:
     or its images cannot be read; the base may have been trained on any image then.
     """
     trained, gaps = list[StoredRun](), list[str]()
-    for child, name, each in ((run, run.label, run), *_links(run)):
+    for child, name, each in ((run, run.label, run), *links(run)):
         if each is None:
             gaps.append(f"{name}, the parent of {child.label}, does not exist any more")
         elif _trained_its_base(each):

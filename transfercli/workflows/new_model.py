@@ -228,6 +228,10 @@ def new_classifier(
     if weights == "none" or random:
         return classifier, None
     if isinstance(weights, RunWeights) and parent.run:
+        if further := len(parent.run.config.model.members):
+            reporter.warning(
+                f"{parent.run.label} is an average of {further + 1} networks: the new model starts from the first"
+            )
         donor = parent.run.read_checkpoint().model
         check_resnet_version(donor, classifier.name)
         donor_size = image_size(parent.run.config)

@@ -146,7 +146,9 @@ def test_an_average_is_evaluated_and_exported_like_any_run(averaged: Any, tmp_pa
     for artefact in export_run(request, Reporter()).artefacts:
         assert artefact["max_abs_diff"] < 1e-5
         assert artefact["label_agreement"] == 1
-    assert "average" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "merged from d/" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    with pytest.raises(UsageError, match="torch_safetensors: the run is an average of 2 networks"):
+        export_run(ExportRunRequest("average", world.runs, ("torch_safetensors",)), Reporter())
 
 
 def test_layers_below_the_trained_ones_are_shared(trained: Any) -> None:

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def new_place(folder: Path, parent: Path) -> Place:
         "model": {"base": "small_cnn", "weights": {"run": str(parent)}},
         "transfer": {"strategy": "linear_probe"},
         "training": {"refit": True},
-        "compute": {"cache": "require", "cache_dir": str(folder / "cache")},
+        "compute": {"cache": "require", "cache_dir": str(folder / "cache"), "precision": "bfloat16"},
     }
     path = folder / "cv.yaml"
     path.write_text(yaml.safe_dump(config))
@@ -71,14 +72,32 @@ def new_place(folder: Path, parent: Path) -> Place:
 
 
 @pytest.fixture(scope="module")
-def trained(source: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, SeriesResult, Listener]:
-    """All folds of a solved head on a frozen base, whose config asks for a refit."""
+def trained(source: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, SeriesResult, Listener, list[int]]:
+    """All folds of a solved head on a frozen base, whose config asks for a refit.
+
+    The last part has the number of the fold for each pass through the frozen base.
+    """
+    from transfercli.transfer.features import features, prefix
+
     place, listener = new_place(tmp_path_factory.mktemp("folds"), Path(source[1]["run"])), Listener()
-    return place, place.folds(place.request("all"), listener), listener
+    passes: list[int] = []
+
+    def counting(function: Callable[..., Any]) -> Callable[..., Any]:
+        def count(*args: Any) -> Any:
+            passes.append(sum(text.startswith("fold ") for text in listener.infos))
+            return function(*args)
+
+        return count
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "compute_features", counting(features.compute_features))
+        patch.setattr(prefix, "relative_difference", counting(prefix.relative_difference))
+        result = place.folds(place.request("all"), listener)
+    return place, result, listener, passes
 
 
 def test_every_image_outside_the_test_split_is_predicted_by_the_run_that_did_not_learn_from_it(trained: Any) -> None:
-    place, result, _ = trained
+    place, result, *_ = trained
     rows = {row["path"]: row for row in place.predictions("all")}
     runs = [place.run(f"all-fold{fold}") for fold in range(1, FOLDS + 1)]
     images = runs[0].images
@@ -115,10 +134,11 @@ def test_images_and_features_are_read_and_computed_once(trained: Any) -> None:
         assert cache["images"] == {"hits": 120, "misses": 0}
         assert cache["features"]["misses"] == 0
         assert cache["features"]["hits"] > 0
+    assert {*trained[3]} == {1}, "no other fold passes an image through the base"
 
 
 def test_mean_and_spread_and_the_score_out_of_fold_are_those_of_the_predictions(trained: Any) -> None:
-    place, result, _ = trained
+    place, result, *_ = trained
     rows, labels = place.predictions("all"), ("5", "6", "7")
     truth = np.array([row["label"] for row in rows])
     probabilities = np.array([[float(row[f"p:{label}"]) for label in labels] for row in rows])
@@ -139,7 +159,7 @@ def test_mean_and_spread_and_the_score_out_of_fold_are_those_of_the_predictions(
 
 
 def test_the_folder_of_the_folds_names_its_runs_and_no_folder_of_this_machine(trained: Any) -> None:
-    place, result, _ = trained
+    place, result, *_ = trained
     folder = place.runs / "cv" / "folds" / "all"
     assert {path.name for path in folder.iterdir()} == {
         *("folds.json", "metrics.json", "predictions.csv", "confusion_matrix.png", "report.html")

@@ -18,11 +18,11 @@ from transfercli.workflows.sweep.page import nested, search_axes, write_sweep_pa
 from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialRow
 
 RATE = "training.optimizer.learning_rate"
+SENTENCES = ("accuracy 0.8 …", "2 of the 12 trials are not distinguishable on these 50 images")
 HONEST = {
     "corrected": 0.81,
     "interval": [0.7, 0.85],
     "reason": None,
-    "lines": ["accuracy 0.8 …", "2 of the 12 trials are not distinguishable on these 50 images"],
     "test": {"value": 0.79, "examples": 500, "metrics": {}, "intervals": {"accuracy": [0.75, 0.83]}},
 }
 
@@ -89,7 +89,7 @@ def test_the_three_scores_are_those_of_the_result(sweeps: Sweeps, formula: Formu
         {**rival, "trial": other, "difference": -0.005, "cost": {"multiply_adds": 100, "parameters": 9}},
     ]
     winner["one_standard_error"] = winner["indistinguishable"][1]
-    words = write(sweeps, replace(result, winner=winner)).words
+    words = write(sweeps, replace(result, winner=winner, sentences=SENTENCES)).words
     assert "0.8333 val accuracy" in words
     assert "0.8100 95%: 0.7000 to 0.8500 to be expected on new images" in words
     assert "0.7900 95%: 0.7500 to 0.8300 500 images that nothing else in the sweep reads" in words

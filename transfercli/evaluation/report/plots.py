@@ -1,4 +1,4 @@
-"""PNG files of a run: the confusion matrix and the training curves.
+"""PNG files: the confusion matrix and the training curves of a run, and the loss of a learning-rate range test.
 
 They are drawn with Matplotlib's Figure, as pyplot keeps global state and selects a window system. The files contain no
 software or host name, so the same numbers give the same bytes.
@@ -24,6 +24,8 @@ from transfercli.io import atomic
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from transfercli.training.range_test import RatePoint, Suggestion
 
 # Fixed settings, so that a user's matplotlibrc (LaTeX, dark styles, other fonts) does not change or break a report.
 STYLE = {
@@ -188,6 +190,40 @@ def _panel(axes: Axes, lines: Sequence[Mapping[str, Any]], key: str, best: int |
 
 def _short(count: int) -> str:
     return str(count) if count < 10_000 else f"{count / 1000:.0f}k"
+
+
+def rate_curve_png(points: Sequence[RatePoint], found: Suggestion | None, configured: float, title: str = "") -> bytes:
+    """Return the loss over the learning rate as PNG bytes.
+
+    found: None if no rate is suggested; configured: the rate in the config.
+    """
+    from matplotlib.figure import Figure
+
+    finite = [point for point in points if math.isfinite(point.smoothed)]
+    rates, smoothed = [point.learning_rate for point in finite], [point.smoothed for point in finite]
+    with plot_style():
+        figure = Figure(figsize=(7.2, 4.0), dpi=DPI, layout="constrained")
+        axes = figure.add_subplot()
+        if title:
+            figure.suptitle(clipped(title, TITLE_LENGTH), fontsize=10)
+        axes.plot(rates, [point.loss for point in finite], color=TRAINING, alpha=0.3, linewidth=0.9, label="loss")
+        axes.plot(rates, smoothed, color=TRAINING, label="smoothed loss")
+        axes.axvline(configured, color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)), label=f"config: {configured:g}")
+        if found is not None:
+            axes.axvline(found.tenth, color=VALIDATION, label=f"suggested: {found.tenth:.2g}")
+            axes.axvline(
+                found.steepest, color=VALIDATION, linewidth=0.9, alpha=0.5, label=f"steepest: {found.steepest:.2g}"
+            )
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
+        if smoothed:
+            low, high = min(smoothed), max(smoothed[0], min(smoothed))
+            axes.set_ylim(low - 0.15 * (high - low) - 0.01, high + 0.6 * (high - low) + 0.01)
+        axes.set_xlabel("learning rate")
+        axes.set_ylabel("training loss")
+        axes.grid(axis="y", color="#e6e9ed", linewidth=0.8)
+        axes.legend(frameon=False, fontsize=8)
+        return figure_png(figure)
 
 
 @contextmanager

@@ -23,6 +23,8 @@ def find_runs(words: Sequence[str], runs: Path, reporter: Reporter) -> list[Stor
     and are not named before. Raises `ArtefactError` if a run does not exist or a pattern matches none, and `UsageError`
     if they are fewer than two.
     """
+    if len(words) < 2 and not any(map(is_pattern, words)):
+        raise UsageError(f"a comparison needs two runs or more; received {len(words)}")
     found: list[StoredRun] = []
     for word in words:
         if is_pattern(word):

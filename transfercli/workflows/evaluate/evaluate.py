@@ -154,8 +154,10 @@ def model_facts(run: StoredRun) -> dict[str, str]:
     record, model = run.record, run.classifier.model
     seconds = {name: value for name, value in record.seconds.items() if value is not None}
     best = record.best_epoch
+    members = {"merged from": ", ".join(member["run"] for member in record.members)} if record.members else {}
     return {
         "base": f"{run.config.model.base}, strategy {run.config.transfer.strategy or 'of its phases'}",
+        **members,
         "parameters": f"{model.count_params():,}",
         "input": f"{' x '.join(map(str, model.input_shape[1:]))} (height, width, channels)",
         "best epoch": "probe (no epochs)" if best == 0 else "not recorded" if best is None else str(best),

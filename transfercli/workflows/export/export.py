@@ -15,6 +15,7 @@ from transfercli.data.image_notes import CONVERTED, STRETCHED, count_notes
 from transfercli.data.sources.folders import absolute
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import base_folder
+from transfercli.errors import UsageError
 from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
@@ -128,6 +129,12 @@ def check_networks(config: ExperimentConfig, formats: Sequence[str]) -> None:
     from transfercli.export.formats.registry import FORMATS
 
     checks = [check for name in formats if (check := FORMATS[name].check)]
+    if checks and (further := len(config.model.members)):
+        refusing = ", ".join(name for name in formats if FORMATS[name].check)
+        raise UsageError(
+            f"--format {refusing}: the run is an average of {further + 1} networks, which it cannot represent",
+            "choose another format, such as onnx or safetensors, or export a member",
+        )
     if checks and isinstance(config.model.base, str) and config.model.base in BASES:
         for check in checks:
             check(_network(config, {}))
@@ -222,6 +229,8 @@ def quantiser_samples(run: StoredRun) -> np.ndarray:
 def licence(run: StoredRun) -> str:
     """Return a description of the licence of the weights that the run started from."""
     weights = run.config.model.weights
+    if members := run.record.members:
+        return f"merged from {', '.join(member['run'] for member in members)}: their licences still apply"
     if weights == "none":
         return "trained from random weights: only the licence of the images applies"
     source = weight_source(run.config)

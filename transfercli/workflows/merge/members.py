@@ -12,6 +12,7 @@ from transfercli.config.schema import FileWeights, HubWeights, RunWeights
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.workflows.resolved_config import geometry_of
+from transfercli.workflows.series.stored_series import find_series
 from transfercli.workflows.stored_run import StoredRun
 
 FEWEST = 2
@@ -19,21 +20,28 @@ TRAINING_ONLY = ("init", "dropout")  # keys of a head that change no answer of a
 
 
 def find_members(names: Sequence[str], runs: Path, reporter: Reporter) -> list[StoredRun]:
-    """Return the runs that are named, each once. Raises `UsageError` if they are fewer than two, or one is named twice.
+    """Return the runs that are named; a series (EXPERIMENT/ID of `finetune --folds`) stands for all of its runs.
 
-    Raises `ArtefactError` if a run is missing, not completed, or an average of several models itself.
+    Raises `UsageError` if they are fewer than two, or one is named twice, `ArtefactError` if a run is missing, not
+    completed, or an average of several models itself.
     """
-    members = [StoredRun.find(name, runs, reporter) for name in names]
+    named = [(name, member) for name in names for member in _runs_of(name, runs, reporter)]
+    members = [member for _, member in named]
     folders = [os.path.realpath(member.path) for member in members]
     for number, folder in enumerate(folders):
         if folder in folders[:number]:
             label = members[number].label
-            raise UsageError(f"{label} is named twice, the second time as {names[number]}", "name each run once")
+            raise UsageError(f"{label} is named twice, the second time as {named[number][0]}", "name each run once")
     if len(members) < FEWEST:
         raise UsageError(f"{len(members)} run is named, and a merge takes two or more", "name another run")
     for member in members:
         _check_mergeable(member)
     return members
+
+
+def _runs_of(name: str, runs: Path, reporter: Reporter) -> list[StoredRun]:
+    series = find_series(name, runs)
+    return series.completed_runs(reporter) if series else [StoredRun.find(name, runs, reporter)]
 
 
 def _check_mergeable(member: StoredRun) -> None:

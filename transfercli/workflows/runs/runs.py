@@ -12,7 +12,7 @@ from transfercli.io.file_sizes import regular_files
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.untrusted import is_number
-from transfercli.workflows.lineage import generations
+from transfercli.workflows.lineage import links
 from transfercli.workflows.runs.rows import RunRow, evaluation_metrics, is_evaluation, links_of, row_of
 from transfercli.workflows.stored_run import StoredRun
 
@@ -28,6 +28,7 @@ class Generation:
         status: status of its record, gone (the folder is missing) or damaged.
         weights: initial weights as in its config: `imagenet`, `none`, {"run": …}, {"path": …} or {"hub": …}.
         licence: of a repository's weights, as its model card had it when the run started; None for other weights.
+        depth: number of steps from the run; the members of a merged run have the same.
     """
 
     run: str
@@ -36,6 +37,7 @@ class Generation:
     base: str | None = None
     weights: Any = None
     licence: str | None = None
+    depth: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,15 +121,17 @@ def show_run(text: str, runs: Path, reporter: Reporter) -> RunDetails:
 
 def lineage(run: StoredRun) -> tuple[Generation, ...]:
     """Return the run and its ancestors, back to the first or to one that is missing or damaged."""
-    generations_of_run = [_generation(run.label, run)]
+    generations, depths = [_generation(run.label, run)], {run.label: 0}
     with suppress(ArtefactError):
-        generations_of_run.extend(_generation(name, parent) for name, parent in generations(run))
-    return tuple(generations_of_run)
+        for child, name, parent in links(run):
+            depths[name] = depths[parent.label if parent else name] = depths[child.label] + 1
+            generations.append(_generation(name, parent, depths[name]))
+    return tuple(generations)
 
 
-def _generation(name: str, run: StoredRun | None) -> Generation:
+def _generation(name: str, run: StoredRun | None, depth: int = 0) -> Generation:
     if run is None:
-        return Generation(name, "gone")
+        return Generation(name, "gone", depth=depth)
     with suppress(TransferError):
         model = run.config.model_dump(mode="json")["model"]
         licence = run.record.weights.get("licence")
@@ -138,8 +142,9 @@ def _generation(name: str, run: StoredRun | None) -> Generation:
             model["base"],
             model["weights"],
             licence if isinstance(licence, str) else None,
+            depth,
         )
-    return Generation(name, "damaged")
+    return Generation(name, "damaged", depth=depth)
 
 
 def _evaluations(run: RunFolder) -> list[Path]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transfercli.config.loader import dump
+from transfercli.data.dataset import joined
 from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
-from transfercli.rows import ChainedRows
 from transfercli.workflows.evaluate.evaluate import EvaluateResult, evaluate_run, read_slices
 from transfercli.workflows.evaluate.request import EvaluateRequest
 from transfercli.workflows.known_images import VALIDATION, known_images, report_known
@@ -119,7 +119,7 @@ def evaluate_out_of_fold(
     pooled, config = pool_answers(runs), runs[0].config
     splits = [_in_order(run.split(VALIDATION), pooled, number) for number, run in enumerate(runs)]
     known = [known_images(run, split, reporter, own=True) for run, split in zip(runs, splits, strict=True)]
-    split, predictions = _joined(splits), pooled.predictions()
+    split, predictions = joined(splits, OUT_OF_FOLD), pooled.predictions()
     evaluation = evaluate(
         predictions,
         shown=config.evaluation.metrics,
@@ -145,22 +145,6 @@ def _in_order(split: Split, pooled: OutOfFold, run: int) -> Split:
     row_of = {path: row for row, path in enumerate(split.paths)}
     paths = [pooled.answers.paths[row] for row in np.flatnonzero(pooled.run_of == run)]
     return split.at(np.array([row_of[path] for path in paths], np.int64))
-
-
-def _joined(splits: Sequence[Split]) -> Split:
-    """Return the images of several splits as one."""
-    return replace(
-        splits[0],
-        name=OUT_OF_FOLD,
-        paths=tuple(path for split in splits for path in split.paths),
-        targets=np.concatenate([split.targets for split in splits]),
-        images=ChainedRows(tuple(split.images for split in splits)),
-        sha256s=tuple(sha256 for split in splits for sha256 in split.sha256s),
-        sizes=tuple(size for split in splits for size in split.sizes),
-        notes=tuple(note for split in splits for note in split.notes),
-        groups=tuple(group for split in splits for group in split.groups),
-        pixel_hashes=tuple(pixels for split in splits for pixels in split.pixel_hashes),
-    )
 
 
 def _sums(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:

@@ -55,29 +55,33 @@ class OutOfFold:
 
 
 def pool_answers(runs: Sequence[StoredRun]) -> OutOfFold:
-    """Return the answers of the runs of a cross-validation, each to its own fold.
+    """Return the answers of the runs of a cross-validation, each to its own fold; raises as `joined_answers` does."""
+    answers = joined_answers(runs)
+    group_of = {image.path: image.group for image in runs[0].images}
+    groups = tuple(group_of.get(path, "") for path in answers.paths)
+    run_of = np.repeat(np.arange(len(runs)), [len(held_out_of(run)) for run in runs])
+    return OutOfFold(answers, run_of, runs[0].labels, groups if any(groups) else ())
+
+
+def joined_answers(runs: Sequence[StoredRun]) -> HeldOutAnswers:
+    """Return the answers that score the runs, one after the other.
 
     Raises `ArtefactError` if a run has none, or if two runs answer for one image.
     """
     found = [held_out_of(run) for run in runs]
-    labels = runs[0].labels
     for run in runs[1:]:
-        if run.labels != labels:
+        if run.labels != runs[0].labels:
             raise ArtefactError(
                 f"{run.label} and {runs[0].label} have other classes, so they are no folds of one data set"
             )
     paths = tuple(path for answers in found for path in answers.paths)
     if len(set(paths)) != len(paths):
         raise ArtefactError(f"two folds of {runs[0].label} validate by the same images", "train the folds again")
-    group_of = {image.path: image.group for image in runs[0].images}
-    groups = tuple(group_of.get(path, "") for path in paths)
-    answers = HeldOutAnswers(
+    return HeldOutAnswers(
         paths,
         np.concatenate([answers.targets for answers in found]),
         np.concatenate([answers.logits for answers in found]),
     )
-    run_of = np.repeat(np.arange(len(found)), [len(answers) for answers in found])
-    return OutOfFold(answers, run_of, labels, groups if any(groups) else ())
 
 
 def held_out_of(run: StoredRun) -> HeldOutAnswers:

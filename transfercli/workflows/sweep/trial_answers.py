@@ -12,9 +12,9 @@ import numpy.typing as npt
 from transfercli.data.clusters import cluster_indices
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.confidence.temperature import class_logits
-from transfercli.evaluation.held_out import read_held_out
 from transfercli.evaluation.statistics.selection import MOST_LOSS, Answers
 from transfercli.runs.folder import RunFolder
+from transfercli.workflows.series.out_of_fold import joined_answers
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.sweep.result import TrialRow
 
@@ -41,15 +41,12 @@ class _Trial:
     """A trial and its answers to N images, sorted by path: predicted classes int32 [N], and log losses [N] in nats."""
 
     row: TrialRow
-    runs: tuple[StoredRun, ...]
+    labels: tuple[str, ...]
+    refitted: bool
     paths: tuple[str, ...]
     targets: npt.NDArray[np.int64]
     predicted: npt.NDArray[np.int32]
     losses: npt.NDArray[np.float64]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.runs[0].labels
 
     @property
     def digest(self) -> str:
@@ -98,7 +95,8 @@ def compare_trials(rows: Sequence[TrialRow]) -> tuple[ComparedTrials | None, Lef
 def _aligned(trials: Sequence[_Trial], common: _Trial) -> ComparedTrials:
     """Return the answers of trials to the images of one of them."""
     kept = [trial.rows_of(common) for trial in trials]
-    group_of = {image.path: image.group for run in common.runs for image in run.images}
+    images = StoredRun(RunFolder(common.row.runs[0])).images
+    group_of = {image.path: image.group for image in images}
     answers = Answers(
         common.targets,
         np.stack([trial.predicted[rows] for trial, rows in zip(trials, kept, strict=True)], axis=1),
@@ -106,28 +104,23 @@ def _aligned(trials: Sequence[_Trial], common: _Trial) -> ComparedTrials:
         len(common.labels),
         cluster_indices([group_of.get(path, "") for path in common.paths]),
     )
-    refitted = sum(any(run.record.refitted for run in trial.runs) for trial in trials)
-    return ComparedTrials(tuple(trial.row for trial in trials), answers, refitted)
+    return ComparedTrials(tuple(trial.row for trial in trials), answers, sum(trial.refitted for trial in trials))
 
 
 def _read(row: TrialRow) -> _Trial:
     """Return the answers of a trial: of its run, or out of fold of all its runs. Raises `ArtefactError`."""
     runs = tuple(StoredRun(RunFolder(path)) for path in row.runs)
-    found = []
-    for run in runs:
-        answers = read_held_out(run.folder.held_out)  # not `StoredRun.held_out`, which would keep the logits in memory
-        if answers is None:
-            raise ArtefactError(f"{run.label} has no {run.folder.held_out.name}")
-        if run.labels != runs[0].labels:
-            raise ArtefactError(f"{run.label} and {runs[0].label} have other classes")
-        found.append(answers)
-    paths = [path for answers in found for path in answers.paths]
-    if not paths or len(set(paths)) != len(paths):
-        raise ArtefactError("its runs were scored by the same images" if paths else "it has no run")
-    order = sorted(range(len(paths)), key=paths.__getitem__)
-    targets = np.concatenate([answers.targets for answers in found])[order]
-    logits = np.concatenate([class_logits(answers.logits) for answers in found])[order]
+    answers = joined_answers(runs)
+    order = sorted(range(len(answers)), key=answers.paths.__getitem__)
+    targets, logits = answers.targets[order], class_logits(answers.logits[order])
     shifted = logits - logits.max(axis=1, keepdims=True)
     losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(order)), targets]
-    predicted = logits.argmax(axis=1).astype(np.int32)
-    return _Trial(row, runs, tuple(paths[index] for index in order), targets, predicted, np.minimum(losses, MOST_LOSS))
+    return _Trial(
+        row=row,
+        labels=runs[0].labels,
+        refitted=any(run.record.refitted for run in runs),
+        paths=tuple(answers.paths[index] for index in order),
+        targets=targets,
+        predicted=logits.argmax(axis=1).astype(np.int32),
+        losses=np.minimum(losses, MOST_LOSS),
+    )

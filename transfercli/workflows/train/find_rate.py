@@ -90,7 +90,7 @@ def find_learning_rate(request: FindRateRequest, reporter: Reporter) -> RateResu
         reporter.warning(warning)
     with job.loaded.placing():
         trainer = prepare(job, Stopwatch(), reporter).setup.trainer
-    from transfercli.evaluation.report.rate_curve import rate_curve_png
+    from transfercli.evaluation.report.plots import rate_curve_png
     from transfercli.training.range_test import begin_first_gradient_phase, range_test, suggested_rates
 
     begun = begin_first_gradient_phase(trainer)

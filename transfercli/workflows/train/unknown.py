@@ -10,6 +10,7 @@ import numpy as np
 
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
+from transfercli.runs.listing import is_of_fold
 from transfercli.workflows.train.job import Job
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ def fit_unknown(job: Job, setup: Setup, reporter: Reporter) -> None:
     """Write `unknown.safetensors`: the score chosen on left-out classes, fitted to features of training images.
 
     At most `MOST_IMAGES` of each split are used. Features of the training images by a frozen base come from the cache,
-    in the precision that the head was solved in; all others take one forward pass in float32. If the features or the
-    logits are not finite, nothing is written, with a warning.
+    in the precision that the head was solved in; all others take one forward pass in float32, but for a run of a fold,
+    which is no final model. If the features or the logits are not finite, nothing is written, with a warning.
     """
     import scipy.linalg  # noqa: F401 - loads its own BLAS, which can be limited only after that
     from threadpoolctl import threadpool_limits
@@ -37,8 +38,9 @@ def fit_unknown(job: Job, setup: Setup, reporter: Reporter) -> None:
     started = time.perf_counter()
     setup.trainer.assign_best()
     splits = (setup.builder.inputs.training, setup.builder.inputs.validation)
-    training = _known(setup, splits[0], job.config.seed, reporter)
-    validation = _known(setup, splits[1], job.config.seed, reporter, out_of_fold(setup))
+    exact = not is_of_fold(job.run)
+    training = _known(setup, splits[0], job.config.seed, reporter, exact=False)
+    validation = _known(setup, splits[1], job.config.seed, reporter, exact=exact, held_out=out_of_fold(setup))
     if not all(
         np.isfinite(known.features).all() and np.isfinite(known.energy).all() for known in (training, validation)
     ):
@@ -74,9 +76,13 @@ def reads_taps(setup: Setup) -> bool:
     return bool(setup.classifier.taps) and not trained_layers(setup.classifier, setup.plan)
 
 
-def _known(setup: Setup, split: Split, seed: int, reporter: Reporter, held_out: HeldOut | None = None) -> Known:
+def _known(
+    setup: Setup, split: Split, seed: int, reporter: Reporter, *, exact: bool, held_out: HeldOut | None = None
+) -> Known:
     """Return features, energies and targets of a split, or of a sample of it.
 
+    exact: the features are of a pass in float32, as the threshold is compared with such ones later. Else they are the
+    cached ones if there are some: those of training images are references, so that the ones that trained the head do.
     held_out: predictions of validation images that replace those of the run's weights.
     """
     from transfercli.evaluation.confidence.temperature import class_logits
@@ -94,10 +100,7 @@ def _known(setup: Setup, split: Split, seed: int, reporter: Reporter, held_out: 
     cut = builder.cut_after_base()
     stored = setup.features is not None and not trained_layers(setup.classifier, setup.plan)
     cache = replace(setup.features) if stored and setup.features else None  # a copy: its counts are not the training's
-    # The threshold is chosen on features in float32, as they are compared with it later. Those of the training images
-    # are references, so that the ones that trained the head will do.
-    exact = not stored or split is builder.inputs.validation
-    prefix = Prefix(cut, "float32") if exact else builder.prefix_of(cut)
+    prefix = Prefix(cut, "float32") if exact or not stored else builder.prefix_of(cut)
     pooled = features_of(sample, prefix, cache, reporter, reporter.debug)
     rows = pooled.read(np.arange(len(sample)))
     logits = forward(cut.top, ArrayRows(rows), len(rows), reporter, "features")

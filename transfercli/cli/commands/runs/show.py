@@ -51,7 +51,10 @@ def _show_run(result: RunDetails) -> None:
 
 
 def tree(lineage: Sequence[Generation]) -> list[str]:
-    """Return a line per generation, each indented below its child; the last line is the initial weights."""
+    """Return a line per generation, each indented below its child; the last line is the initial weights.
+
+    The members of a merged run stand below each other.
+    """
     lines = [
         f"{run.run} ({', '.join(word for word in (run.status, run.workflow, run.base) if word)})" for run in lineage
     ]
@@ -61,7 +64,8 @@ def tree(lineage: Sequence[Generation]) -> list[str]:
         lines.append(f"weights of {Path(first['path']).name}")
     elif first and "hub" in first:
         lines.append(f"weights of {first['hub']}")
-    return [f"{'   ' * (depth - 1)}└─ {line}" if depth else line for depth, line in enumerate(lines)]
+    depths = [*(run.depth for run in lineage), lineage[-1].depth + 1]
+    return [f"{'   ' * (depth - 1)}└─ {line}" if depth else line for depth, line in zip(depths, lines, strict=False)]
 
 
 @reports(_show_run, after_runs_show)
