@@ -14,6 +14,7 @@ Configs = Sequence[Mapping[str, Any]]
 # key differs.
 SECONDARY = ("name", "evaluation", "export", "retrain", "tracking", "compute", "sweep", "data.expect")
 MOST_NAMED = 4  # keys in the name of a run
+DIGITS = 4  # significant ones of a float that is shown
 
 
 def differing_keys(configs: Configs) -> dict[str, list[Any]]:
@@ -92,8 +93,8 @@ def names_by_difference(configs: Configs) -> list[str]:
 
 
 def value_texts(values: Sequence[Any]) -> list[str]:
-    """Return values of one key as texts: numbers with four digits, or all digits if four do not keep them apart."""
-    short = [value_text(value, digits=4) for value in values]
+    """Return values of one key as texts: numbers with `DIGITS`, or with all digits if these do not keep them apart."""
+    short = [value_text(value, DIGITS) for value in values]
     full = [value_text(value) for value in values]
     return short if len(set(short)) == len(set(full)) else full
 
@@ -107,3 +108,8 @@ def value_text(value: Any, digits: int | None = None) -> str:
     if isinstance(value, float) and digits is not None:
         return f"{value:.{digits}g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def public_text(value: Any) -> str:
+    """Return a value as short text for a page that may be shared: without absolute paths, numbers with `DIGITS`."""
+    return value_text(hide_paths_in(value), DIGITS)
