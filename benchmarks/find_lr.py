@@ -1,9 +1,10 @@
 """Use of `--find-lr`: accuracy with the suggested learning rate, the default and the best rate of a grid.
 
-Usage: python benchmarks/find_lr.py DATA VGG16_WEIGHTS [--seeds N] [--settings NAME…] [--cache DIR]
+Usage: python benchmarks/find_lr.py DATA VGG16_WEIGHTS [--seeds N] [--settings NAME…]
+                                                         [--optimizers NAME…] [--cache DIR]
 
-DATA holds `train/CLASS` (20 images of each class of Fashion-MNIST, as `config` names them) and `test/CLASS`, of which
-the first `--test` images a class measure the accuracy after the last epoch: no epoch and no rate is chosen by them.
+DATA holds `train/CLASS` (20 images of each class of Fashion-MNIST) and `test/CLASS`, of which
+the first images of each class measure the accuracy after the last epoch: no epoch and no rate is chosen by them.
 VGG16_WEIGHTS: Keras' published ImageNet weights. Prints a Markdown table; runs the program's own workflows in one
 process.
 """
@@ -28,6 +29,7 @@ DEFAULT = 1e-3
 GRID = {"adam": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1), "sgd": (1e-4, 1e-3, 1e-2, 1e-1, 1.0)}
 # Name -> side of the images, test images a class, epochs, sections of the config.
 SETTINGS: dict[str, tuple[int, int, int, dict[str, Any]]] = {
+    "frozen base": (64, 100, 20, {"transfer": {"strategy": "feature_extraction"}}),
     "frozen base, hidden layer": (
         64,
         100,
@@ -49,7 +51,7 @@ def measure(work: Path, config: Path, rate: float) -> float:
 
 
 def first_images(source: Path, target: Path, count: int) -> Path:
-    """Link the first images of each class and return the folder."""
+    """Copy the first images of each class and return the folder."""
     for folder in sorted(source.iterdir()):
         (target / folder.name).mkdir(parents=True, exist_ok=True)
         for path in sorted(folder.iterdir())[:count]:
@@ -73,18 +75,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         for name in options.settings:
-            side, count, epochs, sections = SETTINGS[name]
+            count = SETTINGS[name][1]
             test = first_images(options.data / "test", work / f"test-{count}", count)
             for optimizer in options.optimizers:
-                rows = [
-                    compared(work, options, name, optimizer, seed, test, side, epochs, sections)
-                    for seed in range(options.seeds)
-                ]
+                rows = [compared(work, options, name, optimizer, seed, test) for seed in range(options.seeds)]
                 print_row(name, optimizer, rows)
 
 
-def compared(work, options, name, optimizer, seed, test, side, epochs, sections) -> dict[str, Any]:
+def compared(
+    work: Path, options: argparse.Namespace, name: str, optimizer: str, seed: int, test: Path
+) -> dict[str, Any]:
     """Return the suggested rates of a setting, and rate -> accuracy."""
+    side, _, epochs, sections = SETTINGS[name]
     config = work / f"{name.replace(', ', '-').replace(' ', '-')}-{optimizer}-{seed}.yaml"
     cache = options.cache or work / "cache"
     model = {"base": "vgg16", "weights": {"path": str(options.weights.resolve())}, **sections.get("model", {})}

@@ -34,7 +34,7 @@ sweep:
     model.head.dropout: {{range: [0, 0.5]}}
 """
 COMMAND = (sys.executable, "-m", "transfercli")
-LINES = 12  # of progress before a kill, at most
+LINES = 8  # of progress before a kill, at most
 
 
 def main() -> None:
@@ -85,7 +85,7 @@ def note_finished(folder: Path, finished: dict[str, str], changed: set[str]) -> 
     """Note the finished trials, and those that have changed since they were noted."""
     for path in folder.glob("runs/digits/*/run.json"):
         record = json.loads(path.read_text(encoding="utf-8"))
-        if record["status"] == "completed" or "pruned" in record:
+        if record["status"] == "completed" or (record["status"] == "failed" and "pruned" in record):
             facts = [record.get("finished"), record.get("metrics"), path.with_name("metrics.jsonl").read_text("utf-8")]
             digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
             if finished.setdefault(path.parent.name, digest) != digest:

@@ -168,7 +168,7 @@ def comparisons_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sweep_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep of 80 trials over six keys, with hostile names; some trials were pruned or failed."""
     from tests.evaluation.sweeps import AXES, sweep_page
-    from transfercli.evaluation.report.sweep_page import render_sweep_page
+    from transfercli.evaluation.report.search.page import render_sweep_page
     from transfercli.evaluation.statistics.importance import KeyImportance
 
     importances = [KeyImportance(axis.key, 0.5 / n, (0.4 / n, 0.7 / n), 0.2) for n, axis in enumerate(AXES, 1)]

@@ -16,7 +16,7 @@ def test_nothing_is_logged_and_nothing_asked_for_but_the_page(visit: Visit) -> N
 
 def test_every_section_is_seen_and_no_line_is_wider_than_the_screen(visit: Visit) -> None:
     sections = visit.page.locator("section").all()
-    assert len(sections) >= 9
+    assert len(sections) >= 8
     assert all(section.is_visible() for section in sections)
     assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 

@@ -8,18 +8,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from transfercli.data.dataset import Record
+from transfercli.data.dataset import Dataset, Record
 from transfercli.data.manifest import (
     read_assignments,
     read_manifest,
     read_pixels,
+    update_assignments,
     write_assignments,
     write_manifest,
     write_pixels,
 )
 from transfercli.data.sources.labels import names_of_stored
 from transfercli.data.splitting.assignments import Assignments
-from transfercli.errors import ArtefactError
+from transfercli.errors import ArtefactError, SplitsChangedError
 
 NAMES = st.binary(min_size=1, max_size=20).filter(lambda name: b"\0" not in name).map(os.fsdecode)
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=20)
@@ -130,3 +131,21 @@ def test_hashes_of_pixels_survive_the_round_trip_and_none_are_known_where_there_
         file.write_text(text)
         with pytest.raises(ArtefactError, match=r"pixels\.csv.* is damaged"):
             read_pixels(file)
+
+
+def dataset(assigned: dict[str, str], earlier: dict[str, str]) -> Dataset:
+    return Dataset("", (), (), {}, assignments=Assignments(assigned), earlier=Assignments(earlier))
+
+
+def test_assignments_that_another_process_added_meanwhile_stay(tmp_path: Path) -> None:
+    path = tmp_path / "splits.csv"
+    update_assignments(path, dataset({"a": "train"}, {}))
+    update_assignments(path, dataset({"a": "train", "b": "test"}, {}))  # read before the first was written
+    assert read_assignments(path).splits == {"a": "train", "b": "test"}
+    update_assignments(path, dataset({"c": "train"}, {}))
+    assert read_assignments(path).splits == {"a": "train", "b": "test", "c": "train"}
+    with pytest.raises(SplitsChangedError, match="other splits"):
+        update_assignments(path, dataset({"a": "validation"}, {}))
+    known = dict(read_assignments(path).splits)
+    update_assignments(path, dataset({**known, "a": "test"}, known))  # as its config says, which nobody contradicts
+    assert read_assignments(path).splits["a"] == "test"

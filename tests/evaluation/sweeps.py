@@ -6,9 +6,9 @@ import math
 import random
 from typing import Any
 
-from transfercli.evaluation.report.parallel_coordinates import SearchAxis
-from transfercli.evaluation.report.sweep_charts import SearchedTrial
-from transfercli.evaluation.report.sweep_page import Rival, Score, SweepPage, Winner
+from transfercli.evaluation.report.search.charts import SearchedTrial
+from transfercli.evaluation.report.search.page import Rival, Score, SweepPage, Winner
+from transfercli.evaluation.report.search.parallel_coordinates import SearchAxis
 
 HOSTILE = "<script>alert('größe')</script>"
 AXES = (

@@ -7,6 +7,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ import pytest
 from transfercli.errors import ArtefactError, BusyError, UsageError
 from transfercli.io import file_lock
 from transfercli.runs import lock
-from transfercli.runs.lock import experiment_lock
+from transfercli.runs.folder import RunFolder
+from transfercli.runs.listing import present_status
+from transfercli.runs.lock import experiment_lock, held_since, run_held_since, run_lock, shared_files_lock
 
 PACKAGE = Path(lock.__file__).parents[2]
 # Workers of all kinds, as a training has them, that outlive their parent.
@@ -154,3 +157,85 @@ def test_a_runs_folder_that_leads_nowhere_is_a_usage_error(tmp_path: Path) -> No
     (tmp_path / "runs").symlink_to("gone")
     with pytest.raises(UsageError, match="cannot write"), experiment_lock(tmp_path / "runs" / "flowers"):
         pass
+
+
+def test_sweeps_share_an_experiment_and_any_other_command_does_not(tmp_path: Path) -> None:
+    experiment = tmp_path / "flowers"
+    with experiment_lock(experiment, shared=True):
+        with experiment_lock(experiment, shared=True):
+            busy = pytest.raises(BusyError, match=r"working on experiment 'flowers' since 20\d\d-")
+            with busy, experiment_lock(experiment):
+                pass
+            assert held_since(experiment) is None
+        (experiment / "something").touch()
+        with pytest.raises(BusyError), experiment_lock(experiment):  # one sweep goes on
+            pass
+    assert lock.lock_file(experiment).read_bytes() == b""
+    with experiment_lock(experiment), pytest.raises(BusyError), experiment_lock(experiment, shared=True):
+        pass
+
+
+def test_a_shared_experiment_that_got_nothing_leaves_no_folder(tmp_path: Path) -> None:
+    with experiment_lock(tmp_path / "runs" / "flowers", shared=True):
+        with experiment_lock(tmp_path / "runs" / "flowers", shared=True):
+            pass
+        assert (tmp_path / "runs" / "flowers").is_dir()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_run_has_one_writer_and_its_lock_tells_that_it_runs(tmp_path: Path) -> None:
+    run, other = RunFolder(tmp_path / "flowers" / "s-001"), RunFolder(tmp_path / "flowers" / "s-002")
+    run.path.mkdir(parents=True)
+    with experiment_lock(run.path.parent, shared=True):
+        with run_lock(run), run_lock(other):
+            run.record.write_text('{"status": "running"}')
+            assert present_status(run) == "running"
+            with pytest.raises(BusyError, match="another process has been training flowers/s-001 since"), run_lock(run):
+                pass
+        assert present_status(run) == "interrupted"
+        with run_lock(run):
+            assert present_status(run) == "interrupted"  # it is started again, and its record is that of before
+    assert sorted(path.name for path in run.path.parent.iterdir()) == [".lock", "s-001"]
+
+
+def test_a_killed_process_frees_its_run_at_once(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "flowers" / "s-001")
+    script = """
+import sys, time
+from pathlib import Path
+from transfercli.runs.folder import RunFolder
+from transfercli.runs.lock import experiment_lock, run_lock
+run = RunFolder(Path(sys.argv[1]))
+with experiment_lock(run.path.parent, shared=True), run_lock(run):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", script, str(run.path)], stdout=subprocess.PIPE, cwd=PACKAGE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert run_held_since(run) is not None
+        with experiment_lock(run.path.parent, shared=True), pytest.raises(BusyError), run_lock(run):
+            pass
+        holder.kill()
+        holder.wait()
+    assert run_held_since(run) is None
+    with experiment_lock(run.path.parent), run_lock(run):
+        pass
+
+
+def test_files_that_runs_share_have_one_writer_at_a_time(tmp_path: Path) -> None:
+    order: list[str] = []
+    released = threading.Event()
+
+    def second() -> None:
+        with shared_files_lock(tmp_path, released.set):
+            order.append("second")
+
+    with shared_files_lock(tmp_path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert released.wait(60)  # it waits
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert os.listdir(tmp_path) == []

@@ -112,6 +112,12 @@ CALLS: list[tuple[str, int, set[str]]] = [
         0,
         TRAIN - {"best_epoch", "metrics", "cache"},
     ),
+    (
+        'sweep digits-source.yaml --dry-run --set sweep={"space":{"transfer.strategy":{"choice":["scratch"]}}}',
+        0,
+        {"sweep", "experiment", "status", "total", "combinations", "bases", "seconds"},
+    ),
+    ("sweep digits-source.yaml", 3, ERROR),
     ("evaluate digits-source", 0, EVALUATE),
     ("evaluate digits-source --min accuracy=1.0", 5, EVALUATE),
     ("evaluate nobody", 6, ERROR),

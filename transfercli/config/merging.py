@@ -144,6 +144,20 @@ def _rebase(document: Document, folder: str) -> None:
             mapping[key] = [_rebased(text, folder) for text in value]
         elif isinstance(mapping, dict) and value is not None:
             mapping[key] = _rebased(value, folder)
+    _rebase_space(_value(document.value, ("sweep", "space")), folder)
+
+
+def _rebase_space(space: Any, folder: str) -> None:
+    """Rewrite the relative paths among the choices of a sweep's space."""
+    for key, entry in space.items() if isinstance(space, dict) else ():
+        choices = entry.get("choice") if isinstance(entry, dict) else None
+        if not isinstance(choices, list):
+            continue
+        if tuple(key.split(".")) in PATH_KEYS:
+            entry["choice"] = [_rebased(choice, folder) for choice in choices]
+        for choice in choices if key == "model.weights" else ():
+            if isinstance(choice, dict) and "path" in choice:
+                choice["path"] = _rebased(choice["path"], folder)
 
 
 def _rebased(value: Any, folder: str) -> Any:

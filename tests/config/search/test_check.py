@@ -159,3 +159,20 @@ def test_options_set_keys_of_the_sweep_and_of_its_space(write: Callable[..., Pat
 def test_an_error_in_an_option_names_the_option(refusal: Refusal) -> None:
     (line,) = refusal(config("seed: {choice: [1, 2]}"), "sweep.space.training.epochs={range: [0, 2]}")
     assert line.startswith("--set sweep.space.training.epochs={range: [0, 2]}: sweep.space.training.epochs.range[0]: ")
+
+
+def test_inherited_choices_of_files_are_relative_to_the_file_that_inherits(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    base = write(config("model.weights: {choice: [{path: a.h5}, {path: /b.h5}, none]}"))
+    (tmp_path / "below").mkdir()
+    child = tmp_path / "below" / "child.yaml"
+    child.write_text(f"extends: ../{base.name}\nname: child\n")
+    sweep = load(child).config.sweep
+    assert sweep is not None
+    assert sweep.space["model.weights"].choice == [{"path": "../a.h5"}, {"path": "/b.h5"}, "none"]
+
+
+def test_seeds_of_a_series_are_not_in_a_space(refusal: Refusal) -> None:
+    (line,) = refusal(config("training.seeds: {choice: [[0, 1]]}"))
+    assert "a trial is one training" in line

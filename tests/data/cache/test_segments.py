@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from tests.data.pixels import all_pixels, segments
 from transfercli.config.schema import ComputeConfig
 from transfercli.data.cache import segments as segments_module
 from transfercli.data.cache.images import DiskCache
+from transfercli.data.cache.index import Entry
+from transfercli.data.cache.segments import Segments, Space
 from transfercli.data.dataset import Dataset
 from transfercli.data.image import Decoded, Geometry
 from transfercli.errors import OutOfSpaceError
@@ -153,3 +156,31 @@ def test_features_of_runs_that_are_gone_are_evicted_before_older_ones_of_runs_th
     new.make_room(300)
     assert left() == {"unknown"}
     new.close()
+
+
+def test_who_wants_the_same_rows_waits_for_them_and_others_do_not(tmp_path: Path) -> None:
+    space = Space("features/one", (2,), "float32")
+    first, second = (Segments(tmp_path, space, 10**6) for _ in range(2))
+    waits = threading.Event()
+    found: list[str] = []
+
+    def look() -> None:
+        store = Segments(tmp_path, space, 10**6)
+        with store.filling(["a", "b"], waits.set):
+            found.extend(store.entries(["a", "b"]))
+        store.close()
+
+    with first.filling(["a", "b"], lambda: None):
+        with second.filling(["c"], lambda: pytest.fail("these are other rows")):
+            pass
+        thread = threading.Thread(target=look)
+        thread.start()
+        assert waits.wait(60)
+        for key in ("a", "b"):
+            first.append(Entry(key), np.zeros(2, "float32"))
+        first.flush()
+    thread.join()
+    first.close()
+    second.close()
+    assert sorted(found) == ["a", "b"]
+    assert list((tmp_path / space.name).glob(".*")) == []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.evaluation.page_reading import Page
-from transfercli.evaluation.report.parallel_coordinates import CoordinateLine, SearchAxis, parallel_coordinates
+from transfercli.evaluation.report.search.parallel_coordinates import CoordinateLine, SearchAxis, parallel_coordinates
 
 RATE = SearchAxis("training.optimizer.learning_rate", "log", 1e-5, 1e-1)
 LAYERS = SearchAxis("model.head.hidden", "choice", choices=([], [64], {"preset": "light"}))

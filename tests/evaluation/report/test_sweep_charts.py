@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from tests.evaluation.page_reading import Page
-from transfercli.evaluation.report.parallel_coordinates import SearchAxis
-from transfercli.evaluation.report.sweep_charts import (
+from transfercli.evaluation.report.search.charts import (
     SearchedTrial,
     best_so_far_chart,
     progress_words,
@@ -17,6 +16,7 @@ from transfercli.evaluation.report.sweep_charts import (
     slice_chart,
     slice_words,
 )
+from transfercli.evaluation.report.search.parallel_coordinates import SearchAxis
 
 DROPOUT = SearchAxis("dropout", "linear", 0.0, 1.0)
 BASE = SearchAxis("base", "choice", choices=("a", "b", "c"))

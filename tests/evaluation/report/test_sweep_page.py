@@ -9,7 +9,7 @@ import pytest
 
 from tests.evaluation.page_reading import Page
 from tests.evaluation.sweeps import AXES, HOSTILE, searched_trials, sweep_page
-from transfercli.evaluation.report.sweep_page import Score, SweepPage, Winner, render_sweep_page
+from transfercli.evaluation.report.search.page import Score, SweepPage, Winner, render_sweep_page
 from transfercli.evaluation.statistics.importance import KeyImportance
 
 SECTIONS = ["verdict", "search", "parallel", "importance", "progress", "slices", "trials", "use"]

@@ -64,6 +64,16 @@ def test_refitted_runs_are_compared_on_validation_by_their_answers_out_of_fold(t
     assert [name.split(",")[0] for name in result["names"]] == ["pooling avg", "pooling max"]
 
 
+def test_the_page_shows_pictures_of_training_images_that_were_answered_out_of_fold(
+    trained: World, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    request = CompareRequest(("few/s1-000", "few/s1-001"), trained.runs, "validation", report=page)
+    (one,) = compare_runs(request, Reporter()).as_json()["comparisons"]
+    assert page.read_text().count("<img ") == len(one["fixed"]) + len(one["broken"]) > 0
+    assert "No picture: " not in page.read_text()
+
+
 def test_a_run_without_stored_answers_is_evaluated_as_before(source, tmp_path: Path) -> None:
     world, told = source
     runs = [tmp_path / "e" / name for name in ("a", "b")]

@@ -45,12 +45,14 @@ class Formula:
     fingerprint: str = "1"
     kill_at: int | None = None
     moments: int = 0
+    before_done: Callable[[TrialRow], None] = lambda row: None
 
     def __call__(self, source: TrialSource, jobs: int, reporter: Reporter) -> None:
         while (spec := source.next()) is not None:
             self._moment()
             row = self._train(spec, source)
             self._moment()
+            self.before_done(row)
             source.done(row)
             self._moment()
 

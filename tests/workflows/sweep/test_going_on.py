@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -131,3 +132,25 @@ def test_an_interrupted_trial_is_taken_up_first(sweeps: Sweeps, formula: Formula
     sweeps.run(SPACE)
     assert formula.trained[0][0] == before[-1][0]
     assert formula.trained[0][1] == before[-1][1] + 1
+
+
+def test_a_run_that_was_ended_before_the_kill_keeps_its_record(sweeps: Sweeps, formula: Formula) -> None:
+    whole = sweeps.run(overrides=["sweep.pruner=successive_halving"], sweep_id="whole")
+    pruned = next(row for row in whole.trials if row.state == "pruned")
+
+    def ends(row: TrialRow) -> None:
+        """End the process after the run says that it was ended, and before the study does."""
+        if row.state == "pruned" and row.run is not None:
+            facts = json.loads((row.run / "run.json").read_text())
+            (row.run / "run.json").write_text(json.dumps({**facts, "status": "failed", "pruned": {}, "finished": "then"}))
+            raise Killed
+
+    formula.before_done = ends
+    with pytest.raises(Killed):
+        sweeps.run(overrides=["sweep.pruner=successive_halving"], sweep_id="killed")
+    formula.before_done = lambda row: None
+    result = sweeps.run(overrides=["sweep.pruner=successive_halving"], sweep_id="killed")
+    row = result.trials[pruned.number]
+    assert row.state == "pruned"
+    assert row.run
+    assert json.loads((row.run / "run.json").read_text())["finished"] == "then"

@@ -18,25 +18,26 @@ OTHER_SPACE = SPACE.replace("[16], [64]", "[32]")
 @pytest.mark.parametrize("form", ["sqlite:///{}/trials.db", "journal:{}/trials.log"])
 def test_a_shared_storage_keeps_the_trials(form: str, sweeps: Sweeps, formula: Formula) -> None:
     address = form.format(sweeps.folder)
-    first = sweeps.run(storage=address)
-    assert len(first.trials) == 12
+    few = ["sweep.trials=4"]
+    first = sweeps.run(storage=address, overrides=few)
+    assert len(first.trials) == 4
     formula.trained.clear()
-    assert sweeps.run(storage=address).winner == first.winner
+    assert sweeps.run(storage=address, overrides=few).winner == first.winner
     assert formula.trained == []
     assert not list(sweeps.folder.glob("runs/**/journal.log"))
 
 
 def test_a_relative_storage_is_in_the_working_folder(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(sweeps.folder)
-    sweeps.run(storage="sqlite:///trials.db")
-    sweeps.run(storage="journal:trials.log")
+    sweeps.run(storage="sqlite:///trials.db", overrides=["sweep.trials=2"])
+    sweeps.run(storage="journal:trials.log", overrides=["sweep.trials=2"])
     assert Path("trials.db").is_file()
     assert Path("trials.log").is_file()
 
 
 def test_a_storage_takes_no_second_space_of_one_experiment(sweeps: Sweeps) -> None:
     address = f"sqlite:///{sweeps.folder}/trials.db"
-    first = sweeps.run(storage=address)
+    first = sweeps.run(storage=address, overrides=["sweep.trials=2"])
     with pytest.raises(ConfigError) as caught:
         sweeps.run(OTHER_SPACE, storage=address)
     assert caught.value.message.startswith(f"{sweeps.folder}/flowers.yaml:7: sweep.space: the storage already holds")
@@ -46,11 +47,20 @@ def test_a_storage_takes_no_second_space_of_one_experiment(sweeps: Sweeps) -> No
         sweeps.run(storage=address, overrides=["sweep.metric=val_loss"])
     with pytest.raises(ConfigError, match="another key of its config is different"):
         sweeps.run(storage=address, overrides=["seed=3"])
-    sweeps.run(OTHER_SPACE, storage=address, overrides=["name=other"])
+    sweeps.run(OTHER_SPACE, storage=address, overrides=["name=other", "sweep.trials=2"])
+
+
+def test_a_storage_says_that_it_holds_another_sweep_of_the_same_space(sweeps: Sweeps) -> None:
+    address, few = f"journal:{sweeps.folder}/trials.log", "sweep.trials=3"
+    first = sweeps.run(storage=address, overrides=[few])
+    second = sweeps.run(storage=address, overrides=[few, "sweep.sampler=random"])
+    assert second.sweep != first.sweep
+    said = f"the storage also holds the sweep {first.sweep} of this experiment, with the same space"
+    assert said in sweeps.reporter.lines
 
 
 def test_an_id_is_not_used_for_another_space(sweeps: Sweeps) -> None:
-    sweeps.run(sweep_id="mine")
+    sweeps.run(sweep_id="mine", overrides=["sweep.trials=2"])
     with pytest.raises(ConfigError, match="its space is different"):
         sweeps.run(OTHER_SPACE, sweep_id="mine")
 
@@ -82,7 +92,7 @@ def test_another_sqlite_database_keeps_its_tables(sweeps: Sweeps) -> None:
     file = sweeps.folder / "other.db"
     with sqlite3.connect(file) as other:
         other.execute("CREATE TABLE notes (text TEXT)")
-    sweeps.run(storage=f"sqlite:///{file}")
+    sweeps.run(storage=f"sqlite:///{file}", overrides=["sweep.trials=2"])
     with sqlite3.connect(file) as other:
         assert other.execute("SELECT count(*) FROM notes").fetchone() == (0,)
 

@@ -190,6 +190,11 @@ def test_a_config_without_a_sweep_shows_one(sweeps: Sweeps) -> None:
     assert len(sweeps.run(f"sweep:{str(caught.value.hint).partition('sweep:')[2]}\n").trials) == 20
 
 
+def test_several_seeds_a_trial_are_refused(sweeps: Sweeps) -> None:
+    with pytest.raises(ConfigError, match="cannot be combined with sweep"):
+        sweeps.run(overrides=["training.seeds=[0, 1]"])
+
+
 def test_files_of_a_sweep_hold_its_settings_trials_and_winner(sweeps: Sweeps) -> None:
     result = sweeps.run()
     content = json.loads((result.folder / "sweep.json").read_text())

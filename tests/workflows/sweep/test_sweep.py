@@ -41,7 +41,7 @@ def test_a_sweep_trains_ordinary_runs_and_goes_on(folder: Path) -> None:
     result = json.loads(done.stdout)
     assert next(iter(result)) == "format"
     assert result["counts"] == {"completed": 3}
-    assert [trial["values"]["training.optimizer.learning_rate"] for trial in result["trials"]][0] == 1e-3
+    assert result["trials"][0]["values"]["training.optimizer.learning_rate"] == 1e-3
     assert result["winner"]["run"] in [trial["run"] for trial in result["trials"]]
     assert result["winner"]["test"]
     assert (folder / "page.html").stat().st_size > 10_000
@@ -76,6 +76,7 @@ def test_a_sweep_trains_ordinary_runs_and_goes_on(folder: Path) -> None:
         (["digits.yaml", "--storage", "mysql://ann:s3cret@localhost/trials"], 2, "not installed"),
         (["digits.yaml", "--jobs", "0"], 2, "--jobs"),
         (["digits.yaml", "--run-id", "../up"], 2, "cannot name a run folder"),
+        (["digits.yaml", "--run-id", "a" * 60], 2, "is too long for a sweep"),
     ],
 )
 def test_bad_input_is_one_message_and_writes_nothing(words: list[str], code: int, said: str, folder: Path) -> None:

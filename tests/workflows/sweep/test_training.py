@@ -217,7 +217,7 @@ def test_two_processes_make_features_once_and_a_warm_one_gives_the_same_bits(
 
 @pytest.mark.slow
 def test_folds_judge_a_trial_by_their_mean_and_a_bad_first_fold_ends_it(world: World) -> None:
-    config = world.config("folded", "digits-target", training={"epochs": 1}, data={"validation": 0.2, "test": None})
+    config = world.config("folded", "digits-target", training={"epochs": 1}, data={"test": None})
     spec = replace(spec_of(world, config, 0), folds=2)
     row = train_trial(spec, Reporter())
     names = [run.name for run in row.runs]

@@ -75,7 +75,7 @@ def _show(result: SweepResult | SweepPlan) -> None:
                 f"{', '.join(f'{number} {state}' for state, number in counts.items()) or 'none'}{unfinished}",
             ),
             ("features", f"{features['misses']} computed for all trials together" if any(features.values()) else None),
-            ("winner", (result.winner or {}).get("run")),
+            ("winner", ", ".join((result.winner or {}).get("runs", ())) or None),
             ("page", result.report),
         ]
     )

@@ -17,6 +17,7 @@ OTHER_IMAGES = "trials that learn from or are judged by different images cannot 
 REFUSED = {
     "name": "all trials are runs of one experiment",
     "sweep": "a trial is one set of values, without a sweep of its own",
+    "training.seeds": "a trial is one training; seed may be in the space",
     **dict.fromkeys(
         (
             "data.train",

@@ -53,10 +53,15 @@ def answers_of(run: StoredRun, request: CompareRequest, reporter: Reporter) -> A
     return Answers(run, _grouped(predictions, groups), recorded_hashes(run.folder, request.split))
 
 
+def compared_splits(run: StoredRun, split: str) -> tuple[str, ...]:
+    """Return the splits of a run's own images that its answers on the split of a comparison may be of."""
+    return ("train", "validation") if split == "validation" and run.record.refitted else (split,)
+
+
 def _scoring(run: StoredRun, held_out: HeldOutAnswers) -> Answers:
     from transfercli.evaluation.predictions import Predictions
 
-    splits = ("train", "validation") if run.record.refitted else ("validation",)
+    splits = compared_splits(run, "validation")
     probabilities = run.calibrate(held_out.logits).astype("float64")
     predictions = Predictions(held_out.paths, run.labels, held_out.targets, probabilities)
     hashes = {image.path: image.sha256 for image in run.images if image.split in splits}

@@ -10,6 +10,7 @@ from transfercli.data.recorded_images import Remaining, read_remaining
 from transfercli.io import atomic
 from transfercli.training import history
 from transfercli.workflows.command_lines import command_line, run_arguments, runs_option, shown_path
+from transfercli.workflows.compare.answers import compared_splits
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ def pictures_of(runs: Iterable[StoredRun], split: str, paths: Sequence[str]) -> 
 
 
 def _remaining(run: StoredRun, split: str, paths: Sequence[str]) -> Remaining:
-    requested = set(paths)
-    records = [image for image in run.images if image.split == split and image.path in requested]
+    requested, splits = set(paths), compared_splits(run, split)
+    records = [image for image in run.images if image.split in splits and image.path in requested]
     if records:
         run.prepare_data()
     return read_remaining(records, run.config.data.train, run.reading)

@@ -17,9 +17,9 @@ from transfercli.workflows.sweep.search.space import overrides_of
 from transfercli.workflows.sweep.search.study import direction
 
 if TYPE_CHECKING:
-    from transfercli.evaluation.report.parallel_coordinates import SearchAxis
-    from transfercli.evaluation.report.sweep_charts import SearchedTrial
-    from transfercli.evaluation.report.sweep_page import Rival, Winner
+    from transfercli.evaluation.report.search.charts import SearchedTrial
+    from transfercli.evaluation.report.search.page import Rival, Winner
+    from transfercli.evaluation.report.search.parallel_coordinates import SearchAxis
     from transfercli.evaluation.statistics.importance import KeyImportance
 
 SAMPLERS = {
@@ -43,7 +43,7 @@ def write_sweep_page(
         settings: section `sweep` of the config.
         seed: of the resamples for the importance of the keys.
     """
-    from transfercli.evaluation.report.sweep_page import SweepPage, render_sweep_page
+    from transfercli.evaluation.report.search.page import SweepPage, render_sweep_page
 
     lower = direction(settings) == "minimize"
     axes = search_axes(settings.space, [row.values for row in result.trials])
@@ -69,7 +69,7 @@ def write_sweep_page(
 
 def search_axes(space: Mapping[str, SearchRange], values: Iterable[Mapping[str, Any]]) -> list[SearchAxis]:
     """Return the axes of a space, in its order, wide enough for the values of every trial."""
-    from transfercli.evaluation.report.parallel_coordinates import SearchAxis
+    from transfercli.evaluation.report.search.parallel_coordinates import SearchAxis
 
     values = list(values)
     axes = []
@@ -100,7 +100,7 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _searched(row: TrialRow) -> SearchedTrial:
-    from transfercli.evaluation.report.sweep_charts import SearchedTrial
+    from transfercli.evaluation.report.search.charts import SearchedTrial
 
     return SearchedTrial(
         row.number,
@@ -118,7 +118,7 @@ def _importances(
     axes: Sequence[SearchAxis], trials: Sequence[SearchedTrial], seed: int, *, lower: bool
 ) -> list[KeyImportance]:
     """Return the importance of each key over the trials that are completed, without a tail of bad scores."""
-    from transfercli.evaluation.report.sweep_charts import score_range, scored_trials
+    from transfercli.evaluation.report.search.charts import score_range, scored_trials
     from transfercli.evaluation.statistics.importance import SearchColumn, key_importances
 
     columns: dict[str, list[float]] = {axis.key: [] for axis in axes}
@@ -148,7 +148,7 @@ def _importances(
 
 def _winner(winner: Mapping[str, Any], result: SweepResult) -> Winner:
     """Return the page's form of the winner in the JSON result; an older one may have fewer keys."""
-    from transfercli.evaluation.report.sweep_page import Score, Winner
+    from transfercli.evaluation.report.search.page import Score, Winner
 
     corrected, test = winner.get("corrected"), winner.get("test") or {}
     words = winner.get("reason") or "there is no correction"
@@ -174,7 +174,7 @@ def _pair(interval: Sequence[float] | None) -> tuple[float, float] | None:
 
 def _rivals(found: Sequence[Mapping[str, Any]]) -> list[Rival]:
     """Return the trials that may be the best, with the cost of a prediction relative to that of the first."""
-    from transfercli.evaluation.report.sweep_page import Rival
+    from transfercli.evaluation.report.search.page import Rival
 
     costs = [(rival.get("cost") or {}).get("multiply_adds") for rival in found]
     return [

@@ -9,11 +9,10 @@ from typing import Any
 from transfercli.config.loader import load, read_document
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import check_run_id
 from transfercli.text import counted
 from transfercli.workflows.sweep.result import SweepRequest
 from transfercli.workflows.sweep.search.space import Space, overrides_of
-from transfercli.workflows.sweep.search.study import default_id, settings_of, total_trials
+from transfercli.workflows.sweep.search.study import id_of, settings_of, total_trials
 from transfercli.workflows.train.results import CostEstimate
 from transfercli.workflows.train.train import TrainRequest, train
 
@@ -84,7 +83,7 @@ def plan(request: SweepRequest, reporter: Reporter) -> SweepPlan:
         assert isinstance(cost, CostEstimate), "a dry run was asked for"
         estimates.append((base, cost))
     return SweepPlan(
-        check_run_id(request.sweep_id or default_id(loaded)),
+        id_of(loaded, request.sweep_id),
         loaded.config.name,
         space.keys,
         total_trials(settings, space),

@@ -13,8 +13,8 @@ from transfercli.config.loader import LoadedConfig, load, read_document
 from transfercli.errors import EXIT_CODES, Interrupted, TransferError
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder, check_run_id
-from transfercli.runs.listing import recorded
+from transfercli.runs.folder import RunFolder
+from transfercli.runs.listing import make_latest, recorded
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.output_paths import check_output_file
 from transfercli.text import counted, first_of
@@ -25,7 +25,7 @@ from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialR
 from transfercli.workflows.sweep.search.presence import present
 from transfercli.workflows.sweep.search.space import Space
 from transfercli.workflows.sweep.search.storage import require_optuna
-from transfercli.workflows.sweep.search.study import default_id, open_study, settings_of
+from transfercli.workflows.sweep.search.study import id_of, open_study, settings_of
 from transfercli.workflows.sweep.winner import choose_winner
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
         check_output_file(request.report, "--report")
     loaded = load(request.config, request.overrides)
     settings = settings_of(loaded)
-    sweep_id = check_run_id(request.sweep_id or default_id(loaded))
+    sweep_id = id_of(loaded, request.sweep_id)
     experiment = request.runs / loaded.config.name
     folder = experiment / "sweeps" / sweep_id
     space = Space.of(loaded.config, read_document(request.config, request.overrides))
@@ -63,7 +63,7 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
         if request.storage is None:
             report_other_sweeps(loaded, request, sweep_id, reporter)
             atomic.make_folder(folder)
-        study = open_study(loaded, sweep_id, space, folder, request.storage)
+        study = open_study(loaded, sweep_id, space, folder, request.storage, reporter)
         from transfercli.workflows.sweep.search.source import StudySource
 
         with present(folder) as presence:
@@ -148,8 +148,17 @@ def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, start
         seconds=round(time.perf_counter() - started, 3),
     )
     done = len(result.trials) >= result.total and not unfinished
-    write_sweep(result, settings, seed, "completed" if done else "running")
+    if done and winner and settings.folds is None:
+        make_winner_latest(winner.row)
+    running = any(row.state == "running" for row in result.trials)
+    write_sweep(result, settings, seed, "completed" if done else "running" if running else "interrupted")
     return write_report(result, source.request, loaded)
+
+
+def make_winner_latest(row: TrialRow) -> None:
+    """Make the winner the latest run of its experiment, once: a later training is not overtaken by an old sweep."""
+    if row.run is not None and "completion" not in recorded(run := RunFolder(row.run)):
+        make_latest(run)
 
 
 def write_report(result: SweepResult, request: SweepRequest, loaded: LoadedConfig) -> SweepResult:

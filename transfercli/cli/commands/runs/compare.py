@@ -44,8 +44,6 @@ Report = Annotated[
     Path | None,
     typer.Option("--report", metavar="FILE", help="write an offline HTML page with the fixed and broken images"),
 ]
-
-
 Details = Annotated[bool, typer.Option("--details", help="of more than two runs, also print each comparison in full")]
 
 

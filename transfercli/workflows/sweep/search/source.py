@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 OWNER, SEEN, RESULT = "owner", "seen", "result"  # attributes of a trial
 INVALID = EXIT_CODES["config"]
-# Failures that have nothing to do with a trial's values: it is tried again when the command starts again.
-RETRIED = frozenset(EXIT_CODES[kind] for kind in ("data", "artefact", "weights", "busy"))
+# Failures that seldom have to do with a trial's values: it is tried again when the command starts again.
+RETRIED = frozenset(EXIT_CODES[kind] for kind in ("data", "weights", "busy"))
 ORPHAN_SECONDS = 30.0  # for the workers of a killed process to notice
 POLL_SECONDS = 0.1
 STATES: dict[TrialState, State] = {
@@ -212,7 +212,7 @@ class StudySource:
             if not 1 <= epoch < last or epoch < max(known, default=0):
                 continue
             if self.report(trial.number, epoch, value, trial):
-                record.update(run, status="failed", finished=utc_now(), pruned={"epoch": epoch})
+                _mark_pruned(run, epoch)
                 reason = (
                     f"{self.settings.metric} {value:.4g} after epoch {epoch} is no better than that of other trials"
                 )
@@ -336,6 +336,13 @@ class StudySource:
     def _storage(self) -> Iterator[None]:
         with storage_errors(self.request.storage):
             yield
+
+
+def _mark_pruned(run: RunFolder, epoch: int) -> None:
+    """Record that a run was ended early, unless its own process did so before it was killed."""
+    facts = recorded(run)
+    if facts.get("status") != "failed" or "pruned" not in facts:
+        record.update(run, status="failed", finished=utc_now(), pruned={"epoch": epoch})
 
 
 def epochs_of(run: RunFolder, metric: str) -> list[tuple[int, float]]:

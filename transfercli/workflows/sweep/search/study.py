@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from transfercli.config.loader import LoadedConfig
 from transfercli.config.schema import SweepConfig
-from transfercli.errors import ConfigError, DataError
-from transfercli.runs.folder import RunFolder
+from transfercli.errors import ConfigError, DataError, UsageError
+from transfercli.reporting import Reporter
+from transfercli.runs.folder import RunFolder, check_run_id
 from transfercli.runs.listing import recorded
 from transfercli.text import first_of
 from transfercli.workflows.sweep.search.storage import open_storage, storage_errors
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from transfercli.workflows.sweep.search.space import Space
 
 DEFAULT_TRIALS = 20
+MAX_ID = 48  # characters of a sweep's id; those of its runs have up to 64
 EXAMPLE = """add a section such as
 sweep:
   trials: 20
@@ -76,6 +78,9 @@ def settings_of(loaded: LoadedConfig) -> SweepConfig:
     """Return the section sweep of a config. Raises `ConfigError` if there is none."""
     if loaded.config.sweep is None:
         raise ConfigError(f"{loaded.path}: sweep: is missing, so that there is nothing to search", EXAMPLE)
+    if loaded.config.training.seeds is not None:
+        message = "training.seeds: cannot be combined with sweep, whose trials train with one seed"
+        raise ConfigError(f"{loaded.where('training.seeds')}: {message}", "add --set training.seeds=null")
     return loaded.config.sweep
 
 
@@ -85,6 +90,15 @@ def total_trials(settings: SweepConfig, space: Space) -> int:
     if wanted is None:
         wanted = (space.size or 0) if settings.sampler == "grid" else DEFAULT_TRIALS
     return wanted if space.listed is None else min(wanted, len(space.listed))
+
+
+def id_of(loaded: LoadedConfig, given: str | None) -> str:
+    """Return the id of a sweep: as given, or that of the config. Raises `UsageError` if it cannot begin a run's id."""
+    sweep_id = check_run_id(given or default_id(loaded))
+    if len(sweep_id) > MAX_ID:
+        allowed = f"use at most {MAX_ID} characters, as the ids of the trials' runs begin with it"
+        raise UsageError(f"--run-id {sweep_id} is too long for a sweep: {len(sweep_id)} characters", allowed)
+    return sweep_id
 
 
 def default_id(loaded: LoadedConfig) -> str:
@@ -97,8 +111,10 @@ def default_id(loaded: LoadedConfig) -> str:
     return f"sweep-{_sha256([asdict(Subject.of(loaded)), settings.sampler, settings.pruner])[:8]}"
 
 
-def open_study(loaded: LoadedConfig, sweep_id: str, space: Space, folder: Path, address: str | None) -> optuna.Study:
-    """Return the study of a sweep, which is created if it is new.
+def open_study(
+    loaded: LoadedConfig, sweep_id: str, space: Space, folder: Path, address: str | None, reporter: Reporter
+) -> optuna.Study:
+    """Return the study of a sweep, which is created if it is new; report other sweeps of the same subject.
 
     Raises `ConfigError` if the storage holds another sweep of this experiment or id, and errors as `open_storage`.
     """
@@ -114,7 +130,7 @@ def open_study(loaded: LoadedConfig, sweep_id: str, space: Space, folder: Path, 
     stored = None if own is None else space.stored(own)
     with storage_errors(address), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _check_other_sweeps(storage, loaded, sweep_id, subject)
+        _check_other_sweeps(storage, loaded, sweep_id, subject, reporter)
         study = optuna.create_study(
             study_name=f"{loaded.config.name}/{sweep_id}",
             storage=storage,
@@ -150,17 +166,21 @@ def check_images(study: optuna.Study, run: RunFolder, space: Space) -> None:
     )
 
 
-def _check_other_sweeps(storage: BaseStorage, loaded: LoadedConfig, sweep_id: str, subject: Subject) -> None:
+def _check_other_sweeps(
+    storage: BaseStorage, loaded: LoadedConfig, sweep_id: str, subject: Subject, reporter: Reporter
+) -> None:
     """Raise `ConfigError` if the storage holds a sweep of this experiment that searches something else."""
     prefix = f"{loaded.config.name}/"
     for study in storage.get_all_studies():
         if not study.study_name.startswith(prefix):
             continue
         other = _subject(study.user_attrs.get(SUBJECT))
+        name = study.study_name.removeprefix(prefix)
         differences = subject.differences(other) if other else []
+        if not differences and name != sweep_id:
+            reporter.info(f"the storage also holds the sweep {name} of this experiment, with the same space")
         if not differences:
             continue
-        name = study.study_name.removeprefix(prefix)
         key = "sweep.space" if "space" in differences[0] else "sweep"
         mend = "name another storage with --storage, or another experiment in the config"
         if name == sweep_id:

@@ -9,14 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from transfercli.evaluation.report.html import jinja_environment, load_script
-from transfercli.evaluation.report.parallel_coordinates import (
-    CHOICE_LENGTH,
-    CoordinateLine,
-    SearchAxis,
-    parallel_coordinates,
-    value_text,
-)
-from transfercli.evaluation.report.sweep_charts import (
+from transfercli.evaluation.report.search.charts import (
     SearchedTrial,
     best_so_far_chart,
     progress_words,
@@ -24,6 +17,13 @@ from transfercli.evaluation.report.sweep_charts import (
     scored_trials,
     slice_chart,
     slice_words,
+)
+from transfercli.evaluation.report.search.parallel_coordinates import (
+    CHOICE_LENGTH,
+    CoordinateLine,
+    SearchAxis,
+    parallel_coordinates,
+    value_text,
 )
 from transfercli.evaluation.statistics.importance import FEWEST_TRIALS, RESAMPLES, SHUFFLES, KeyImportance
 from transfercli.text import counted
@@ -162,8 +162,8 @@ def _facts(page: SweepPage) -> list[tuple[str, str]]:
     if times:
         facts.append(("time of trials", _duration(sum(times))))
     if page.features is not None:
-        facts += [("features computed", f"{page.features.get('misses', 0):,}")]
-        facts += [("features reused", f"{page.features.get('hits', 0):,}")]
+        facts += [("image features computed", f"{page.features.get('misses', 0):,}")]
+        facts += [("image features reused", f"{page.features.get('hits', 0):,}")]
     return facts
 
 

@@ -25,7 +25,7 @@ from transfercli.evaluation.report.charts import (
     svg_text,
     tick_label,
 )
-from transfercli.evaluation.report.parallel_coordinates import SearchAxis, value_text
+from transfercli.evaluation.report.search.parallel_coordinates import SearchAxis, value_text
 
 SLICE_WIDTH, SLICE_HEIGHT = 300, 190
 SLICE_LEFT, SLICE_BOTTOM = 44, 44
