@@ -11,9 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.workflows.sweep.conftest import SPACE, Formula, Killed, Sweeps
-from transfercli.errors import DataError
+from tests.workflows.sweep.conftest import SPACE, START, Formula, Killed, Sweeps
+from transfercli.config.loader import load
+from transfercli.errors import ConfigError, DataError
+from transfercli.reporting import Reporter
+from transfercli.workflows.sweep import sweep as recipe
 from transfercli.workflows.sweep.result import SweepResult, TrialRow
+from transfercli.workflows.sweep.trials import TrialSource, TrialSpec
 
 Facts = Callable[[SweepResult], list[tuple[Any, ...]]]
 
@@ -142,7 +146,9 @@ def test_a_run_that_was_ended_before_the_kill_keeps_its_record(sweeps: Sweeps, f
         """End the process after the run says that it was ended, and before the study does."""
         if row.state == "pruned" and row.run is not None:
             facts = json.loads((row.run / "run.json").read_text())
-            (row.run / "run.json").write_text(json.dumps({**facts, "status": "failed", "pruned": {}, "finished": "then"}))
+            (row.run / "run.json").write_text(
+                json.dumps({**facts, "status": "failed", "pruned": {}, "finished": "then"})
+            )
             raise Killed
 
     formula.before_done = ends
@@ -154,3 +160,20 @@ def test_a_run_that_was_ended_before_the_kill_keeps_its_record(sweeps: Sweeps, f
     assert row.state == "pruned"
     assert row.run
     assert json.loads((row.run / "run.json").read_text())["finished"] == "then"
+
+
+def test_a_config_that_is_edited_meanwhile_changes_no_trial(sweeps: Sweeps) -> None:
+    batch_sizes = []
+
+    def train(source: TrialSource, jobs: int, reporter: Reporter) -> None:
+        while (spec := source.next()) is not None:
+            request = TrialSpec.from_json(json.loads(json.dumps(spec.as_json()))).request
+            assert request.config is not None
+            batch_sizes.append(load(request.config, request.overrides, request.document).config.data.batch_size)
+            source.done(TrialRow(spec.number, spec.values, "failed", reason="not trained", code=3))
+            sweeps.config(SPACE, START.replace("images}", "images, batch_size: 8}"))
+
+    with pytest.raises(ConfigError), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe, "train_trials", train)
+        sweeps.run(overrides=["sweep.trials=3"])
+    assert batch_sizes == [32] * 3

@@ -88,6 +88,7 @@ class StudySource:
                 self.settings.metric,
                 self.threads,
                 self.settings.folds,
+                self.space.document.as_json(),
             )
 
     def report(self, number: int, epoch: int, value: float, trial: Trial | None = None) -> bool:
