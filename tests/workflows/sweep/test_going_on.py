@@ -142,7 +142,9 @@ def test_a_run_that_was_ended_before_the_kill_keeps_its_record(sweeps: Sweeps, f
         """End the process after the run says that it was ended, and before the study does."""
         if row.state == "pruned" and row.run is not None:
             facts = json.loads((row.run / "run.json").read_text())
-            (row.run / "run.json").write_text(json.dumps({**facts, "status": "failed", "pruned": {}, "finished": "then"}))
+            (row.run / "run.json").write_text(
+                json.dumps({**facts, "status": "failed", "pruned": {}, "finished": "then"})
+            )
             raise Killed
 
     formula.before_done = ends
