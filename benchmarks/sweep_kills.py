@@ -1,6 +1,6 @@
 """Sweep that is killed at random moments, beside one that is not: the same trials, values and winner.
 
-    python benchmarks/sweep_kills.py [--kills 10] [--trials 10] [--seed 0]
+    python -m benchmarks.sweep_kills [--kills 10] [--trials 10] [--seed 0]
 
 A sweep over a network on the digits is killed (SIGKILL) after a random number of lines of its progress, and started
 again, until it was killed often enough; then it ends. Its finished trials may not change after that.
