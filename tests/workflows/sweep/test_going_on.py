@@ -145,16 +145,15 @@ def test_a_run_that_was_ended_before_the_kill_keeps_its_record(sweeps: Sweeps, f
     def ends(row: TrialRow) -> None:
         """End the process after the run says that it was ended, and before the study does."""
         if row.state == "pruned" and row.run is not None:
-            facts = json.loads((row.run / "run.json").read_text())
-            (row.run / "run.json").write_text(
-                json.dumps({**facts, "status": "failed", "pruned": {}, "finished": "then"})
-            )
+            record = row.run / "run.json"
+            ended = {"status": "failed", "pruned": {}, "finished": "then"}
+            record.write_text(json.dumps(json.loads(record.read_text()) | ended))
             raise Killed
 
     formula.before_done = ends
     with pytest.raises(Killed):
         sweeps.run(overrides=["sweep.pruner=successive_halving"], sweep_id="killed")
-    formula.before_done = lambda row: None
+    formula.before_done = lambda _: None
     result = sweeps.run(overrides=["sweep.pruner=successive_halving"], sweep_id="killed")
     row = result.trials[pruned.number]
     assert row.state == "pruned"

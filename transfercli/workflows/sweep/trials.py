@@ -71,6 +71,10 @@ class TrialSpec:
 class TrialSource(Protocol):
     """Side of the search: gives the next trial, and takes what becomes of it. Called from one thread only."""
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Number of trials that are done, and of all."""
+
     def next(self) -> TrialSpec | None:
         """Return the next trial to train, or to go on with.
 
