@@ -161,7 +161,7 @@ def test_a_run_that_was_ended_before_the_kill_keeps_its_record(sweeps: Sweeps, f
     assert json.loads((row.run / "run.json").read_text())["finished"] == "then"
 
 
-def test_a_config_that_is_edited_meanwhile_changes_no_trial(sweeps: Sweeps) -> None:
+def test_a_config_that_is_edited_meanwhile_changes_no_trial(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
     batch_sizes = []
 
     def train(source: TrialSource, jobs: int, reporter: Reporter) -> None:
@@ -172,7 +172,7 @@ def test_a_config_that_is_edited_meanwhile_changes_no_trial(sweeps: Sweeps) -> N
             source.done(TrialRow(spec.number, spec.values, "failed", reason="not trained", code=3))
             sweeps.config(SPACE, START.replace("images}", "images, batch_size: 8}"))
 
-    with pytest.raises(ConfigError), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe, "train_trials", train)
+    monkeypatch.setattr(recipe, "train_trials", train)
+    with pytest.raises(ConfigError):
         sweeps.run(overrides=["sweep.trials=3"])
     assert batch_sizes == [32] * 3
