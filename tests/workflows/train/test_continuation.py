@@ -188,9 +188,8 @@ def test_a_plateau_goes_on_from_the_reduced_rate_and_a_run_stopped_early_is_pati
     go_on(world, "t/a", 5, run_id="b")
     lines = lines_of(world.runs / "t/b")
     assert len(lines) == 5
-    assert [line["learning_rate"] for line in lines] == pytest.approx(
-        [1e-30 / 2**n for n in (0, 0, 1, 2, 3)], rel=1e-6, abs=0
-    )
+    rates = [1e-30 / 2**n for n in (0, 0, 1, 2, 3)]
+    assert [line["learning_rate"] for line in lines] == pytest.approx(rates, rel=1e-6, abs=0)
 
 
 @pytest.mark.parametrize(
