@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from transfercli.config.loader import LoadedConfig
 from transfercli.config.schema import SweepConfig
+from transfercli.config.types import VAL_LOSS
 from transfercli.errors import ConfigError, DataError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, check_run_id
@@ -144,7 +145,7 @@ def open_study(
 
 
 def direction(settings: SweepConfig) -> Literal["minimize", "maximize"]:
-    return "minimize" if settings.metric == "val_loss" else "maximize"
+    return "minimize" if settings.metric == VAL_LOSS else "maximize"
 
 
 def check_images(study: optuna.Study, run: RunFolder, space: Space) -> None:
