@@ -10,9 +10,22 @@ from typing import Any
 from transfercli.redaction import hide_paths_in
 
 Configs = Sequence[Mapping[str, Any]]
+AFTER_TRAINING = ("evaluation", "export", "retrain", "tracking", "sweep")  # sections that no weight depends on
+# Keys that say which images a run learns from and is judged by.
+IMAGE_KEYS = (
+    "data.train",
+    "data.validation",
+    "data.test",
+    "data.split",
+    "data.folds",
+    "data.fold",
+    "data.group",
+    "data.columns",
+    "data.path_template",
+)
 # Sections and keys that say where files are and what happens after the training: they name a run only if no other
 # key differs.
-SECONDARY = ("name", "evaluation", "export", "retrain", "tracking", "compute", "sweep", "data.expect")
+SECONDARY = ("name", *AFTER_TRAINING, "compute", "data.expect")
 MOST_NAMED = 4  # keys in the name of a run
 DIGITS = 4  # significant ones of a float that is shown
 
@@ -75,7 +88,12 @@ def _ends(key: str) -> list[str]:
 
 def is_secondary(key: str) -> bool:
     """Return True for a key that has no effect on the trained model, but for places and speed."""
-    return any(key == name or key.startswith(f"{name}.") for name in SECONDARY)
+    return is_below(key, SECONDARY)
+
+
+def is_below(key: str, names: Iterable[str]) -> bool:
+    """Return True if a dotted key is one of the names, or in a section of one."""
+    return any(f"{key}.".startswith(f"{name}.") for name in names)
 
 
 def names_by_difference(configs: Configs) -> list[str]:
