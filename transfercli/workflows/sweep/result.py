@@ -28,7 +28,6 @@ class SweepRequest:
     storage: str | None = None
     report: Path | None = None
     wait: float = 0.0
-    dry_run: bool = False
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ def _with_images_left(honest: npt.NDArray[np.bool_]) -> list[int]:
     """
     every = range(len(honest))
     for rows in (list(every), [row for row in every if _is_enough(honest[row])]):
-        if rows and _is_enough(honest[rows].all(axis=0)):
+        if rows and _is_enough(np.all(honest[rows], axis=0)):
             return rows
     return []
 
