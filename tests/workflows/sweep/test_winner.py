@@ -15,8 +15,8 @@ from transfercli.evaluation.held_out import read_held_out, write_held_out
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.sweep.looks import LOOKS_FILE
 from transfercli.workflows.sweep.result import TrialRow
-from transfercli.workflows.sweep.test_looks import LOOKS_FILE
 from transfercli.workflows.sweep.winner import Winner, choose_winner
 
 

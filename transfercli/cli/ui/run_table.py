@@ -51,7 +51,7 @@ def _print_all(result: RunList) -> None:
         [
             (
                 f"{row.experiment}/{row.run_id}",
-                row.state,
+                row.status,
                 _created(row),
                 *(values[number] for values in asked.values()),
                 row.val_accuracy,
@@ -73,7 +73,7 @@ def _print_leaderboard(result: RunList) -> None:
     rows, asked, keys = result.runs, _asked(result), list(result.keys)
     columns: dict[str, Sequence[Any]] = {
         "run": [row.run_id for row in rows],
-        "status": [row.state for row in rows],
+        "status": [row.status for row in rows],
         **{_words(name): values for name, values in asked.items()},
         "val accuracy": [row.val_accuracy for row in rows],
     }

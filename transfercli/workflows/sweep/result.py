@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from transfercli.config.types import VAL_LOSS
+
 State = Literal["waiting", "running", "completed", "pruned", "failed", "interrupted"]
 
 
@@ -104,7 +106,7 @@ class SweepResult:
 
     def ranked(self) -> list[TrialRow]:
         """Return the completed trials, the best one first, of equal ones that with the lower number."""
-        sign = 1.0 if self.metric == "val_loss" else -1.0
+        sign = 1.0 if self.metric == VAL_LOSS else -1.0
         return sorted((row for row in self.trials if row.value is not None), key=lambda row: sign * (row.value or 0.0))
 
     @property

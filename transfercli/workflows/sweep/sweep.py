@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from transfercli.workflows.sweep.search.space import Space
 from transfercli.workflows.sweep.search.storage import require_optuna
 from transfercli.workflows.sweep.search.study import id_of, open_study, settings_of
 from transfercli.workflows.sweep.winner import choose_winner
+from transfercli.workflows.train.results import total_cache_counts
 
 if TYPE_CHECKING:
     from transfercli.workflows.sweep.search.source import StudySource
@@ -141,11 +141,12 @@ def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, start
     folder = None if unfinished else result.folder
     settings, seed = settings_of(loaded), loaded.config.seed
     winner = choose_winner(result.trials, settings.metric, seed, source.reporter, folder)
+    runs = [RunFolder(path) for row in result.trials for path in row.runs]
     result = replace(
         result,
         winner=winner.as_json() if winner else None,
         sentences=tuple(winner.lines()) if winner else (),
-        cache=cache_counts(result.trials),
+        cache=total_cache_counts(recorded(run).get("cache") or {} for run in runs),
         seconds=round(time.perf_counter() - started, 3),
     )
     done = len(result.trials) >= result.total and not unfinished
@@ -168,16 +169,6 @@ def write_report(result: SweepResult, request: SweepRequest, loaded: LoadedConfi
         return result
     write_sweep_page(request.report, result, settings_of(loaded), request, loaded.config.seed)
     return replace(result, report=request.report)
-
-
-def cache_counts(rows: tuple[TrialRow, ...]) -> dict[str, dict[str, int]]:
-    """Return the hits and misses of the caches over all trials whose runs are here."""
-    counts: dict[str, Counter[str]] = {"images": Counter(), "features": Counter()}
-    for run in (run for row in rows for run in row.runs):
-        recorded_counts = recorded(RunFolder(run)).get("cache") or {}
-        for name, total in counts.items():
-            total.update({kind: int(number or 0) for kind, number in (recorded_counts.get(name) or {}).items()})
-    return {name: {kind: total[kind] for kind in ("hits", "misses")} for name, total in counts.items()}
 
 
 def all_failed(rows: list[TrialRow]) -> TransferError:

@@ -13,9 +13,9 @@ from transfercli.evaluation.statistics.selection import LOSS, Selection, select
 from transfercli.evaluation.statistics.skewed_intervals import Interval
 from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of, in_groups
+from transfercli.workflows.sweep.looks import TestScore, score_on_test
 from transfercli.workflows.sweep.prediction_cost import PredictionCost
 from transfercli.workflows.sweep.result import TrialRow
-from transfercli.workflows.sweep.test_looks import TestScore, score_on_test
 from transfercli.workflows.sweep.trial_answers import ComparedTrials, LeftOut, NoComparison, compare_trials
 
 METHOD = "bootstrap bias-corrected cross-validation"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from transfercli.config.differing_keys import short_names
+from transfercli.config.differing_keys import DIGITS, short_names, value_text
 from transfercli.config.schema import SweepConfig
 from transfercli.errors import EXIT_CODES, ArtefactError
 from transfercli.io.bounded import read_json
@@ -27,7 +27,7 @@ from transfercli.runs.record import utc_now
 from transfercli.workflows.sweep.result import State, SweepRequest, TrialRow
 from transfercli.workflows.sweep.search.presence import BEAT, Presence
 from transfercli.workflows.sweep.search.sampler import WITHDRAWN
-from transfercli.workflows.sweep.search.space import Space, shown_value
+from transfercli.workflows.sweep.search.space import Space
 from transfercli.workflows.sweep.search.storage import storage_errors
 from transfercli.workflows.sweep.search.study import check_images, direction, total_trials
 from transfercli.workflows.sweep.trials import TrialSpec
@@ -301,7 +301,7 @@ class StudySource:
     def shown(self, values: Mapping[str, Any]) -> str:
         """Return the values of a trial as `learning_rate 0.003, hidden [256]`."""
         names = short_names(self.space.keys, self.space.keys)
-        return ", ".join(f"{names[key]} {shown_value(value)}" for key, value in values.items())
+        return ", ".join(f"{names[key]} {value_text(value, DIGITS)}" for key, value in values.items())
 
     def _report_start(self, trial: Trial) -> None:
         trials = self._trials()

@@ -196,15 +196,6 @@ def overrides_of(values: Mapping[str, Any]) -> tuple[str, ...]:
     return (*(f"{key}={_text(value)}" for key, value in values.items()), "sweep=null")
 
 
-def shown_value(value: Any) -> str:
-    """Return a value of a trial for a person."""
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {shown_value(item)}" for key, item in value.items()) + "}"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _dimension(key: str, values: SearchRange) -> Dimension:
     bounds = values.log or values.range
     return Dimension(key, values, bounds is not None and takes_whole_numbers_only(hint_of(key), *bounds))
