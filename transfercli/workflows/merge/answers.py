@@ -17,6 +17,7 @@ from transfercli.evaluation.confidence.temperature import class_logits, log_loss
 from transfercli.evaluation.held_out import HeldOutAnswers
 from transfercli.reporting import Reporter
 from transfercli.text import counted
+from transfercli.workflows.held_out_images import sha256s_of
 from transfercli.workflows.stored_run import StoredRun
 
 Floats = npt.NDArray[np.float64]
@@ -139,13 +140,7 @@ class _HeldOut:
     @classmethod
     def of(cls, run: StoredRun) -> _HeldOut:
         answers = run.held_out or _computed(run)
-        hashes = {image.path: image.sha256 for image in run.images}
-        if unknown := [path for path in answers.paths if path not in hashes]:
-            raise ArtefactError(
-                f"{run.folder.held_out.name} of {run.label} is damaged: {unknown[0]} is not in dataset.csv",
-                "restore the run, or train it again",
-            )
-        rows = {hashes[path]: row for row, path in enumerate(answers.paths)}
+        rows = {sha256: row for row, sha256 in enumerate(sha256s_of(run, answers.paths))}
         groups = {image.sha256: image.group for image in run.images if image.group}
         return cls(rows, answers.targets, class_logits(answers.logits), run.labels, groups)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -71,6 +72,12 @@ class TrialRow:
         }
 
 
+def best_first(rows: Iterable[TrialRow], metric: str) -> list[TrialRow]:
+    """Return trials with a value of the metric, the best one first, of equal ones that which came first."""
+    sign = 1.0 if metric == VAL_LOSS else -1.0
+    return sorted(rows, key=lambda row: sign * (row.value or 0.0))
+
+
 @dataclass(frozen=True)
 class SweepResult:
     """Result of a sweep.
@@ -104,9 +111,8 @@ class SweepResult:
         return replace(self, trials=trials)
 
     def ranked(self) -> list[TrialRow]:
-        """Return the completed trials, the best one first, of equal ones that with the lower number."""
-        sign = 1.0 if self.metric == VAL_LOSS else -1.0
-        return sorted((row for row in self.trials if row.value is not None), key=lambda row: sign * (row.value or 0.0))
+        """Return the completed trials, the best one first."""
+        return best_first((row for row in self.trials if row.value is not None), self.metric)
 
     @property
     def keys(self) -> tuple[str, ...]:
