@@ -178,7 +178,9 @@ class _HonestImages:
 
 
 def _read(row: TrialRow, honest: _HonestImages) -> _Trial:
-    """Return the answers of a trial: of its run, or out of fold of all its runs. Raises `ArtefactError`."""
+    """Return the answers of a trial: of its run, or out of fold of all its runs. Raises `ArtefactError` if it has none."""
+    if not row.runs:
+        raise ArtefactError("its run is not here", "restore it")
     runs = tuple(StoredRun(RunFolder(path)) for path in row.runs)
     answers = joined_answers(runs)
     order = sorted(range(len(answers)), key=answers.paths.__getitem__)

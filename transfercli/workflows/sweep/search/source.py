@@ -167,7 +167,10 @@ class StudySource:
         if state == "running":
             failed = result.get("code") is not None
             state = "failed" if failed else "interrupted" if self._is_abandoned(trial) else "running"
-        runs = tuple(run for run in self._runs(trial.number) if run.is_dir())
+        every = self._runs(trial.number)
+        runs = tuple(run for run in every if run.is_dir())
+        if state == "completed" and len(runs) < len(every):  # removed, or trained by a host with other runs
+            runs = ()
         return TrialRow(
             number=trial.number,
             values=self.space.values(trial.params),
