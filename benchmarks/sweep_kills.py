@@ -1,6 +1,6 @@
 """Sweep that is killed at random moments, beside one that is not: the same trials, values and winner.
 
-    python benchmarks/sweep_kills.py [--kills 10] [--trials 10] [--seed 0]
+    python -m benchmarks.sweep_kills [--kills 10] [--trials 10] [--seed 0]
 
 A sweep over a network on the digits is killed (SIGKILL) after a random number of lines of its progress, and started
 again, until it was killed often enough; then it ends. Its finished trials may not change after that.
@@ -108,11 +108,11 @@ def print_table(
     same = {
         "values": trials_of(expected, "number", "values") == trials_of(received, "number", "values"),
         "states": trials_of(expected, "number", "state") == trials_of(received, "number", "state"),
-        "metrics of every epoch": trials_of(expected, "value", "steps") == trials_of(received, "value", "steps"),
+        "epochs": trials_of(expected, "value", "steps") == trials_of(received, "value", "steps"),
         "winner": expected["winner"]["trial"] == received["winner"]["trial"],
     }
     counts = ", ".join(f"{number} {state}" for state, number in received["counts"].items())
-    print(f"| kills | trials | finished trials trained again | {' | '.join(f'same {name}' for name in same)} |")
+    print(f"| kills | trials | trained again | {' | '.join(f'same {name}' for name in same)} |")
     print(f"| --- | --- | --- |{' --- |' * len(same)}")
     answers = " | ".join("yes" if equal else "NO" for equal in same.values())
     print(f"| {kills} | {trials} ({counts}) | {len(changed)} of {len(finished)} | {answers} |")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from transfercli.config import merging
 from transfercli.config.loader import LoadedConfig, load, problems
+from transfercli.config.locations import Document
 from transfercli.errors import ConfigError
 
 Loaded = Callable[..., LoadedConfig]
@@ -51,3 +54,13 @@ def test_a_folder_is_no_config(tmp_path: Path) -> None:
 
 def test_problems_are_empty_for_a_valid_config(write: Write) -> None:
     assert problems(write(MINIMAL)) == []
+
+
+def test_content_that_was_read_before_stands_for_a_file_that_changed_since(write: Write) -> None:
+    path = write("name: a\ndata: {train: images}\nmodel:\n  base: vgg16\n")
+    before = Document.from_json(json.loads(json.dumps(merging.read(path).as_json())))
+    path.write_text("name: b\n")
+    loaded = load(path, ["seed=3"], before)
+    assert (loaded.config.name, loaded.config.seed) == ("a", 3)
+    assert loaded.where("model.base") == f"{path}:4"
+    assert load(path, (), before).config.seed == 0  # `--set` does not stay in it

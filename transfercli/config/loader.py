@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -83,13 +84,13 @@ class LoadedConfig:
         return max(keys, key=len, default=None)
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
+def load(path: Path, overrides: Sequence[str] = (), document: Document | None = None) -> LoadedConfig:
     """Read, merge and check a config.
 
-    overrides: `a.b.c=VALUE`, applied in this order. Raises `ConfigError` that lists every problem, one a line, each as
-    `file:line: key.path: what was wrong, received …; allowed: …`.
+    overrides: `a.b.c=VALUE`, applied in this order. document: content of the file, read before. Raises `ConfigError`
+    that lists every problem, one a line, each as `file:line: key.path: what was wrong, received …; allowed: …`.
     """
-    config, errors, places = _read(Path(path), overrides)
+    config, errors, places = _read(Path(path), overrides, document)
     if config is None:
         raise config_error(errors)
     folder = merging.folder_of(Path(path))
@@ -109,17 +110,27 @@ def config_error(errors: Sequence[Problem]) -> ConfigError:
     return ConfigError("\n".join(lines), HINT if any(problem.path for problem in errors) else UNREADABLE_HINT)
 
 
-def read_document(path: Path, overrides: Sequence[str]) -> Document:
-    """Return the merged values of a config, not checked. Raises `UnreadableError`."""
-    document = merging.read(path)
+def read_document(path: Path, overrides: Sequence[str] = (), document: Document | None = None) -> Document:
+    """Return the merged values of a config, not checked; arguments as `load`. Raises `UnreadableError`."""
+    document = deepcopy(document) or merging.read(path)
     for text in overrides:
         document = merging.override(document, text)
     return document
 
 
-def _read(path: Path, overrides: Sequence[str]) -> tuple[ExperimentConfig | None, list[Problem], dict[KeyPath, Place]]:
+def read_once(path: Path) -> Document | None:
+    """Return the content of a config for all trainings of one command; None if it is unreadable: `load` says why."""
     try:
-        document = read_document(path, overrides)
+        return merging.read(path)
+    except UnreadableError:
+        return None
+
+
+def _read(
+    path: Path, overrides: Sequence[str], document: Document | None = None
+) -> tuple[ExperimentConfig | None, list[Problem], dict[KeyPath, Place]]:
+    try:
+        document = read_document(path, overrides, document)
     except UnreadableError as error:
         return None, [error.problem], {}
     errors = list(document.problems)

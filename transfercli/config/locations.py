@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 KeyPath = tuple[str | int, ...]
@@ -53,6 +54,17 @@ class Document:
     places: dict[KeyPath, Place]
     problems: list[Problem] = field(default_factory=list)
     whole: bool = True  # False if a file that it extends could not be read
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the values and positions of a document without problems, for another process (`from_json`)."""
+        places = [[path, astuple(place)] for path, place in self.places.items()]
+        return {"value": self.value, "places": places}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Document:
+        """Return the document that `as_json` wrote."""
+        places = {tuple(path): Place(*(Mark(*mark) for mark in marks)) for path, marks in content["places"]}
+        return cls(content["value"], places)
 
 
 class UnreadableError(Exception):

@@ -10,6 +10,7 @@ from typing import Any
 
 from transfercli.config.locations import Document, KeyPath, Mark, Place, Problem, UnreadableError
 from transfercli.config.paths import PATH_KEYS, is_address
+from transfercli.config.search.sections import SEARCH_FORMS, SPACE, dot_keys
 from transfercli.config.strict_yaml import MAX_BYTES, MAX_DEPTH, parse
 from transfercli.text import clipped
 
@@ -18,8 +19,7 @@ MAX_CHAIN = 8  # files that extend one another
 MAX_RECORD = 16 * 2**20  # bytes of run.json that are read
 # A mapping with one of these keys replaces an inherited one as a whole: {path: F} over {run: R} is {path: F}.
 EXCLUSIVE_KEYS: dict[KeyPath, tuple[str, ...]] = {("model", "weights"): ("run", "path"), ("model", "base"): ("run",)}
-
-SEARCH_FORMS = ("choice", "log", "range", "step")  # keys below a key of `sweep.space`
+EXCLUSIVE_RANGES = ("choice", "log", "range")  # the same for the values of each key of a sweep's space
 
 
 def read(path: Path, source: str = "", chain: tuple[str, ...] = ()) -> Document:
@@ -27,6 +27,7 @@ def read(path: Path, source: str = "", chain: tuple[str, ...] = ()) -> Document:
     source = source or str(path)
     document = parse(_bytes(path, source), source)
     _drop_format(document)
+    dot_keys(document)
     parent = document.value.pop("extends", None)
     place = document.places.pop(("extends",), None)
     if place is None:
@@ -144,7 +145,7 @@ def _rebase(document: Document, folder: str) -> None:
             mapping[key] = [_rebased(text, folder) for text in value]
         elif isinstance(mapping, dict) and value is not None:
             mapping[key] = _rebased(value, folder)
-    _rebase_space(_value(document.value, ("sweep", "space")), folder)
+    _rebase_space(_value(document.value, SPACE), folder)
 
 
 def _rebase_space(space: Any, folder: str) -> None:
@@ -181,7 +182,8 @@ def _merge_into(merged: Document, child: Document, path: KeyPath, into: dict[str
     for key, value in values.items():
         here = (*path, key)
         old = into.get(key)
-        replaces = isinstance(value, dict) and any(name in value for name in EXCLUSIVE_KEYS.get(here, ()))
+        exclusive = EXCLUSIVE_RANGES if path == SPACE else EXCLUSIVE_KEYS.get(here, ())
+        replaces = isinstance(value, dict) and any(name in value for name in exclusive)
         if isinstance(old, dict) and isinstance(value, dict) and not replaces:
             merged.places[here] = child.places[here]
             _merge_into(merged, child, here, old, value)
@@ -238,18 +240,18 @@ def override(document: Document, text: str) -> Document:
         nested = {part: nested}
     problems = [Problem(mark, problem.message, (*path, *problem.path)) for problem in given.problems]
     _remove(document, path)  # the key is replaced, not merged with its earlier value
-    return merge(document, Document(nested, places, problems))
+    changes = Document(nested, places, problems)
+    dot_keys(changes)
+    return merge(document, changes)
 
 
 def _key_path(name: str) -> KeyPath:
     """Return the path of a key; in the space of a sweep the keys have dots themselves."""
     parts = name.split(".")
-    if parts[:2] != ["sweep", "space"] or len(parts) < 4:
+    if tuple(parts[:2]) != SPACE or len(parts) < 4:
         return tuple(parts)
     *key, last = parts[2:]
-    return (
-        ("sweep", "space", ".".join(key), last) if last in SEARCH_FORMS else ("sweep", "space", ".".join((*key, last)))
-    )
+    return (*SPACE, ".".join(key), last) if last in SEARCH_FORMS else (*SPACE, ".".join((*key, last)))
 
 
 def _remove(document: Document, path: KeyPath) -> None:

@@ -36,6 +36,32 @@ def test_a_wish_to_stop_is_honoured_at_the_next_progress() -> None:
         console.progress("epoch 1", 2, 2)
 
 
+EPOCH = {"epoch": 1, "loss": 0.5, "val_loss": 0.5, "val_accuracy": 0.75, "accuracy": 0.5, "seconds": 1.0}
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_parts_show_each_warning_once_and_log_all_their_lines(
+    terminal: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console = Console(StopRequest())
+    monkeypatch.setattr(console, "width", lambda: 80 if terminal else None)
+    for name in ("trial 1", "trial 2"):
+        part = console.part(name)
+        part.attach_log(tmp_path / name)
+        part.info("images")
+        part.warning("few images")
+        part.epoch({**EPOCH, "phase": 1, "learning_rate": 0.1, "images_per_second": 3.0}, 2)
+        part.close()
+        log = (tmp_path / name).read_text().splitlines()
+        assert log[:2] == ["images", "warning: few images"]
+        assert log[2].startswith("epoch 1/2")
+        assert len(log) == 3
+    shown = lines(capsys)
+    epochs = [line for line in shown if "epoch 1/2" in line]
+    assert [line for line in shown if line not in epochs] == ["warning: trial 1: few images"]
+    assert [line[:7] for line in epochs] == ([] if terminal else ["trial 1", "trial 2"])
+
+
 class Clock:
     """Seconds that pass when a test says so."""
 

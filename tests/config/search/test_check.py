@@ -60,7 +60,6 @@ def test_every_key_of_the_training_may_be_in_the_space(entry: str, write: Callab
         ("model.head.hiden: {choice: [[], [8]]}", "", "did you mean model.head.hidden?"),
         ("model.base.name: {choice: [a]}", "", "is not a known key"),
         ("transfer.phases.0.epochs: {choice: [1]}", "", "transfer.phases is a list"),
-        ("model: {head: {choice: [{}]}}", "", "must be one key with dots: model.head"),
         ("name: {choice: [a, b]}", "", "all trials are runs of one experiment"),
         ("sweep.trials: {choice: [1, 2]}", "", "a trial is one set of values"),
         ("sweep: {choice: [null]}", "", "a trial is one set of values"),
@@ -176,3 +175,56 @@ def test_inherited_choices_of_files_are_relative_to_the_file_that_inherits(
 def test_seeds_of_a_series_are_not_in_a_space(refusal: Refusal) -> None:
     (line,) = refusal(config("training.seeds: {choice: [[0, 1]]}"))
     assert "a trial is one training" in line
+
+
+NESTED = """training:
+      optimizer:
+        learning_rate: {log: [1e-5, 1e-2]}
+      epochs: {choice: [1, 2]}
+    model.head: {hidden: {choice: [[], [8]]}}"""
+
+
+def test_sections_in_the_space_are_keys_with_dots(write: Callable[..., Path]) -> None:
+    loaded = load(write(config(NESTED)))
+    assert loaded.config.sweep is not None
+    space = loaded.config.sweep.space
+    assert list(space) == ["training.optimizer.learning_rate", "training.epochs", "model.head.hidden"]
+    assert space["training.epochs"].choice == [1, 2]
+    assert loaded.places["sweep", "space", "training.optimizer.learning_rate"].key.line == 8
+
+
+def test_an_option_may_give_a_section_of_the_space(write: Callable[..., Path]) -> None:
+    path = write(config("training.epochs: {choice: [1, 2]}"))
+    sweep = load(path, ("sweep.space.training={epochs: {range: [3, 9]}, optimizer: {name: {choice: [sgd]}}}",)).config
+    assert sweep.sweep is not None
+    assert sweep.sweep.space["training.epochs"].range == [3, 9]
+    assert list(sweep.sweep.space) == ["training.epochs", "training.optimizer.name"]
+
+
+@pytest.mark.parametrize(
+    "entries, start, said",
+    [
+        (("training: {epochs: {choice: [0]}}",), "6: sweep.space.training.epochs.choice[0]: ", "at least 1"),
+        (("training: {seeds: {choice: [[0]]}}",), "6: sweep.space.training.seeds: ", "a trial is one training"),
+        (("training: {epochs: {choices: [1]}, seed: {choice: [1]}}",), "6: sweep.space.training.epochs.choices: ", ""),
+        (("training.optimizer: {learning_rate: [1, 2]}",), "6: sweep.space.training.optimizer: ", "learning_rate: {"),
+        (
+            ("training.epochs: {choice: [1]}", "training: {epochs: {choice: [2]}}"),
+            "7: sweep.space.training.epochs: ",
+            "is given twice, first at config.yaml:6",
+        ),
+    ],
+)
+def test_a_wrong_entry_of_a_section_is_named_with_its_line(
+    entries: tuple[str, ...], start: str, said: str, refusal: Refusal
+) -> None:
+    assert any(line.startswith(f"config.yaml:{start}") and said in line for line in refusal(config(*entries)))
+
+
+def test_values_of_another_form_replace_inherited_ones(write: Callable[..., Path], tmp_path: Path) -> None:
+    base = write(config("training.epochs: {range: [1, 9], step: 2}"))
+    child = tmp_path / "child.yaml"
+    child.write_text(f"extends: {base.name}\nsweep: {{space: {{training: {{epochs: {{choice: [3]}}}}}}}}\n")
+    sweep = load(child).config.sweep
+    assert sweep is not None
+    assert sweep.space["training.epochs"].choice == [3]

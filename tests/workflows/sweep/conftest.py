@@ -45,7 +45,7 @@ class Formula:
     fingerprint: str = "1"
     kill_at: int | None = None
     moments: int = 0
-    before_done: Callable[[TrialRow], None] = lambda row: None
+    before_done: Callable[[TrialRow], None] = lambda _: None
 
     def __call__(self, source: TrialSource, jobs: int, reporter: Reporter) -> None:
         while (spec := source.next()) is not None:

@@ -11,9 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.workflows.sweep.conftest import SPACE, Formula, Killed, Sweeps
-from transfercli.errors import DataError
+from tests.workflows.sweep.conftest import SPACE, START, Formula, Killed, Sweeps
+from transfercli.config.loader import load
+from transfercli.errors import ConfigError, DataError
+from transfercli.reporting import Reporter
+from transfercli.workflows.sweep import sweep as recipe
 from transfercli.workflows.sweep.result import SweepResult, TrialRow
+from transfercli.workflows.sweep.trials import TrialSource, TrialSpec
 
 Facts = Callable[[SweepResult], list[tuple[Any, ...]]]
 
@@ -141,16 +145,34 @@ def test_a_run_that_was_ended_before_the_kill_keeps_its_record(sweeps: Sweeps, f
     def ends(row: TrialRow) -> None:
         """End the process after the run says that it was ended, and before the study does."""
         if row.state == "pruned" and row.run is not None:
-            facts = json.loads((row.run / "run.json").read_text())
-            (row.run / "run.json").write_text(json.dumps({**facts, "status": "failed", "pruned": {}, "finished": "then"}))
+            record = row.run / "run.json"
+            ended = {"status": "failed", "pruned": {}, "finished": "then"}
+            record.write_text(json.dumps(json.loads(record.read_text()) | ended))
             raise Killed
 
     formula.before_done = ends
     with pytest.raises(Killed):
         sweeps.run(overrides=["sweep.pruner=successive_halving"], sweep_id="killed")
-    formula.before_done = lambda row: None
+    formula.before_done = lambda _: None
     result = sweeps.run(overrides=["sweep.pruner=successive_halving"], sweep_id="killed")
     row = result.trials[pruned.number]
     assert row.state == "pruned"
     assert row.run
     assert json.loads((row.run / "run.json").read_text())["finished"] == "then"
+
+
+def test_a_config_that_is_edited_meanwhile_changes_no_trial(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch_sizes = []
+
+    def train(source: TrialSource, jobs: int, reporter: Reporter) -> None:
+        while (spec := source.next()) is not None:
+            request = TrialSpec.from_json(json.loads(json.dumps(spec.as_json()))).request
+            assert request.config is not None
+            batch_sizes.append(load(request.config, request.overrides, request.document).config.data.batch_size)
+            source.done(TrialRow(spec.number, spec.values, "failed", reason="not trained", code=3))
+            sweeps.config(SPACE, START.replace("images}", "images, batch_size: 8}"))
+
+    monkeypatch.setattr(recipe, "train_trials", train)
+    with pytest.raises(ConfigError):
+        sweeps.run(overrides=["sweep.trials=3"])
+    assert batch_sizes == [32] * 3

@@ -74,6 +74,10 @@ class Source:
     rows: list[TrialRow] = field(default_factory=list)
     reported: list[tuple[int, int, float]] = field(default_factory=list)
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        return len(self.rows), len(self.rows) + len(self.does)
+
     def next(self) -> TrialSpec | None:
         if not self.does:
             return None

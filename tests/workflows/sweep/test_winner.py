@@ -152,7 +152,10 @@ def test_trials_of_other_images_are_left_out_with_a_warning(sweep):
     assert winner.row.number == 2
     assert winner.images == len(sweep.answers) - 10
     assert winner.as_json()["left_out"] == [{"trial": 0, "reason": "it was scored by other images"}]
-    assert "1 trial cannot be compared with the others, and cannot win: 0 (it was scored by other images)" in reporter.texts[0]
+    assert (
+        "1 trial cannot be compared with the others, and cannot win: 0 (it was scored by other images)"
+        in reporter.texts[0]
+    )
 
 
 def test_trials_that_were_scored_by_more_images_are_compared_by_the_common_ones(sweep):

@@ -39,6 +39,7 @@ class Console(Reporter):
         self.log: Path | None = None
         self._unlogged: list[str] = []
         self._epoch_seconds: list[float] = []
+        self.warned: set[str] = set()  # by parts of the work
 
     def info(self, text: str) -> None:
         self._report(text, show=not self.quiet)
@@ -66,7 +67,11 @@ class Console(Reporter):
             self._epoch_seconds.append(record["seconds"])
             left = sum(self._epoch_seconds) / len(self._epoch_seconds) * (total - record["epoch"])
         parts = epoch_parts(record, total, left)
-        self._report(line_of(parts), show=not self.quiet, shown=line_of(parts, self.width()))
+        self.report_epoch(line_of(parts), line_of(parts, self.width()))
+
+    def report_epoch(self, line: str, fitted: str) -> None:
+        """Report the line of an epoch. fitted: what the width of the terminal leaves of it."""
+        self._report(line, show=not self.quiet, shown=fitted)
 
     def describe_forced_stop(self, describe: Callable[[int], Interrupted]) -> None:
         self.stop.describe = describe
@@ -127,11 +132,39 @@ class Console(Reporter):
 
 
 class PartConsole(Console):
-    """Reporter of one of several pieces of work at the same time: named lines of a console, and a log of its own."""
+    """Reporter of one of several pieces of work at the same time, with a log of its own.
+
+    The console shows its warnings, each once for all of them, and without a terminal a line an epoch; all other lines
+    only with `--verbose`. The log has all.
+    """
 
     def __init__(self, whole: Console, name: str) -> None:
         super().__init__(whole.stop, whole.quiet, whole.verbose, whole.clock)
         self.whole, self.name = whole, name
+
+    def info(self, text: str) -> None:
+        self._note(text, show=self.verbose)
+
+    def warning(self, text: str) -> None:
+        known = text in self.whole.warned
+        self.whole.warned.add(text)
+        if known and not self.verbose:
+            self._append(printable(f"warning: {text}"))
+        else:
+            super().warning(text)
+
+    def report_epoch(self, line: str, fitted: str) -> None:
+        if self.verbose or self.width() is None:
+            super().report_epoch(line, fitted)
+        else:
+            self._note(line, show=False)
+
+    def _note(self, text: str, *, show: bool) -> None:
+        """Log a line, unless the command is quiet, and show it or not."""
+        if show:
+            self._report(text, show=True)
+        elif not self.quiet:
+            self._append(printable(text))
 
     def show_line(self, text: str) -> None:
         warning, message = ("warning: ", text[9:]) if text.startswith("warning: ") else ("", text)

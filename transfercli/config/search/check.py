@@ -23,8 +23,8 @@ from transfercli.config.search.keys import (
     takes_whole_numbers_only,
     validated,
 )
+from transfercli.config.search.sections import SPACE
 
-SPACE: KeyPath = ("sweep", "space")
 FORMS = ("choice", "log", "range")
 MAX_COMBINATIONS = 256  # that are checked before the first trial
 MAX_WHOLE_NUMBERS = 64  # of a range that are checked one by one
@@ -81,7 +81,7 @@ def _keys(space: dict[str, Any]) -> KeyProblems:
 
 
 def _nested(key: str, entry: Any) -> KeyProblems:
-    """Yield a section in place of a key with dots."""
+    """Yield a section that gives a key a value, not a range of values."""
     if not isinstance(entry, dict) or not entry or any(name in SearchRange.model_fields for name in entry):
         return
     inner = next(iter(entry))
@@ -89,7 +89,8 @@ def _nested(key: str, entry: Any) -> KeyProblems:
         hint_of(f"{key}.{inner}")
     except UnknownKeyError:
         return
-    yield (*SPACE, key), f"must be one key with dots: {key}.{inner}, not a mapping in a mapping"
+    message = f"is a section: give the values to try of its keys, such as {inner}: {{choice: [...]}}"
+    yield (*SPACE, key), f"{message}, received {format_value(entry)}"
 
 
 def _form(entry: Any) -> str | None:

@@ -79,7 +79,7 @@ def folds_of(request: TrainRequest, count: int, marks: Mapping[str, Any] | None 
     request = _named(request, "--folds")
     assert request.config is not None
     folds = f"data.folds={count}"
-    config = load(request.config, (*request.overrides, folds, "data.fold=1")).config
+    config = load(request.config, (*request.overrides, folds, "data.fold=1"), request.document).config
     if config.training.seeds is not None:
         raise ConfigError(
             "training.seeds cannot be combined with --folds: a cross-validation trains one run a fold, with one seed",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transfercli.config.loader import dump, load
+from transfercli.config.loader import dump, load, read_once
 from transfercli.errors import Interrupted
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import series_folder
@@ -35,10 +35,12 @@ def train_run_or_series(
     request: TrainRequest, folds: int | None, reporter: Reporter
 ) -> TrainResult | CostEstimate | SeriesResult | SeriesEstimate:
     """Train a run, or a run for each fold, or for each of `training.seeds`."""
+    if request.config is not None:
+        request = replace(request, document=read_once(request.config))
     if folds is not None:
         return train_series(folds_of(request, folds), reporter)
     if request.config is not None and not request.resume:
-        config = load(request.config, request.overrides).config
+        config = load(request.config, request.overrides, request.document).config
         if (seeds := config.training.seeds) is not None:
             return train_series(seeds_of(request, seeds, config.seed, config.name), reporter)
     return train(request, reporter)

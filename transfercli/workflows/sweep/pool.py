@@ -26,7 +26,7 @@ from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder
-from transfercli.text import counted
+from transfercli.text import counted, duration
 from transfercli.workflows.sweep.messages import Receiver, Sender, row_from_message
 from transfercli.workflows.sweep.result import TrialRow
 from transfercli.workflows.sweep.trials import TrialSource, TrialSpec
@@ -97,7 +97,6 @@ class _Pool:
         self.workers: list[_Worker] = []
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.stopping = False
-        self._finished = 0
 
     def run(self) -> None:
         """Train until the source gives no more trials."""
@@ -110,7 +109,7 @@ class _Pool:
             if not self._busy:
                 return
             more = self._take(TICK_SECONDS) or more
-            self.reporter.progress("sweep", self._finished, 0, "trials")
+            self.reporter.progress("sweep", *self.source.progress, "trials")
 
     @property
     def _busy(self) -> list[_Worker]:
@@ -206,19 +205,26 @@ class _Pool:
 
     def _finish(self, worker: _Worker, row: TrialRow) -> None:
         assert worker.training is not None
-        reporter, worker.training = worker.training.reporter, None
-        if row.state == "failed":
-            reporter.warning(f"failed: {row.reason}")
-        elif row.state == "pruned":
-            reporter.info(f"ended early: {row.reason}")
-        elif row.state == "running":
-            reporter.info(f"left to another process: {row.reason}")
-        reporter.close()
-        self._finished += 1
+        training, worker.training = worker.training, None
+        training.reporter.close()
+        self._report_end(training.spec, row)
         self.source.done(row)
         if row.code in RETIRED_AFTER:
             worker.retired = True
             worker.send.close()
+
+    def _report_end(self, spec: TrialSpec, row: TrialRow) -> None:
+        """Report what became of a trial in one line."""
+        if row.state == "failed":
+            self.reporter.warning(f"{spec.name} failed: {row.reason}")
+            return
+        lines = {
+            "completed": f"{spec.metric} {row.value or 0.0:.4f}, {duration(row.seconds or 0.0)}",
+            "pruned": f"ended early: {row.reason}",
+            "running": f"left to another process: {row.reason}",
+        }
+        if row.state in lines:
+            self.reporter.info(f"{spec.name}: {lines[row.state]}")
 
     def _end_of(self, worker: _Worker) -> bool:
         """Take the end of a process; return True if it ends a trial."""

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from transfercli import errors
-from transfercli.config.loader import LoadedConfig, load, read_document
+from transfercli.config.loader import LoadedConfig, load, read_document, read_once
 from transfercli.errors import EXIT_CODES, Interrupted, TransferError
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
@@ -52,12 +52,13 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
     require_optuna()
     if request.report is not None:
         check_output_file(request.report, "--report")
-    loaded = load(request.config, request.overrides)
+    document = read_once(request.config)
+    loaded = load(request.config, request.overrides, document)
     settings = settings_of(loaded)
     sweep_id = id_of(loaded, request.sweep_id)
     experiment = request.runs / loaded.config.name
     folder = experiment / "sweeps" / sweep_id
-    space = Space.of(loaded.config, read_document(request.config, request.overrides))
+    space = Space.of(loaded.config, read_document(request.config, request.overrides, document))
     waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
     with loaded.placing(), experiment_lock(experiment, request.wait, waiting, shared=True):
         if request.storage is None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from transfercli.data.clusters import cluster_indices
 from transfercli.errors import ArtefactError
-from transfercli.evaluation.confidence.temperature import class_logits
+from transfercli.evaluation.confidence.temperature import class_logits, log_losses
 from transfercli.evaluation.statistics.selection import MOST_LOSS, Answers
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
@@ -185,8 +185,6 @@ def _read(row: TrialRow, honest: _HonestImages) -> _Trial:
     answers = joined_answers(runs)
     order = sorted(range(len(answers)), key=answers.paths.__getitem__)
     targets, logits = answers.targets[order], class_logits(answers.logits[order])
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(order)), targets]
     return _Trial(
         row=row,
         labels=runs[0].labels,
@@ -194,6 +192,6 @@ def _read(row: TrialRow, honest: _HonestImages) -> _Trial:
         paths=tuple(answers.paths[index] for index in order),
         targets=targets,
         predicted=logits.argmax(axis=1).astype(np.int32),
-        losses=np.minimum(losses, MOST_LOSS),
+        losses=np.minimum(log_losses(logits, targets), MOST_LOSS),
         honest=np.concatenate([honest.of(run) for run in runs])[order],
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from transfercli.config.loader import load
+from transfercli.config.locations import Document
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.stored_run import StoredRun
@@ -27,6 +28,7 @@ class TrialSpec:
         metric: of the search, a key of the lines of metrics.jsonl.
         threads: of the training, if the config sets no number and the run is new; None: all cores.
         folds: number of folds that judge the trial; None: its validation images do.
+        document: content of the config when the sweep began (`Document.as_json`); None: the file is read.
     """
 
     config: Path
@@ -38,6 +40,7 @@ class TrialSpec:
     metric: str = "val_accuracy"
     threads: int | None = None
     folds: int | None = None
+    document: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
     def run_id(self) -> str:
@@ -52,7 +55,8 @@ class TrialSpec:
     def request(self) -> TrainRequest:
         """The same training as a command: `finetune CONFIG --set … --run-id …`, without the threads."""
         overrides = (*self.overrides, *overrides_of(self.values))
-        return TrainRequest("finetune", self.config, self.runs, overrides, self.run_id)
+        document = Document.from_json(self.document) if self.document else None
+        return TrainRequest("finetune", self.config, self.runs, overrides, self.run_id, document=document)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"config": str(self.config), "runs": str(self.runs)}
@@ -66,6 +70,10 @@ class TrialSpec:
 
 class TrialSource(Protocol):
     """Side of the search: gives the next trial, and takes what becomes of it. Called from one thread only."""
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Number of trials that are done, and of all."""
 
     def next(self) -> TrialSpec | None:
         """Return the next trial to train, or to go on with.
@@ -93,7 +101,7 @@ def marks_of(spec: TrialSpec) -> dict[str, Any]:
 def trial_request(spec: TrialSpec) -> TrainRequest:
     """Return the request of a trial with its threads: results depend on them to the bit, so a run keeps its own."""
     request = spec.request
-    config = load(spec.config, request.overrides).config
+    config = load(spec.config, request.overrides, request.document).config
     if config.compute.threads is not None:
         return request
     experiment = spec.runs / config.name

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from transfercli.config.cross_checks import missing_weights_reason
 from transfercli.config.loader import LoadedConfig, load, resolve
+from transfercli.config.locations import Document
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError, ConfigError, UsageError
 from transfercli.reporting import Reporter
@@ -38,7 +39,11 @@ Command = Literal["pretrain", "finetune"]
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """Options of `pretrain` and `finetune`. config: a file, or None if `resume` names a run."""
+    """Options of `pretrain` and `finetune`.
+
+    config: a file, or None if `resume` names a run. document: its content when the work began that the training is part
+    of, whatever is written to the file meanwhile; None: it is read now.
+    """
 
     command: Command
     config: Path | None
@@ -48,6 +53,7 @@ class TrainRequest:
     resume: str | None = None
     wait: float = 0.0
     dry_run: bool = False
+    document: Document | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ def resolve_job(request: TrainRequest, reporter: Reporter | None = None) -> Job:
         return _job_of_run(request, find_run_to_resume(request.resume, request.runs), reporter)
     if request.config is None:
         raise UsageError("CONFIG is missing", "name a config file, or a run with --resume RUN")
-    unresolved = load(request.config, request.overrides)
+    unresolved = load(request.config, request.overrides, request.document)
     loaded = _resolved(unresolved, request.command, request.runs, reporter)
     _check_single_run(loaded)
     _check_published_weights(loaded)

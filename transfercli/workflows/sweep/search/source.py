@@ -66,9 +66,17 @@ class StudySource:
     on_change: Callable[[], None] = lambda: None
     started: float = field(default_factory=time.monotonic)
     _running: dict[int, Trial] = field(default_factory=dict)
+    _done: int | None = None
     _left: set[int] = field(default_factory=set)  # to others, or failed in this command
 
     # -- the training side
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Number of trials that are done, and of all; those of other processes count when a trial of this one ends."""
+        if self._done is None:
+            self._done = sum(row.state in ("completed", "pruned", "failed") for row in self.rows())
+        return self._done, self.total
 
     def next(self) -> TrialSpec | None:
         """Return an abandoned trial of an earlier process, or a new one; None if no more trials begin now."""
@@ -88,6 +96,7 @@ class StudySource:
                 self.settings.metric,
                 self.threads,
                 self.settings.folds,
+                self.space.document.as_json(),
             )
 
     def report(self, number: int, epoch: int, value: float, trial: Trial | None = None) -> bool:
@@ -114,6 +123,7 @@ class StudySource:
             if row.state == "completed" and row.run is not None:
                 check_images(self.study, RunFolder(row.run), self.space)
             self._record(trial, row)
+        self._done = None
         self.on_change()
 
     def _record(self, trial: Trial, row: TrialRow) -> None:
