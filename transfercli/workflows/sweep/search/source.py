@@ -359,9 +359,14 @@ def _mark_pruned(run: RunFolder, epoch: int) -> None:
 
 
 def epochs_of(run: RunFolder, metric: str) -> list[tuple[int, float]]:
-    """Return (epoch, metric) of the epochs of a run that are kept, also one that only its checkpoint knows yet."""
+    """Return (epoch, metric) of the epochs of a run that are kept, also one that only its checkpoint knows yet.
+
+    None of a run whose metrics are too good, as an ancestor learnt from the images.
+    """
     from transfercli.training import history
 
+    if record.is_flattered(recorded(run)):
+        return []
     try:
         lines = history.read(run.metrics)
         state = read_json(run.checkpoints / "last" / "state.json") if has_checkpoint(run) else {}
