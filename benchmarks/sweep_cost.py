@@ -119,8 +119,7 @@ def table(trials: int, plain: dict[str, float], sweeps: list[dict[str, Any]]) ->
     lines = [
         f"| {' | '.join(titles)} |",
         f"| --- |{' ---: |' * (len(titles) - 1)}",
-        f"| plain Keras, 1 training of {EPOCHS} epochs | {plain['seconds']:.0f} | 1.00 | {plain['processor']:.0f} | 1.00"
-        " | | | |",
+        f"| plain Keras, {EPOCHS} epochs | {plain['seconds']:.0f} | 1.00 | {plain['processor']:.0f} | 1.00 | | | |",
     ]
     for result in sweeps:
         seconds = result["seconds"]
