@@ -9,6 +9,8 @@ Everything is timed as a process of its own, from its start to its end, one afte
 - sweep: `transfercli sweep` with empty caches, of trials of 10 epochs each over the head, its dropout, the learning
   rate and label smoothing, once for each number of `--jobs`.
 
+Processor seconds hardly change if other processes run beside it; wall-clock seconds do.
+
 Prints a Markdown table, with the number of features that trials after the first had to compute. Random weights of the
 plain script cost the same time as trained ones. A short form: --trials 8.
 """
@@ -18,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -69,7 +72,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         images = workbench.write_images(work / "images", args.images, SIDE)
-        plain = seconds_of([sys.executable, "-c", PLAIN, str(images)])
+        plain = cost_of([sys.executable, "-c", PLAIN, str(images)])
         sweeps = [measure_sweep(work, images, args.weights.absolute(), args.trials, jobs) for jobs in args.jobs]
     args.out.write_text(json.dumps({"plain": plain, "sweeps": sweeps}, indent=1))
     print(table(args.trials, plain, sweeps))
@@ -92,34 +95,38 @@ def measure_sweep(work: Path, images: Path, weights: Path, trials: int, jobs: in
     file, runs = work / f"{name}.yaml", work / "runs"
     file.write_text(yaml.safe_dump({"name": name, **config}))
     command = [sys.executable, "-m", "transfercli", "sweep", str(file), "--jobs", str(jobs), "--runs", str(runs)]
-    seconds = seconds_of([*command, "--quiet"])
+    cost = cost_of([*command, "--quiet"])
     folders = [path for path in (runs / name).iterdir() if not path.is_symlink()]
     records = [json.loads(file.read_text()) for path in folders if (file := path / "run.json").exists()]
     completed = [record for record in records if record["status"] == "completed"]
     misses = sorted(record["cache"]["features"]["misses"] for record in completed)
-    return {"jobs": jobs, "seconds": seconds, "completed": len(completed), "misses": misses}
+    return {"jobs": jobs, **cost, "completed": len(completed), "misses": misses}
 
 
-def seconds_of(command: list[str]) -> float:
-    """Return the wall-clock seconds of a process."""
-    started = time.perf_counter()
+def cost_of(command: list[str]) -> dict[str, float]:
+    """Return the wall-clock seconds of a process, and the processor seconds of it and its children."""
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return round(time.perf_counter() - started, 1)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"seconds": round(time.perf_counter() - started, 1), "processor": round(processor, 1)}
 
 
-def table(trials: int, plain: float, sweeps: list[dict[str, Any]]) -> str:
+def table(trials: int, plain: dict[str, float], sweeps: list[dict[str, Any]]) -> str:
     """Return the results as a Markdown table; the ratios are those of one run of this script."""
+    titles = ("", "seconds", "to plain", "processor seconds", "to plain", "trials an hour", "to one process", "misses")
     lines = [
-        "| | seconds | times the plain training | trials an hour | times one process | misses after the first |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-        f"| plain Keras, 1 training of {EPOCHS} epochs | {plain:.0f} | 1.00 | | | |",
+        f"| {' | '.join(titles)} |",
+        f"| --- |{' ---: |' * (len(titles) - 1)}",
+        f"| plain Keras, {EPOCHS} epochs | {plain['seconds']:.0f} | 1.00 | {plain['processor']:.0f} | 1.00 | | | |",
     ]
     for result in sweeps:
         seconds = result["seconds"]
         lines.append(
             f"| sweep, {result['completed']} of {trials} trials, --jobs {result['jobs']} | {seconds:.0f} |"
-            f" {seconds / plain:.2f} | {3600 * result['completed'] / seconds:.0f} |"
+            f" {seconds / plain['seconds']:.2f} | {result['processor']:.0f} |"
+            f" {result['processor'] / plain['processor']:.2f} | {3600 * result['completed'] / seconds:.0f} |"
             f" {sweeps[0]['seconds'] / seconds:.2f} | {sum(result['misses'][:-1])} |"
         )
     return "\n".join(lines)

@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from transfercli.data.manifest import write_manifest
 from transfercli.evaluation.held_out import read_held_out, write_held_out
 from transfercli.reporting import Reporter
+from transfercli.runs.folder import RunFolder
+from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.sweep.result import TrialRow
 from transfercli.workflows.sweep.test_looks import LOOKS_FILE
 from transfercli.workflows.sweep.winner import Winner, choose_winner
@@ -47,6 +50,20 @@ class Sweep:
         value = 1 - wrong / len(targets)
         self.rows.append(TrialRow(number, {"training.epochs": number}, "completed", path, (path,), value))
         return path
+
+    def comes_from_a_run_that_trained_on(self, trial: int, images: slice) -> None:
+        """Give a trial a parent, which trained on some of the images that score the trial."""
+        parent, path = self.folder.parents[2] / "memory" / f"m-{trial}", self.rows[trial].run
+        shutil.copytree(self.run, parent, symlinks=True)
+        stored = StoredRun(RunFolder(parent))
+        known, use = set(self.answers.paths[images]), {"train": "", "validation": "", "test": "test"}
+        records = [replace(one, split="train" if one.path in known else use[one.split]) for one in stored.images]
+        write_manifest(parent / "dataset.csv", records)
+        facts = json.loads((path / "run.json").read_text())
+        (path / "run.json").write_text(json.dumps(facts | {"parent": f"memory/{parent.name}"}))
+        config = (path / "config.yaml").read_text()
+        assert "weights: none" in config
+        (path / "config.yaml").write_text(config.replace("weights: none", f"weights: {{run: memory/{parent.name}}}"))
 
     def winner(self, metric: str = "val_accuracy", *, final: bool = True, reporter: Reporter | None = None) -> Winner:
         result = choose_winner(self.rows, metric, 0, reporter or Reporter(), self.folder if final else None)
@@ -135,7 +152,10 @@ def test_trials_of_other_images_are_left_out_with_a_warning(sweep):
     assert winner.row.number == 2
     assert winner.images == len(sweep.answers) - 10
     assert winner.as_json()["left_out"] == [{"trial": 0, "reason": "it was scored by other images"}]
-    assert "1 trial cannot be compared with the others: 0 (it was scored by other images)" in reporter.texts[0]
+    assert (
+        "1 trial cannot be compared with the others, and cannot win: 0 (it was scored by other images)"
+        in reporter.texts[0]
+    )
 
 
 def test_trials_that_were_scored_by_more_images_are_compared_by_the_common_ones(sweep):
@@ -215,3 +235,42 @@ def test_fold_runs_of_a_trial_are_pooled(sweep):
     assert winner.as_json()["run"] is None
     assert " out of fold, the best of 2; " in winner.summary
     assert 0.5 < winner.test.value("accuracy") <= 1  # of the mean probabilities
+
+
+def test_images_that_an_ancestor_learnt_from_choose_and_score_no_trial(sweep):
+    half = len(sweep.answers) // 2
+    sweep.trial(half + 4)  # right on the other half only, but for 0
+    sweep.trial(half // 2)
+    sweep.rows[0] = replace(sweep.rows[0], value=1.0)
+    images = slice(half, None)
+    sweep.comes_from_a_run_that_trained_on(0, images)
+    reporter = Warnings()
+    winner = sweep.winner(final=False, reporter=reporter)
+    assert (winner.row.number, winner.images, winner.trials, winner.left_out) == (1, half, 2, ())
+    assert winner.naive == pytest.approx(1 - (half // 2) / half)
+    assert winner.learnt == winner.as_json()["learnt"] == len(sweep.answers) - half
+    assert "do not choose the winner" in reporter.texts[-1]
+    assert any("other images of the trials do not count" in line for line in winner.lines())
+
+
+def test_a_trial_whose_ancestor_learnt_from_all_images_cannot_win(sweep):
+    for wrong in (0, 9, 7):
+        sweep.trial(wrong)
+    sweep.comes_from_a_run_that_trained_on(0, slice(None))
+    winner = sweep.winner(final=False)
+    assert (winner.row.number, winner.images, winner.trials, winner.learnt) == (2, len(sweep.answers), 2, 0)
+    assert winner.corrected is not None
+    assert [row.number for row, _ in winner.left_out] == [0]
+    assert any("cannot win: 0 (an ancestor learnt from" in line for line in winner.lines())
+
+
+def test_no_score_is_corrected_if_ancestors_learnt_from_the_images(sweep):
+    for number, wrong in enumerate((9, 5)):
+        sweep.trial(wrong)
+        sweep.comes_from_a_run_that_trained_on(number, slice(4, None))
+    reporter = Warnings()
+    winner = sweep.winner(final=False, reporter=reporter)
+    assert (winner.row.number, winner.corrected, winner.images) == (1, None, None)
+    assert f"learnt from {len(sweep.answers) - 4} of the {len(sweep.answers)} images" in winner.reason
+    assert "may be too good" in winner.lines()[1]
+    assert "is not corrected" in reporter.texts[-1]

@@ -66,10 +66,11 @@ def calibrated(logits: Array, temperature: float) -> Array:
 
 def log_loss(logits: Array, targets: Targets, temperature: float = 1.0) -> float:
     """Return the mean negative log-likelihood of the true classes, computed from logits so that it is always finite."""
-    return float(_losses(logits / temperature, targets).mean())
+    return float(log_losses(logits / temperature, targets).mean())
 
 
-def _losses(logits: Array, targets: Targets) -> Array:
+def log_losses(logits: Array, targets: Targets) -> Array:
+    """Return the log loss of each image in nats, float64 [N], of logits float64 [N, C]."""
     top = logits.max(axis=1)
     normaliser = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
     losses: Array = normaliser - logits[np.arange(len(targets)), targets]
@@ -87,7 +88,8 @@ def choose_temperature(logits: Array, targets: Targets, groups: Sequence[str] = 
     fitted = fit_temperature(logits, targets)
     clusters = cluster_indices(groups)
     clusters = np.arange(len(targets)) if clusters is None else clusters
-    gains = _losses(logits, targets) - _losses(logits / _left_out(logits, targets, clusters, fitted)[:, None], targets)
+    others = _left_out(logits, targets, clusters, fitted)[:, None]
+    gains = log_losses(logits, targets) - log_losses(logits / others, targets)
     count = int(clusters.max()) + 1
     spread = np.bincount(clusters, gains - gains.mean())
     error = math.sqrt((spread**2).sum() * count / (count - 1)) / len(gains) if count > 1 else None

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.errors import ArtefactError
-from transfercli.evaluation.confidence.temperature import class_logits
+from transfercli.evaluation.confidence.temperature import class_logits, log_losses
 from transfercli.evaluation.held_out import HeldOutAnswers
 from transfercli.reporting import Reporter
 from transfercli.text import counted
@@ -60,13 +60,6 @@ class Answers:
         """Return the answers of some members, in that order."""
         rows = list(kept)
         return Answers(self.by, self.sha256s, self.targets, self.groups, self.answered[rows], self.logits[rows])
-
-
-def log_losses(logits: Floats, targets: npt.NDArray[np.int64]) -> Floats:
-    """Return the log loss in nats of each image, [N], of logits [N, C]."""
-    top = logits.max(axis=1)
-    total = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-    return total - logits[np.arange(len(targets)), targets]
 
 
 def logits_of_mean(logits: Floats, answered: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:

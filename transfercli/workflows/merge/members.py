@@ -12,6 +12,7 @@ from transfercli.config.schema import FileWeights, HubWeights, RunWeights
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.listing import resume_command
+from transfercli.text import first_of
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.series.stored_series import find_series
 from transfercli.workflows.stored_run import StoredRun
@@ -98,8 +99,7 @@ def _class_differences(ours: Sequence[str], theirs: Sequence[str]) -> Iterable[s
 
 
 def _listed(labels: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(map(repr, labels[:most])) + (f" and {len(labels) - most} more" if len(labels) > most else "")
-    return shown or "none"
+    return first_of(labels, most, written=repr) or "none"
 
 
 def _reading_differences(first: StoredRun, member: StoredRun) -> list[str]:

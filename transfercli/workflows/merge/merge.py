@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from transfercli.errors import ConfigError, UsageError
+from transfercli.evaluation.confidence.temperature import log_losses
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, check_run_id, new_run_id
@@ -21,7 +22,7 @@ from transfercli.runs.record import RunRecord
 from transfercli.workflows.command_lines import command_line, runs_option
 from transfercli.workflows.confidence import report_confidence
 from transfercli.workflows.evaluate.provenance import model_fingerprint
-from transfercli.workflows.merge.answers import ALL, answers_of, log_losses
+from transfercli.workflows.merge.answers import ALL, answers_of
 from transfercli.workflows.merge.gains import gains
 from transfercli.workflows.merge.members import check_same_network, check_same_task, find_members
 from transfercli.workflows.merge.new_run import cross_validated, write_run
@@ -127,10 +128,7 @@ def _command_line(request: MergeRequest) -> str:
 def _facts(how: How, model: MergedModel, seed: int) -> dict[str, Any]:
     """Return the key `merged` of the record: the members, the images that score the model, and its gains."""
     answers, members = model.answers, model.members
-    temperatures = [member.trust.temperature if how == "average" else 1.0 for member in members]
-    losses = np.stack(
-        [log_losses(logits / t, answers.targets) for logits, t in zip(answers.logits, temperatures, strict=True)]
-    )
+    losses = answers.losses([member.trust.temperature if how == "average" else 1.0 for member in members])
     return {
         "how": how,
         "members": [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +16,6 @@ from transfercli.rows import SelectedRows
 from transfercli.workflows.merge.answers import ALL, Answers, Floats, logits_of_mean
 from transfercli.workflows.merge.networks import average_config, average_tensors, mean_tensors, same
 from transfercli.workflows.stored_run import StoredRun
-
-if TYPE_CHECKING:
-    pass
 
 Tensors = dict[str, np.ndarray]
 

@@ -11,14 +11,28 @@ import numpy.typing as npt
 
 from transfercli.data.clusters import cluster_indices
 from transfercli.errors import ArtefactError
-from transfercli.evaluation.confidence.temperature import class_logits
+from transfercli.evaluation.confidence.temperature import class_logits, log_losses
 from transfercli.evaluation.statistics.selection import MOST_LOSS, Answers
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.series.out_of_fold import joined_answers
+from transfercli.text import counted
+from transfercli.workflows.held_out_images import FEWEST, not_learnt_before
+from transfercli.workflows.series.out_of_fold import held_out_of, joined_answers
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.sweep.result import TrialRow
 
 LeftOut = tuple[tuple[TrialRow, str], ...]
+
+
+class NoComparison(Exception):
+    """Raised if no images compare the trials of a sweep, with the reason.
+
+    learnt: number of images that score a trial and that an ancestor learnt from. left_out: as of `ComparedTrials`.
+    """
+
+    def __init__(self, reason: str, left_out: LeftOut, learnt: int = 0) -> None:
+        super().__init__(reason)
+        self.reason, self.left_out, self.learnt = reason, left_out, learnt
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,16 +43,23 @@ class ComparedTrials:
         trials: in the order of the columns of `answers`.
         answers: of T trials to N images, sorted by path.
         refitted: number of the trials whose models learnt from these images in the end; their answers are out of fold.
+        learnt: number of further images, which an ancestor of a trial learnt from.
+        left_out: completed trials that are not compared, with the reason.
     """
 
     trials: tuple[TrialRow, ...]
     answers: Answers
     refitted: int
+    learnt: int
+    left_out: LeftOut
 
 
 @dataclass(frozen=True, eq=False)
 class _Trial:
-    """A trial and its answers to N images, sorted by path: predicted classes int32 [N], and log losses [N] in nats."""
+    """A trial and its answers to N images, sorted by path: predicted classes int32 [N], and log losses [N] in nats.
+
+    honest: bool [N], False for images that an ancestor learnt from
+    """
 
     row: TrialRow
     labels: tuple[str, ...]
@@ -47,6 +68,7 @@ class _Trial:
     targets: npt.NDArray[np.int64]
     predicted: npt.NDArray[np.int32]
     losses: npt.NDArray[np.float64]
+    honest: npt.NDArray[np.bool_]
 
     @property
     def digest(self) -> str:
@@ -65,22 +87,24 @@ class _Trial:
         return np.array([row for row, path in enumerate(self.paths) if path in wanted])
 
 
-def compare_trials(rows: Sequence[TrialRow]) -> tuple[ComparedTrials | None, LeftOut]:
-    """Return the completed trials that answered for the same images, and all others with the reason.
+def compare_trials(rows: Sequence[TrialRow], reporter: Reporter) -> ComparedTrials:
+    """Return the completed trials that answered for the same images.
 
     The images are those of one trial that most trials answered for; of several such sets, the largest. So a trial that
-    was scored by more images, as one whose head was cross-validated on all, is compared by the common ones. None if no
-    trial has answers.
+    was scored by more images, as one whose head was cross-validated on all, is compared by the common ones. Images that
+    an ancestor of a trial learnt from count for no trial; a trial with too few others is left out. Raises
+    `NoComparison` if no trial has answers, or too few images are left.
     """
     found: list[_Trial] = []
-    left_out = []
+    left_out: list[tuple[TrialRow, str]] = []
+    honest = _HonestImages(reporter)
     for row in rows:
         try:
-            found.append(_read(row))
+            found.append(_read(row, honest))
         except ArtefactError as error:
             left_out.append((row, error.message))
     if not found:
-        return None, tuple(left_out)
+        raise NoComparison("the runs keep no answers to the images that scored them", tuple(left_out))
     digests = [trial.digest for trial in found]
     kinds = dict(zip(digests[::-1], found[::-1], strict=True))  # the first trial of each
     covering = {digest: [own for own, kind in kinds.items() if kind.covers(kinds[digest])] for digest in kinds}
@@ -89,32 +113,76 @@ def compare_trials(rows: Sequence[TrialRow]) -> tuple[ComparedTrials | None, Lef
     chosen = [trial for trial, own in zip(found, digests, strict=True) if own in covering[common]]
     others = [trial.row for trial, own in zip(found, digests, strict=True) if own not in covering[common]]
     left_out += [(row, "it was scored by other images") for row in others]
-    return _aligned(chosen, kinds[common]), tuple(left_out)
+    return _aligned(chosen, kinds[common], left_out)
 
 
-def _aligned(trials: Sequence[_Trial], common: _Trial) -> ComparedTrials:
-    """Return the answers of trials to the images of one of them."""
-    kept = [trial.rows_of(common) for trial in trials]
-    images = StoredRun(RunFolder(common.row.runs[0])).images
-    group_of = {image.path: image.group for image in images}
+def _aligned(trials: Sequence[_Trial], common: _Trial, left_out: Sequence[tuple[TrialRow, str]]) -> ComparedTrials:
+    """Return the answers of trials to the images of one of them that no ancestor learnt from."""
+    rows = [trial.rows_of(common) for trial in trials]
+    honest = np.stack([trial.honest[kept] for trial, kept in zip(trials, rows, strict=True)])
+    left = _with_images_left(honest)
+    learnt = int((~honest.all(axis=0)).sum())
+    if not len(left):
+        reason = f"an ancestor of a trial learnt from {learnt} of the {counted(honest.shape[1], 'image')} that score it"
+        raise NoComparison(f"{reason}, and too few are left", tuple(left_out), learnt)
+    left_out = [*left_out, *((trials[row].row, _too_few(honest[row])) for row in range(len(trials)) if row not in left)]
+    images = honest[left].all(axis=0)
+    group_of = {image.path: image.group for image in StoredRun(RunFolder(common.row.runs[0])).images}
+    compared = [(trials[row], rows[row][images]) for row in left]
     answers = Answers(
-        common.targets,
-        np.stack([trial.predicted[rows] for trial, rows in zip(trials, kept, strict=True)], axis=1),
-        np.stack([trial.losses[rows] for trial, rows in zip(trials, kept, strict=True)], axis=1),
+        common.targets[images],
+        np.stack([trial.predicted[kept] for trial, kept in compared], axis=1),
+        np.stack([trial.losses[kept] for trial, kept in compared], axis=1),
         len(common.labels),
-        cluster_indices([group_of.get(path, "") for path in common.paths]),
+        cluster_indices([group_of.get(common.paths[row], "") for row in np.flatnonzero(images)]),
     )
-    return ComparedTrials(tuple(trial.row for trial in trials), answers, sum(trial.refitted for trial in trials))
+    refitted = sum(trial.refitted for trial, _ in compared)
+    learnt = int((~images).sum())
+    return ComparedTrials(tuple(trial.row for trial, _ in compared), answers, refitted, learnt, tuple(left_out))
 
 
-def _read(row: TrialRow) -> _Trial:
+def _with_images_left(honest: npt.NDArray[np.bool_]) -> list[int]:
+    """Return the trials that can be compared by the images that are honest for all of them.
+
+    honest: bool [T, N]. All trials, if enough images are left; else those with enough images of their own, or none.
+    """
+    every = range(len(honest))
+    for rows in (list(every), [row for row in every if _is_enough(honest[row])]):
+        if rows and _is_enough(honest[rows].all(axis=0)):
+            return rows
+    return []
+
+
+def _is_enough(honest: npt.NDArray[np.bool_]) -> bool:
+    return bool(honest.all() or honest.sum() >= FEWEST)
+
+
+def _too_few(honest: npt.NDArray[np.bool_]) -> str:
+    return f"an ancestor learnt from {int((~honest).sum())} of the {counted(len(honest), 'image')} that score it"
+
+
+class _HonestImages:
+    """Images of trials that no ancestor learnt from, found once for runs with the same images and parent."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+        self._known: dict[tuple[object, ...], npt.NDArray[np.bool_]] = {}
+
+    def of(self, run: StoredRun) -> npt.NDArray[np.bool_]:
+        """Return bool [N], False for each image of the run's held-out answers that an ancestor learnt from."""
+        record, paths = run.record, held_out_of(run).paths
+        key = (record.fingerprint, record.parent, record.refitted, paths)
+        if key not in self._known:
+            self._known[key] = not_learnt_before(run, paths, self.reporter)
+        return self._known[key]
+
+
+def _read(row: TrialRow, honest: _HonestImages) -> _Trial:
     """Return the answers of a trial: of its run, or out of fold of all its runs. Raises `ArtefactError`."""
     runs = tuple(StoredRun(RunFolder(path)) for path in row.runs)
     answers = joined_answers(runs)
     order = sorted(range(len(answers)), key=answers.paths.__getitem__)
     targets, logits = answers.targets[order], class_logits(answers.logits[order])
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(order)), targets]
     return _Trial(
         row=row,
         labels=runs[0].labels,
@@ -122,5 +190,6 @@ def _read(row: TrialRow) -> _Trial:
         paths=tuple(answers.paths[index] for index in order),
         targets=targets,
         predicted=logits.argmax(axis=1).astype(np.int32),
-        losses=np.minimum(losses, MOST_LOSS),
+        losses=np.minimum(log_losses(logits, targets), MOST_LOSS),
+        honest=np.concatenate([honest.of(run) for run in runs])[order],
     )

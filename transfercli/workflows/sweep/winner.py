@@ -12,13 +12,14 @@ import numpy as np
 from transfercli.evaluation.statistics.selection import LOSS, Selection, select
 from transfercli.evaluation.statistics.skewed_intervals import Interval
 from transfercli.reporting import Reporter
-from transfercli.text import counted, in_groups
+from transfercli.text import counted, first_of, in_groups
 from transfercli.workflows.sweep.prediction_cost import PredictionCost
 from transfercli.workflows.sweep.result import TrialRow
 from transfercli.workflows.sweep.test_looks import TestScore, score_on_test
-from transfercli.workflows.sweep.trial_answers import ComparedTrials, LeftOut, compare_trials
+from transfercli.workflows.sweep.trial_answers import ComparedTrials, LeftOut, NoComparison, compare_trials
 
 METHOD = "bootstrap bias-corrected cross-validation"
+LISTED = 5  # trials in a sentence
 # Metrics of `evaluate` that correspond to those of the search.
 ON_TEST = {
     "val_accuracy": "accuracy",
@@ -64,6 +65,8 @@ class Winner:
         images, groups: numbers of images, and of their independent groups, or None.
         trials: number of completed trials that were compared.
         refitted: number of trials whose models learnt from these images in the end; their answers are out of fold.
+        learnt: number of images that score a trial and that an ancestor of one learnt from. Scores are of the others;
+            if there is no correction because too few were left, the naive score is of all, and too good.
         left_out: completed trials that were not compared, with the reason.
         indistinguishable: trials that may be the best, the winner first; empty without answers.
         one_standard_error: the cheapest trial within one standard error of the winner, maybe the winner itself.
@@ -81,6 +84,7 @@ class Winner:
     groups: int | None = None
     trials: int = 1
     refitted: int = 0
+    learnt: int = 0
     left_out: LeftOut = ()
     indistinguishable: tuple[Rival, ...] = ()
     one_standard_error: Rival | None = None
@@ -107,8 +111,15 @@ class Winner:
     def lines(self) -> list[str]:
         """Return the result in sentences."""
         lines = [self.summary]
-        if self.reason and self.trials > 1:
+        if self.learnt and self.images is None:
+            lines.append(f"the score is not corrected for the choice, and may be too good: {self.reason}")
+        elif self.reason and self.trials > 1:
             lines.append(f"the score is not corrected for the choice: {self.reason}")
+        if self.learnt and self.images is not None:
+            others = counted(self.learnt, "other image")
+            lines.append(f"{others} of the trials do not count, as an ancestor of a trial learnt from them")
+        if self.left_out:
+            lines.append(_not_compared(self.left_out))
         if self.images is not None and self.trials > 1:
             on = f"on these {counted(self.images, 'image')}{in_groups(self.groups)}"
             equal = len(self.indistinguishable)
@@ -153,6 +164,7 @@ class Winner:
             "groups": self.groups,
             "trials": self.trials,
             "refitted": self.refitted,
+            "learnt": self.learnt,
             "left_out": [{"trial": row.number, "reason": reason} for row, reason in self.left_out],
             "indistinguishable": [rival.as_json() for rival in self.indistinguishable],
             "one_standard_error": self.one_standard_error and self.one_standard_error.as_json(),
@@ -175,12 +187,17 @@ def choose_winner(
     completed = [row for row in completed if row.value is not None and row.runs]
     if not completed:
         return None
-    compared, left_out = compare_trials(completed)
-    if left_out:
-        numbers = ", ".join(f"{row.number} ({reason})" for row, reason in left_out[:5])
-        reporter.warning(f"{counted(len(left_out), 'trial')} cannot be compared with the others: {numbers}")
-    if compared is None:
-        return _without_answers(completed, metric, folder, left_out, reporter)
+    try:
+        compared = compare_trials(completed, reporter)
+    except NoComparison as failure:
+        return _without_answers(completed, metric, folder, failure, reporter)
+    if compared.left_out:
+        reporter.warning(_not_compared(compared.left_out))
+    if compared.learnt:
+        reporter.warning(
+            f"{counted(compared.learnt, 'image')} of those that score the trials do not choose the winner, as an"
+            " ancestor of a trial learnt from them"
+        )
     selection = select(compared.answers, metric, seed)
     winner = compared.trials[selection.best]
     rivals = _rivals(compared, selection, metric)
@@ -200,7 +217,8 @@ def choose_winner(
         groups=compared.answers.clusters,
         trials=len(compared.trials),
         refitted=compared.refitted,
-        left_out=left_out,
+        learnt=compared.learnt,
+        left_out=compared.left_out,
         indistinguishable=tuple(rival for rival in rivals if rival.row.number in plausible),
         one_standard_error=_cheapest(rivals, near),
         test=score_on_test(folder, winner, reporter) if folder else None,
@@ -208,13 +226,26 @@ def choose_winner(
 
 
 def _without_answers(
-    rows: Sequence[TrialRow], metric: str, folder: Path | None, left_out: LeftOut, reporter: Reporter
+    rows: Sequence[TrialRow], metric: str, folder: Path | None, failure: NoComparison, reporter: Reporter
 ) -> Winner:
     """Return the trial with the best value, the first of equal ones, without a correction."""
+    reporter.warning(f"the winner's score is not corrected: {failure.reason}")
     best = min(rows, key=lambda row: (row.value or 0.0) * (1 if metric == LOSS else -1))
-    reason = "the runs keep no answers to the images that scored them"
-    test = score_on_test(folder, best, reporter) if folder else None
-    return Winner(best, metric, best.value or 0.0, reason=reason, trials=len(rows), left_out=left_out, test=test)
+    return Winner(
+        best,
+        metric,
+        best.value or 0.0,
+        reason=failure.reason,
+        trials=len(rows),
+        learnt=failure.learnt,
+        left_out=failure.left_out,
+        test=score_on_test(folder, best, reporter) if folder else None,
+    )
+
+
+def _not_compared(left_out: LeftOut) -> str:
+    listed = first_of([f"{row.number} ({reason})" for row, reason in left_out], LISTED)
+    return f"{counted(len(left_out), 'trial')} cannot be compared with the others, and cannot win: {listed}"
 
 
 def _rivals(compared: ComparedTrials, selection: Selection, metric: str) -> list[Rival]:
