@@ -95,6 +95,7 @@ def test_the_scores_stand_beside_one_another(sweep):
     assert "to be expected on new images" in result["summary"]
     assert f"on the {result['test']['examples']} test images" in result["summary"]
     assert "3 of the 4 trials are not distinguishable" in result["lines"][1]
+    assert result["lines"][1].endswith(": 1, 2, 0")
 
 
 def test_the_test_images_are_evaluated_once_for_each_winner(sweep):
@@ -227,6 +228,7 @@ def test_a_cheaper_trial_within_one_standard_error_is_offered(sweep):
     assert winner.row.number == 1
     assert winner.one_standard_error.row.number == 0
     assert "trial 0 predicts at 25% of its multiply-adds and is within one standard error" in winner.lines()[-1]
+    assert "trial 2 has the same accuracy as trial 1: of equal ones the lower log loss wins" in winner.lines()
 
 
 def test_the_winner_itself_is_offered_if_no_cheaper_trial_is_as_good(sweep):

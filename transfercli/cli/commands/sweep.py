@@ -60,7 +60,12 @@ def _show(result: SweepResult | SweepPlan) -> None:
         differing = [key for key in names if len({repr(row.values.get(key)) for row in result.trials}) > 1]
         header = ["trial", result.metric, *(names[key] for key in differing), "seconds"]
         rows = [
-            [row.number, row.value, *(_cell(row.values.get(key)) for key in differing), _seconds(row.seconds)]
+            [
+                _named(row.number, result),
+                row.value,
+                *(_cell(row.values.get(key)) for key in differing),
+                _seconds(row.seconds),
+            ]
             for row in ranked[:SHOWN]
         ]
         print_table(header, rows, ["seconds"])
@@ -83,6 +88,10 @@ def _show(result: SweepResult | SweepPlan) -> None:
         print_text(sentence)
     for row in [row for row in result.trials if row.state == "failed"][:SHOWN]:
         print_text(f"trial {row.number} failed: {row.reason}")
+
+
+def _named(number: int, result: SweepResult) -> str:
+    return f"{number} (winner)" if result.winner and result.winner["trial"] == number else str(number)
 
 
 def _seconds(seconds: float | None) -> str | None:

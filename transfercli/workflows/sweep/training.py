@@ -100,7 +100,9 @@ def _train_folds(spec: TrialSpec, row: TrialRow, reporter: Reporter, looks_bad: 
             raise Pruned(f"{spec.metric} {steps[-1][1]:.4g} of {counted(len(values), 'fold')} is no better than others")
         return True
 
-    trained = train_folds(trial_request(spec), spec.folds or 0, reporter, marks=marks_of(spec), go_on=go_on)
+    trained = train_folds(
+        trial_request(spec), spec.folds or 0, reporter, marks=marks_of(spec), go_on=go_on, going_on=spec.going_on
+    )
     runs = tuple(member.run.path for member in trained.members)
     return replace(row, state="completed", run=runs[0], runs=runs, value=steps[-1][1], steps=tuple(steps))
 

@@ -97,6 +97,8 @@ class StudySource:
                 self.threads,
                 self.settings.folds,
                 self.space.document.as_json(),
+                self.request.command(),
+                self.request.command(shown=True),
             )
 
     def report(self, number: int, epoch: int, value: float, trial: Trial | None = None) -> bool:
