@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from transfercli.config.types import VAL_LOSS
+from transfercli.redaction import HIDDEN
+from transfercli.runs.folder import DEFAULT_RUNS
+from transfercli.workflows.command_lines import command_line, shown_path
+from transfercli.workflows.sweep.search.storage import without_password
 
 State = Literal["waiting", "running", "completed", "pruned", "failed", "interrupted"]
 
@@ -29,6 +34,19 @@ class SweepRequest:
     report: Path | None = None
     wait: float = 0.0
     dry_run: bool = False
+
+    def command(self, *, shown: bool = False) -> str:
+        """Return the command line that goes on with the sweep, without a password.
+
+        shown: without absolute paths and hosts, too, for files.
+        """
+        path: Callable[[Path], str] = shown_path if shown else str
+        words = [path(self.config), *(word for override in self.overrides for word in ("--set", override))]
+        words += ["--run-id", self.sweep_id] if self.sweep_id else []
+        words += ["--jobs", str(self.jobs)] if self.jobs != 1 else []
+        words += ["--storage", (_shown_address if shown else without_password)(self.storage)] if self.storage else []
+        words += [] if self.runs == DEFAULT_RUNS else ["--runs", path(self.runs)]
+        return command_line("sweep", *words)
 
 
 @dataclass(frozen=True)
@@ -105,9 +123,10 @@ class SweepResult:
         return replace(self, trials=trials)
 
     def ranked(self) -> list[TrialRow]:
-        """Return the completed trials, the best one first, of equal ones that with the lower number."""
-        sign = 1.0 if self.metric == VAL_LOSS else -1.0
-        return sorted((row for row in self.trials if row.value is not None), key=lambda row: sign * (row.value or 0.0))
+        """Return the completed trials, the best one first; of equal ones the winner, then the lower number."""
+        sign, winner = 1.0 if self.metric == VAL_LOSS else -1.0, self.winner and self.winner["trial"]
+        scored = [(row, row.value) for row in self.trials if row.value is not None]
+        return [row for row, _ in sorted(scored, key=lambda pair: (sign * pair[1], pair[0].number != winner))]
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -132,3 +151,11 @@ class SweepResult:
             "seconds": self.seconds,
             "report": None if self.report is None else str(self.report),
         }
+
+
+def _shown_address(address: str) -> str:
+    """Return the address of a storage; of one with a host or an absolute path, only its scheme and last part."""
+    scheme, _, place = address.partition(":")
+    path = place.removeprefix("///" if place.startswith("///") else "//").partition("?")[0]
+    is_file = scheme in ("sqlite", "journal")
+    return address if is_file and not path.startswith("/") else f"{scheme}:{HIDDEN}{path.rpartition('/')[2]}"
