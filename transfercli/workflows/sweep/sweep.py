@@ -26,7 +26,7 @@ from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialR
 from transfercli.workflows.sweep.search.presence import present
 from transfercli.workflows.sweep.search.space import Space
 from transfercli.workflows.sweep.search.storage import require_optuna
-from transfercli.workflows.sweep.search.study import id_of, open_study, settings_of
+from transfercli.workflows.sweep.search.study import check_folds, id_of, open_study, settings_of
 from transfercli.workflows.sweep.winner import choose_winner
 from transfercli.workflows.train.results import total_cache_counts
 
@@ -57,6 +57,7 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
     document = read_once(request.config)
     loaded = load(request.config, request.overrides, document)
     settings = settings_of(loaded)
+    check_folds(loaded)
     sweep_id = id_of(loaded, request.sweep_id)
     experiment = request.runs / loaded.config.name
     folder = experiment / "sweeps" / sweep_id
