@@ -12,7 +12,13 @@ from tests.listener import Listener
 from tests.runs.records import COMPLETED
 from transfercli.errors import ArtefactError
 from transfercli.runs.folder import RunFolder
-from transfercli.runs.listing import latest_completed, next_completion, present_status, update_latest_link
+from transfercli.runs.listing import (
+    latest_completed,
+    next_completion,
+    present_status,
+    resume_command,
+    update_latest_link,
+)
 from transfercli.runs.lock import experiment_lock, held_since
 from transfercli.runs.lookup import find_run, find_run_and_warn, find_run_to_resume
 
@@ -105,3 +111,21 @@ def test_an_experiment_with_an_interrupted_run_only_names_the_line_that_goes_on(
         find_run("flowers", experiment.parent)
     assert f"transfercli pretrain --runs {experiment.parent} --resume flowers/one" in str(caught.value.hint)
     assert "runs show flowers/one" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "status, command, expected",
+    [
+        ("running", "transfercli sweep 'my flowers.yaml' --jobs 2", "transfercli sweep 'my flowers.yaml' --jobs 2"),
+        ("interrupted", "transfercli sweep a.yaml; rm -r ~", "transfercli sweep 'a.yaml;' rm -r '~'"),
+        ("interrupted", "rm -r x", "transfercli finetune --runs runs --resume flowers/one"),
+        ("interrupted", "transfercli 'x", "transfercli finetune --runs runs --resume flowers/one"),
+        ("interrupted", None, "transfercli finetune --runs runs --resume flowers/one"),
+        ("failed", "transfercli sweep a.yaml", "transfercli finetune --runs runs --resume flowers/one"),
+    ],
+)
+def test_a_part_of_a_sweep_that_was_stopped_goes_on_with_the_command_of_the_sweep(
+    status: str, command: str | None, expected: str, experiment: Path
+) -> None:
+    run = record(experiment / "one", status=status, workflow="finetune", going_on=command)
+    assert resume_command(run, Path("runs")) == expected

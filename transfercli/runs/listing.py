@@ -20,6 +20,7 @@ from transfercli.runs.record import read_record, status_of, update
 from transfercli.runs.untrusted import is_sibling_name
 
 LATEST = "latest"  # name of the link
+GOING_ON = "going_on"  # key of a run's record: the command that goes on with the sweep or series that it is a part of
 
 
 def is_run_folder(folder: Path) -> bool:
@@ -170,6 +171,21 @@ def continue_command(run: RunFolder, runs: Path, workflow: str, epochs: int) -> 
 
 
 def resume_command(run: RunFolder, runs: Path, workflow: str | None = None) -> str:
-    """Return the command line that resumes a run. workflow: as recorded if it is None."""
-    workflow = workflow or str(recorded(run).get("workflow") or "finetune")
+    """Return the command line that resumes a run. workflow: as recorded if it is None.
+
+    For a run that was stopped as a part of a sweep or a series, it is the command of the whole.
+    """
+    facts = recorded(run)
+    if facts.get("status") in ("running", "interrupted") and (whole := _quoted(facts.get(GOING_ON))):
+        return whole
+    workflow = workflow or str(facts.get("workflow") or "finetune")
     return shlex.join(["transfercli", workflow, "--runs", str(runs), "--resume", run.label])
+
+
+def _quoted(command: Any) -> str:
+    """Return a recorded command line, quoted again as the record may come from someone else; "" if it is none."""
+    try:
+        words = shlex.split(command) if isinstance(command, str) and command.isprintable() else []
+    except ValueError:
+        words = []
+    return shlex.join(words) if words[:1] == ["transfercli"] else ""

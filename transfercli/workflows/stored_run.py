@@ -26,10 +26,9 @@ from transfercli.models.unknown.file import read_score
 from transfercli.models.unknown.score import UnknownScore
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, has_checkpoint
-from transfercli.runs.listing import present_status
+from transfercli.runs.listing import present_status, resume_command
 from transfercli.runs.lookup import find_run_and_warn
 from transfercli.runs.record import RunRecord
-from transfercli.workflows.command_lines import command_line
 from transfercli.workflows.recorded_groups import with_recorded_groups
 from transfercli.workflows.resolved_config import geometry_of
 
@@ -179,7 +178,7 @@ class StoredRun:
         from transfercli.training.checkpoints import Checkpoints
 
         if not has_checkpoint(self.folder) and self.status != "completed":
-            resume = command_line(self.record.workflow or "finetune", "--resume", str(self.path))
+            resume = resume_command(self.folder, self.path.parent.parent)
             raise ArtefactError(
                 f"{self.label} is {self.status} and finished no epoch, so there is no model yet",
                 f"resume it: {resume}",

@@ -82,6 +82,12 @@ def test_a_slice_says_what_the_best_trials_have() -> None:
     assert slice_words(BASE, shown, lower=False) == "medians: a 0.54; b 0.55"
 
 
+def test_of_trials_with_an_equal_score_the_winner_is_the_best() -> None:
+    shown = trials(0.9, 0.5, 0.9)
+    assert slice_words(DROPOUT, shown, 2, lower=False) == "the best trial has 0.2"
+    assert progress_words(shown, lower=False).endswith("was never beaten (0.9); trial 2 reached the same.")
+
+
 def test_the_winner_is_marked_in_a_slice_and_choices_have_medians() -> None:
     page = Page(str(slice_chart(BASE, trials(0.5, 0.6, 0.7, 0.8), 3, lower=False)))
     assert [dot["class"] for dot in page.all("circle")].count("dot training") == 1

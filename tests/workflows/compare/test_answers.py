@@ -103,7 +103,9 @@ def test_a_pattern_names_all_completed_runs_that_are_not_named_before(trained: W
 
     assert labels("few/s1-001", "few/s1-*") == ["few/s1-001", "few/s1-000"]
     assert "1 run that 'few/s1-*' matches and that did not complete is left out: few/s1-002" in listener.warnings
-    assert labels(f"{runs}/few/s1-00?", "few/s1-000") == ["few/s1-000", "few/s1-001", "few/s1-000"]
+    assert labels(f"{runs}/few/s1-00?", "few/s1-000") == ["few/s1-000", "few/s1-001"]
+    assert "named more than once, and compared once: few/s1-000" in listener.warnings
+    assert labels("few/s1-000", "few/s1-000") == ["few/s1-000", "few/s1-000"]
     assert labels("f*/s1-00[01]") == ["few/s1-000", "few/s1-001"]
     with pytest.raises(ArtefactError, match=r"no run matches 'few/s2-\*'"):
         labels("few/s2-*")
@@ -113,11 +115,16 @@ def test_a_pattern_names_all_completed_runs_that_are_not_named_before(trained: W
         labels("few/s1-000*")
 
 
-def test_three_runs_are_one_table_of_80_columns_and_corrected_in_json(trained: World, capsys, monkeypatch) -> None:
+def test_three_runs_are_one_table_of_80_columns_and_corrected_in_json(
+    trained: World, tmp_path: Path, capsys, monkeypatch
+) -> None:
     from transfercli.cli.app import app
     from transfercli.cli.ui.comparison_table import print_comparisons
 
-    request = CompareRequest(("few/s1-000", "few/s1-001", "few/s1-*", "few/s1-001"), trained.runs, "validation")
+    runs = tmp_path / "runs"
+    shutil.copytree(trained.runs, runs, symlinks=True)
+    shutil.copytree(runs / "few" / "s1-001", runs / "few" / "s1-002", symlinks=True)
+    request = CompareRequest(("few/s1-000", "few/s1-001", "few/s1-*", "few/s1-001"), runs, "validation")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "80")
     print_comparisons(compare_runs(request, Reporter()))
@@ -125,10 +132,10 @@ def test_three_runs_are_one_table_of_80_columns_and_corrected_in_json(trained: W
     assert max(map(len, lines)) <= 80
     assert lines[0].startswith("first   few/s1-000: pooling avg")
     head = next(number for number, line in enumerate(lines) if line.startswith("run"))
-    assert [line.split()[0] for line in lines[head + 2 : head + 5]] == ["s1-000", "s1-001", "s1-001"]
+    assert [line.split()[0] for line in lines[head + 2 : head + 5]] == ["s1-000", "s1-001", "s1-002"]
     assert lines[head + 2].endswith("first")
     assert "champion" not in "\n".join(lines)
-    words = ["runs", "compare", *request.names, "--runs", str(trained.runs), "--split", "validation", "--json"]
+    words = ["runs", "compare", *request.names, "--runs", str(runs), "--split", "validation", "--json"]
     result = json.loads(CliRunner().invoke(app, words).stdout)
     assert (result["correction"], len(result["names"]), len(result["comparisons"])) == ("holm", 3, 2)
     one = result["comparisons"][0]

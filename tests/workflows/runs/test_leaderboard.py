@@ -164,11 +164,30 @@ def test_only_runs_that_meet_all_conditions_are_listed(runs: Path, conditions: l
         ),
         ({"filters": ("status=",)}, "is no condition"),
         ({"sort": "optimizer.name.x"}, "is no fact"),
+        ({"filters": ("val_accuracy>=abc",)}, "'val_accuracy>=abc': val_accuracy is a number, received abc"),
+        ({"filters": ("macro_f1=good",)}, "val_macro_f1 is a number"),
+        ({"filters": ("trial!=x",)}, "trial is a number"),
+        ({"filters": ("learning_rate>fast",)}, "training.optimizer.learning_rate is a number"),
+        ({"filters": ("status=done",)}, "done is no status"),
+        ({"filters": ("status!=x*",)}, r"x\* is no status"),
     ],
 )
 def test_a_key_or_condition_that_means_nothing_is_refused(runs: Path, options: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         listed(runs, **options)
+
+
+def test_a_misspelt_end_of_a_key_is_named(runs: Path) -> None:
+    with pytest.raises(UsageError) as refused:
+        listed(runs, sort="learningrate")
+    assert refused.value.hint == "did you mean 'learning_rate'?"
+
+
+def test_of_equal_runs_the_best_is_that_which_the_experiment_means(runs: Path) -> None:
+    write_run(runs, "s1-009", RATES[0], 0.9, completion=9)
+    result = listed(runs)
+    assert result.best is not None
+    assert result.runs[result.best].run_id == "s1-009"
 
 
 def test_a_short_key_that_may_mean_several_is_refused_with_all_of_them(runs: Path) -> None:

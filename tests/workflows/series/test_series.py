@@ -22,6 +22,7 @@ from tests.listener import Listener
 from transfercli.errors import ArtefactError, ConfigError, Interrupted, UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
+from transfercli.runs.listing import resume_command
 from transfercli.runs.lookup import find_run
 from transfercli.workflows.evaluate.request import EvaluateRequest
 from transfercli.workflows.series.evaluate import evaluate_run_or_series
@@ -246,6 +247,9 @@ def test_a_stop_keeps_the_folds_and_names_the_command_that_goes_on(trained: Any,
         place.folds(place.request("all"), Stopping())
     assert f"finetune {place.config} --folds 3 --run-id all" in str(caught.value.hint)
     assert [place.run(f"all-fold{fold}").status for fold in (1, 2)] == ["completed", "interrupted"]
+    stopped = RunFolder(place.run("all-fold2").path)
+    assert "--folds" in resume_command(stopped, place.runs)
+    assert "--resume" not in resume_command(stopped, place.runs)
     assert not (place.runs / "cv" / "all-fold3").exists()
     with pytest.raises(ArtefactError, match=r"1 of 3 folds of cv/all are complete") as incomplete:
         evaluate_run_or_series(EvaluateRequest("cv/all", place.runs), Reporter())

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,3 +97,25 @@ def test_a_dry_run_says_what_the_sweep_costs(folder: Path) -> None:
     assert [row["base"] for row in planned["bases"]] == ["small_cnn"]
     assert planned["seconds"] > 0
     assert not (folder / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "options, live, shown",
+    [
+        ({}, "/data/my flowers.yaml", "…/my flowers.yaml"),
+        ({"jobs": 2, "sweep_id": "a"}, "--run-id a --jobs 2", "--run-id a --jobs 2"),
+        ({"overrides": ("sweep.trials=5",)}, "--set sweep.trials=5", "--set sweep.trials=5"),
+        ({"storage": "sqlite:///t.db"}, "sqlite:///t.db", "sqlite:///t.db"),
+        ({"storage": "sqlite:////home/ann/t.db"}, "sqlite:////home/ann/t.db", "sqlite:…/t.db"),
+        ({"storage": "journal:/mnt/shared/t.log"}, "journal:/mnt/shared/t.log", "journal:…/t.log"),
+        ({"storage": "postgresql://ann:pw@host/t?password=pw"}, "ann:…@host/t?password=…", "postgresql:…/t"),
+    ],
+)
+def test_the_command_that_goes_on_names_no_absolute_path_and_no_host_in_files(
+    options: dict[str, Any], live: str, shown: str
+) -> None:
+    request = SweepRequest(Path("/data/my flowers.yaml"), Path("runs"), **options)
+    assert live in request.command()
+    assert shown in request.command(shown=True)
+    assert not [word for word in ("ann", "pw", "/home", "/mnt", "/data") if word in request.command(shown=True)]
+    assert "pw" not in request.command()

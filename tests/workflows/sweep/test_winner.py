@@ -95,6 +95,7 @@ def test_the_scores_stand_beside_one_another(sweep):
     assert "to be expected on new images" in result["summary"]
     assert f"on the {result['test']['examples']} test images" in result["summary"]
     assert "3 of the 4 trials are not distinguishable" in result["lines"][1]
+    assert result["lines"][1].endswith(": 1, 2, 0")
 
 
 def test_the_test_images_are_evaluated_once_for_each_winner(sweep):
@@ -188,6 +189,18 @@ def test_a_sweep_whose_runs_are_gone_still_has_its_best_value(sweep):
     assert "not evaluated on the test images" in reporter.texts[-1]
 
 
+def test_a_trial_whose_run_is_not_here_is_left_out_and_no_test_image_is_read(sweep):
+    for wrong in (5, 9, 7):
+        sweep.trial(wrong)
+    sweep.rows[0] = replace(sweep.rows[0], run=None, runs=())
+    reporter = Warnings()
+    winner = sweep.winner(reporter=reporter)
+    assert (winner.row.number, winner.trials, winner.test) == (2, 2, None)
+    assert winner.as_json()["left_out"] == [{"trial": 0, "reason": "its run is not here"}]
+    assert "no test image is read" in reporter.texts[0]
+    assert "0 (its run is not here)" in reporter.texts[1]
+
+
 def test_a_damaged_record_of_looks_is_a_warning(sweep):
     sweep.trial(9)
     (sweep.folder / LOOKS_FILE).write_text("{}", encoding="utf-8")
@@ -215,6 +228,7 @@ def test_a_cheaper_trial_within_one_standard_error_is_offered(sweep):
     assert winner.row.number == 1
     assert winner.one_standard_error.row.number == 0
     assert "trial 0 predicts at 25% of its multiply-adds and is within one standard error" in winner.lines()[-1]
+    assert "trial 2 has the same accuracy as trial 1: of equal ones the lower log loss wins" in winner.lines()
 
 
 def test_the_winner_itself_is_offered_if_no_cheaper_trial_is_as_good(sweep):
@@ -274,3 +288,15 @@ def test_no_score_is_corrected_if_ancestors_learnt_from_the_images(sweep):
     assert f"learnt from {len(sweep.answers) - 4} of the {len(sweep.answers)} images" in winner.reason
     assert "may be too good" in winner.lines()[1]
     assert "is not corrected" in reporter.texts[-1]
+
+
+def test_test_images_that_an_ancestor_learnt_from_do_not_count(sweep):
+    sweep.trial(9)
+    images = [image for image in StoredRun(RunFolder(sweep.rows[0].run)).images if image.split == "test"]
+    sweep.answers = replace(sweep.answers, paths=tuple(image.path for image in images))
+    sweep.comes_from_a_run_that_trained_on(0, slice(10, None))
+    winner = sweep.winner()
+    test = winner.as_json()["test"]
+    assert (test["examples"], test["learnt"]) == (10, len(images) - 10)
+    assert "on the 10 test images" in winner.summary
+    assert any("other test images do not count" in line for line in winner.lines())

@@ -219,6 +219,15 @@ def test_an_interrupted_run_is_resumed_instead(copied: World) -> None:
     assert "--resume t/a" in str(refused.value.hint)
 
 
+def test_the_members_of_a_merged_run_go_on_instead(copied: World) -> None:
+    record = copied.runs / "t/a/run.json"
+    merged = {"workflow": "merge", "merged": {"members": [{"run": "t/b"}, {"run": "t/c"}]}}
+    record.write_text(json.dumps(json.loads(record.read_text()) | merged))
+    with pytest.raises(UsageError, match="t/a was merged from other runs") as refused:
+        go_on(copied, "t/a", 1)
+    assert refused.value.hint == "continue one of them: t/b, t/c"
+
+
 @pytest.mark.parametrize(
     "facts, text",
     [

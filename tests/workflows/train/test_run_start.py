@@ -30,7 +30,7 @@ def test_a_run_without_a_finished_epoch_says_so_and_how_to_go_on(world) -> None:
     ):
         with pytest.raises(ArtefactError, match="is interrupted and finished no epoch") as caught:
             use()
-        assert f"transfercli finetune --resume {world.runs / 'early' / 'night'}" in str(caught.value.hint)
+        assert f"transfercli finetune --runs {world.runs} --resume early/night" in str(caught.value.hint)
 
 
 def test_a_run_that_goes_on_drops_what_came_of_its_earlier_state_and_a_complete_one_keeps_it(world) -> None:

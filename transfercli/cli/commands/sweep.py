@@ -61,7 +61,7 @@ def _show(result: SweepResult | SweepPlan) -> None:
         header = ["trial", result.metric, *(names[key] for key in differing), "seconds"]
         rows = [
             [
-                row.number,
+                _named(row.number, result),
                 row.value,
                 *(value_text(row.values.get(key), DIGITS) for key in differing),
                 _seconds(row.seconds),
@@ -88,6 +88,10 @@ def _show(result: SweepResult | SweepPlan) -> None:
         print_text(sentence)
     for row in [row for row in result.trials if row.state == "failed"][:SHOWN]:
         print_text(f"trial {row.number} failed: {row.reason}")
+
+
+def _named(number: int, result: SweepResult) -> str:
+    return f"{number} (winner)" if result.winner and result.winner["trial"] == number else str(number)
 
 
 def _seconds(seconds: float | None) -> str | None:

@@ -81,7 +81,7 @@ def _print_leaderboard(result: RunList) -> None:
         columns["test accuracy"] = [row.test_accuracy for row in rows]
     columns |= {result.keys[key]: _texts(result, key) for key in keys}
     others = {
-        "failure": [row.failure or "" for row in rows],
+        "failure": ["" if row.status == "pruned" else row.failure or "" for row in rows],
         "trial": [_trial(row) for row in rows],
         "time": [_time(row) for row in rows],
         "created": [_created(row) for row in rows],

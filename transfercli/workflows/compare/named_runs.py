@@ -33,9 +33,25 @@ def find_runs(words: Sequence[str], runs: Path, reporter: Reporter) -> list[Stor
             found += [StoredRun(run, reporter) for run in matching if run.path.resolve() not in earlier]
         else:
             found.append(StoredRun.find(word, runs, reporter))
+    found = _without_repeats(found, reporter)
     if len(found) < 2:
         raise UsageError(f"a comparison needs two runs or more; {' '.join(words)} names {counted(len(found), 'run')}")
     return found
+
+
+def _without_repeats(found: Sequence[StoredRun], reporter: Reporter) -> list[StoredRun]:
+    """Return the runs without those that are named again: each comparison costs the others significance.
+
+    Two names of one run remain, as of a champion that is also the latest run: the comparison shows no difference.
+    """
+    if len(found) == 2:
+        return list(found)
+    once = {run.path.resolve(): run for run in reversed(found)}
+    first = [run for run in found if once[run.path.resolve()] is run]
+    if len(first) < len(found):
+        again = first_of([run.label for run in found if run not in first], SHOWN_RUNS)
+        reporter.warning(f"named more than once, and compared once: {again}")
+    return first
 
 
 def is_pattern(word: str) -> bool:

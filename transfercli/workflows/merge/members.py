@@ -11,6 +11,7 @@ from typing import Any
 from transfercli.config.schema import FileWeights, HubWeights, RunWeights
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.reporting import Reporter
+from transfercli.runs.listing import resume_command
 from transfercli.text import first_of
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.series.stored_series import find_series
@@ -49,7 +50,7 @@ def _check_mergeable(member: StoredRun) -> None:
     if member.status != "completed":
         raise ArtefactError(
             f"{member.label} is {member.status}; only completed runs can be merged",
-            f"finish it with transfercli finetune --resume {member.label}, or leave it out",
+            f"finish it with {resume_command(member.folder, member.path.parent.parent)}, or leave it out",
         )
     if member.config.model.members:
         inner = " ".join(each["run"] for each in member.record.members)

@@ -14,7 +14,7 @@ from transfercli.runs.decisions import Decision
 from transfercli.runs.listing import all_runs
 from transfercli.text import nearest
 from transfercli.workflows.runs.rows import RunRow, links_of, row_of
-from transfercli.workflows.runs.run_fields import Field, ListedRun, find_field
+from transfercli.workflows.runs.run_fields import Field, ListedRun, check_condition, find_field
 from transfercli.workflows.runs.run_filter import parse_condition
 
 
@@ -86,6 +86,8 @@ def list_runs(request: ListRequest) -> RunList:
     conditions = [parse_condition(text) for text in request.filters]
     listed = _listed(request)
     tests = [(find_field(each.key, listed, "--filter"), each) for each in conditions]
+    for field_, condition in tests:
+        check_condition(condition, field_, listed)
     order = find_field(request.sort, listed, "--sort") if request.sort is not None else None
     kept = [run for run in listed if all(condition.holds(field_.of(run)) for field_, condition in tests)]
     if order is not None:
@@ -142,7 +144,9 @@ def _best(runs: Sequence[ListedRun], metric: Field) -> int | None:
     values = {number: value for number, run in enumerate(runs) if (value := metric.of(run)) is not None}
     if len(values) < 2:
         return None
-    return (max if metric.descending else min)(values, key=values.__getitem__)
+    sign = 1 if metric.descending else -1
+    # Of equal runs, that which EXPERIMENT means: the winner of a sweep is the latest run.
+    return max(values, key=lambda number: (sign * values[number], bool(runs[number].row.links)))
 
 
 def _differences(runs: Sequence[ListedRun]) -> tuple[dict[str, str], tuple[dict[str, Any] | None, ...]]:

@@ -14,13 +14,17 @@ from transfercli.config.differing_keys import all_keys, keys_meant, value_at
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.runs.folder import RunFolder
+from transfercli.runs.untrusted import is_number
 from transfercli.text import did_you_mean, first_of
 from transfercli.workflows.runs.recorded_configs import recorded_config
 from transfercli.workflows.runs.rows import RunRow, evaluation_metrics, is_evaluation
+from transfercli.workflows.runs.run_filter import Condition
 from transfercli.workflows.stored_run import StoredRun
 
 SPLITS = ("val_", "test_", "train_")  # prefixes of metrics; one without a prefix is of the validation images
 LOSS = "loss"
+STATES = ("completed", "failed", "interrupted", "running", "pruned", "damaged")
+NUMBERS = ("time", "trial")  # facts
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ def _mark(mark: str, key: str) -> Callable[[RunRow], Any]:
 FACTS: dict[str, Fact] = {
     "run": Fact("id of the run", lambda row: row.run_id),
     "experiment": Fact("name of the experiment", lambda row: row.experiment),
-    "status": Fact("completed, failed, interrupted, running, pruned or damaged", lambda row: row.status),
+    "status": Fact(f"{', '.join(STATES[:-1])} or {STATES[-1]}", lambda row: row.status),
     "failure": Fact("name of the error that ended the run", lambda row: row.failure),
     "workflow": Fact("finetune, pretrain or merge", lambda row: row.workflow),
     "created": Fact("time of creation", lambda row: row.created, descending=True),
@@ -135,11 +139,28 @@ def find_field(text: str, runs: Sequence[ListedRun], option: str) -> Field:
         return Field(meant[0], "key")
     if meant:
         raise UsageError(f"{option} {text!r} may mean {first_of(meant, 5)}", "write more of the key")
-    known = (*FACTS, *METRICS, LOSS, *(f"{split}{name}" for split in SPLITS for name in (*METRICS, LOSS)), *keys)
+    known = (*FACTS, *METRICS, LOSS, *(f"{split}{name}" for split in SPLITS for name in (*METRICS, LOSS)))
+    known = (*known, *keys, *(key.rpartition(".")[2] for key in keys))
     raise UsageError(
         f"{option} {text!r} is no fact, metric or config key of these runs",
         did_you_mean(text, known) or f"use {', '.join(FACTS)}, a metric such as test_macro_f1, or a config key",
     )
+
+
+def check_condition(condition: Condition, field: Field, runs: Sequence[ListedRun]) -> None:
+    """Raise `UsageError` for a condition that no run could meet: a word for a number, or an unknown status."""
+    given = f"--filter '{condition.key}{condition.operator}{condition.text}'"
+    if field.name == "status" and not condition.is_order and not any(map(condition.matches, STATES)):
+        raise UsageError(f"{given}: {condition.text} is no status", f"use {', '.join(STATES)}")
+    if is_number(condition.value) or (condition.value is None and not condition.is_order):
+        return
+    values = [value for run in runs if (value := field.of(run)) is not None] if field.kind == "key" else []
+    numeric = field.kind == "metric" or field.name in NUMBERS
+    if numeric or (condition.is_order and values and all(map(is_number, values))):
+        raise UsageError(
+            f"{given}: {field.name} is a number, received {condition.text}",
+            f"give a number, such as '{condition.key}{condition.operator}0.9'",
+        )
 
 
 def metric_name(text: str) -> str | None:

@@ -33,6 +33,14 @@ class Condition:
     text: str
     value: Any
 
+    @property
+    def is_order(self) -> bool:
+        return self.operator in _ORDERS
+
+    def matches(self, text: str) -> bool:
+        """Return True if a text is the value, or matches it as a pattern."""
+        return fnmatchcase(text, self.text.strip("'\""))
+
     def holds(self, value: Any) -> bool:
         """Return True if a run's value meets the condition; no value is above or below another one."""
         if order := _ORDERS.get(self.operator):
@@ -45,7 +53,7 @@ class Condition:
         if is_number(value) and is_number(self.value):
             return bool(value == self.value)
         if isinstance(value, str):
-            return fnmatchcase(value, self.text.strip("'\""))
+            return self.matches(value)
         return bool(value == self.value) or (value is not None and value_text(value) == self.text)
 
 

@@ -11,6 +11,7 @@ from transfercli.config.loader import load
 from transfercli.errors import ConfigError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import DEFAULT_RUNS, RunFolder, check_run_id, new_run_id
+from transfercli.runs.listing import GOING_ON
 from transfercli.workflows.command_lines import command_line, shown_path
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
 
@@ -65,7 +66,7 @@ class Series:
         """Return the training of a member, new or resumed. Raises errors as `resolve_job` does."""
         overrides = (*self.request.overrides, *member.overrides)
         job = resolve_job(replace(self.request, overrides=overrides, run_id=self.run_id(member)), reporter)
-        marks = {self.kind: {"id": self.series_id, **member.facts}, **self.marks}
+        marks = {self.kind: {"id": self.series_id, **member.facts}, GOING_ON: self.command, **self.marks}
         return replace(job, marks=marks, going_on=self.going_on)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from transfercli.config.types import VAL_LOSS
+from transfercli.redaction import HIDDEN
+from transfercli.runs.folder import DEFAULT_RUNS
+from transfercli.workflows.command_lines import command_line, shown_path
+from transfercli.workflows.sweep.search.storage import without_password
 
 State = Literal["waiting", "running", "completed", "pruned", "failed", "interrupted"]
 
@@ -29,6 +33,19 @@ class SweepRequest:
     storage: str | None = None
     report: Path | None = None
     wait: float = 0.0
+
+    def command(self, *, shown: bool = False) -> str:
+        """Return the command line that goes on with the sweep, without a password.
+
+        shown: without absolute paths and hosts, too, for files.
+        """
+        path: Callable[[Path], str] = shown_path if shown else str
+        words = [path(self.config), *(word for override in self.overrides for word in ("--set", override))]
+        words += ["--run-id", self.sweep_id] if self.sweep_id else []
+        words += ["--jobs", str(self.jobs)] if self.jobs != 1 else []
+        words += ["--storage", (_shown_address if shown else without_password)(self.storage)] if self.storage else []
+        words += [] if self.runs == DEFAULT_RUNS else ["--runs", path(self.runs)]
+        return command_line("sweep", *words)
 
 
 @dataclass(frozen=True)
@@ -111,8 +128,10 @@ class SweepResult:
         return replace(self, trials=trials)
 
     def ranked(self) -> list[TrialRow]:
-        """Return the completed trials, the best one first."""
-        return best_first((row for row in self.trials if row.value is not None), self.metric)
+        """Return the completed trials, the best one first; of equal ones the winner, then the lower number."""
+        winner = self.winner and self.winner["trial"]
+        completed = (row for row in self.trials if row.value is not None)
+        return best_first(sorted(completed, key=lambda row: row.number != winner), self.metric)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -137,3 +156,11 @@ class SweepResult:
             "seconds": self.seconds,
             "report": None if self.report is None else str(self.report),
         }
+
+
+def _shown_address(address: str) -> str:
+    """Return the address of a storage; of one with a host or an absolute path, only its scheme and last part."""
+    scheme, _, place = address.partition(":")
+    path = place.removeprefix("///" if place.startswith("///") else "//").partition("?")[0]
+    is_file = scheme in ("sqlite", "journal")
+    return address if is_file and not path.startswith("/") else f"{scheme}:{HIDDEN}{path.rpartition('/')[2]}"

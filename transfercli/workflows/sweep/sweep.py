@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,14 +26,14 @@ from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialR
 from transfercli.workflows.sweep.search.presence import present
 from transfercli.workflows.sweep.search.space import Space
 from transfercli.workflows.sweep.search.storage import require_optuna
-from transfercli.workflows.sweep.search.study import id_of, open_study, settings_of
+from transfercli.workflows.sweep.search.study import check_folds, id_of, open_study, settings_of
 from transfercli.workflows.sweep.winner import choose_winner
 from transfercli.workflows.train.results import total_cache_counts
 
 if TYPE_CHECKING:
     from transfercli.workflows.sweep.search.source import StudySource
 
-RESTART_HINT = "the same command goes on: finished trials are not trained again"
+STOPPED = "stopped; finished trials are kept, and not trained again"
 RAISED = {
     EXIT_CODES[cls.kind]: cls
     for cls in (
@@ -55,12 +57,17 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
     document = read_once(request.config)
     loaded = load(request.config, request.overrides, document)
     settings = settings_of(loaded)
+    check_folds(loaded)
     sweep_id = id_of(loaded, request.sweep_id)
     experiment = request.runs / loaded.config.name
     folder = experiment / "sweeps" / sweep_id
     space = Space.of(loaded.config, read_document(request.config, request.overrides, document))
     waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
-    with loaded.placing(), experiment_lock(experiment, request.wait, waiting, shared=True):
+    with (
+        stopping(request, reporter),
+        loaded.placing(),
+        experiment_lock(experiment, request.wait, waiting, shared=True),
+    ):
         if request.storage is None:
             report_other_sweeps(loaded, request, sweep_id, reporter)
             atomic.make_folder(folder)
@@ -79,6 +86,19 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
 
 
 # -- steps
+
+
+@contextmanager
+def stopping(request: SweepRequest, reporter: Reporter) -> Iterator[None]:
+    """Add the command that goes on to a request to stop, at any moment."""
+    going_on = request.command()
+    reporter.describe_forced_stop(lambda signum: Interrupted(signum, STOPPED, going_on))
+    try:
+        yield
+    except Interrupted as stop:
+        if stop.hint:
+            raise
+        raise Interrupted(stop.signum, STOPPED, going_on) from None
 
 
 def report_other_sweeps(loaded: LoadedConfig, request: SweepRequest, sweep_id: str, reporter: Reporter) -> None:
@@ -109,7 +129,7 @@ def train(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, report
         write("interrupted")
         done = sum(row.state in ("completed", "pruned", "failed") for row in source.rows())
         message = f"stopped; {done} of {source.total} trials of the sweep {source.sweep_id} are finished"
-        raise Interrupted(stop.signum, message, RESTART_HINT) from None
+        raise Interrupted(stop.signum, message, source.request.command()) from None
     except TransferError:
         write("failed")
         raise

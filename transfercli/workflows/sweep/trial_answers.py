@@ -116,6 +116,20 @@ def compare_trials(rows: Sequence[TrialRow], reporter: Reporter) -> ComparedTria
     return _aligned(chosen, kinds[common], left_out)
 
 
+def honest_score(run: RunFolder, metric: str) -> tuple[float | None, int, int]:
+    """Return the metric of a run on the images that no ancestor learnt from, their number, and that of all images.
+
+    The metric is None if too few are left. Raises `ArtefactError` if the run keeps no answers.
+    """
+    trial = _read(TrialRow(0, {}, "completed", run.path, (run.path,)), _HonestImages(Reporter()))
+    rows = np.flatnonzero(trial.honest)
+    if not _is_enough(trial.honest):
+        return None, len(rows), len(trial.honest)
+    predicted, losses = trial.predicted[rows, None], trial.losses[rows, None]
+    answers = Answers(trial.targets[rows], predicted, losses, len(trial.labels))
+    return float(answers.scores(metric, np.ones((len(rows), 1)))[0, 0]), len(rows), len(trial.honest)
+
+
 def _aligned(trials: Sequence[_Trial], common: _Trial, left_out: Sequence[tuple[TrialRow, str]]) -> ComparedTrials:
     """Return the answers of trials to the images of one of them that no ancestor learnt from."""
     rows = [trial.rows_of(common) for trial in trials]
@@ -178,7 +192,9 @@ class _HonestImages:
 
 
 def _read(row: TrialRow, honest: _HonestImages) -> _Trial:
-    """Return the answers of a trial: of its run, or out of fold of all its runs. Raises `ArtefactError`."""
+    """Return the answers of a trial: of its run, or out of fold of all its runs. Raises `ArtefactError` without."""
+    if not row.runs:
+        raise ArtefactError("its run is not here", "restore it")
     runs = tuple(StoredRun(RunFolder(path)) for path in row.runs)
     answers = joined_answers(runs)
     order = sorted(range(len(answers)), key=answers.paths.__getitem__)

@@ -11,6 +11,7 @@ from transfercli.config.loader import load
 from transfercli.config.locations import Document
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
+from transfercli.runs.listing import GOING_ON
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.sweep.result import TrialRow
 from transfercli.workflows.sweep.search.space import overrides_of
@@ -29,6 +30,8 @@ class TrialSpec:
         threads: of the training, if the config sets no number and the run is new; None: all cores.
         folds: number of folds that judge the trial; None: its validation images do.
         document: content of the config when the sweep began (`Document.as_json`); None: the file is read.
+        going_on: command that goes on with the sweep.
+        command: the same without absolute paths, for files.
     """
 
     config: Path
@@ -41,6 +44,8 @@ class TrialSpec:
     threads: int | None = None
     folds: int | None = None
     document: dict[str, Any] | None = field(default=None, repr=False)
+    going_on: str = ""
+    command: str = ""
 
     @property
     def run_id(self) -> str:
@@ -90,12 +95,13 @@ class TrialSource(Protocol):
 
 def trial_job(spec: TrialSpec, reporter: Reporter) -> Job:
     """Return the job of a trial: a new run, or the one of an earlier start. Raises as `resolve_job`."""
-    return replace(resolve_job(trial_request(spec), reporter), marks=marks_of(spec), becomes_latest=False)
+    job = resolve_job(trial_request(spec), reporter)
+    return replace(job, marks=marks_of(spec), going_on=spec.going_on, becomes_latest=False)
 
 
 def marks_of(spec: TrialSpec) -> dict[str, Any]:
-    """Return the keys by which the records of a trial's runs name it."""
-    return {"sweep": {"id": spec.sweep_id, "trial": spec.number}}
+    """Return the keys by which the records of a trial's runs name it, and the command of the sweep."""
+    return {"sweep": {"id": spec.sweep_id, "trial": spec.number}, **({GOING_ON: spec.command} if spec.command else {})}
 
 
 def trial_request(spec: TrialSpec) -> TrainRequest:

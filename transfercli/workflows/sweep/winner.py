@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.evaluation.statistics.selection import LOSS, Selection, select
+from transfercli.evaluation.statistics.selection import LOSS, TOLERANCE, Selection, select
 from transfercli.evaluation.statistics.skewed_intervals import Interval
 from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of, in_groups
@@ -98,15 +98,20 @@ class Winner:
     @property
     def summary(self) -> str:
         """The scores in one sentence."""
-        name = self.metric.removeprefix("val_").replace("_", " ")
         on = "out of fold" if len(self.row.runs) > 1 else "on validation"
-        parts = [f"{name} {self.naive:.3f} {on}" + (f", the best of {self.trials}" if self.trials > 1 else "")]
+        parts = [f"{self._name} {self.naive:.3f} {on}" + (f", the best of {self.trials}" if self.trials > 1 else "")]
         if self.corrected is not None:
             between = f" ({self.interval[0]:.3f} to {self.interval[1]:.3f})" if self.interval else ""
             parts.append(f"about {self.corrected:.3f}{between} is to be expected on new images")
         if self.test is not None and (value := self.test.value(ON_TEST[self.metric])) is not None:
-            parts.append(f"{value:.3f} on the {counted(self.test.look['examples'], 'test image')}")
+            found = (self.test.look.get("intervals") or {}).get(ON_TEST[self.metric])
+            between = f" ({found[0]:.3f} to {found[1]:.3f})" if found else ""
+            parts.append(f"{value:.3f}{between} on the {counted(self.test.look['examples'], 'test image')}")
         return "; ".join(parts)
+
+    @property
+    def _name(self) -> str:
+        return self.metric.removeprefix("val_").replace("_", " ")
 
     def lines(self) -> list[str]:
         """Return the result in sentences."""
@@ -124,13 +129,27 @@ class Winner:
             on = f"on these {counted(self.images, 'image')}{in_groups(self.groups)}"
             equal = len(self.indistinguishable)
             if equal > 1:
-                lines.append(f"{equal} of the {self.trials} trials are not distinguishable {on}")
+                lines.append(
+                    f"{equal} of the {self.trials} trials are not distinguishable {on}:"
+                    f" {_numbers(self.indistinguishable)}"
+                )
             else:
                 lines.append(f"every other trial is worse {on}")
+        same = [rival for rival in self.indistinguishable[1:] if abs(rival.difference) < TOLERANCE]
+        if same and self.metric != LOSS:
+            trials = f"trial {same[0].row.number} has" if len(same) == 1 else f"trials {_numbers(same)} have"
+            lines.append(
+                f"{trials} the same {self._name} as trial {self.row.number}: of equal ones the lower log loss wins"
+            )
         if (rival := self.one_standard_error) is not None and rival.row.number != self.row.number:
             lines.append(
                 f"trial {rival.row.number} predicts at {self._relative_cost(rival)} and is within one standard error of"
                 f" the winner: {rival.score:.3f}"
+            )
+        if self.test is not None and self.test.learnt:
+            lines.append(
+                f"{counted(self.test.learnt, 'other test image')} do not count: the winner or an ancestor learnt from"
+                " them"
             )
         if self.test is not None and self.test.looks > 1:
             lines.append(
@@ -184,9 +203,12 @@ def choose_winner(
     the test images; None if no look is taken, as the winner is not final. Returns None if no trial is completed.
     """
     completed = [row for row in sorted(rows, key=lambda row: row.number) if row.state == "completed"]
-    completed = [row for row in completed if row.value is not None and row.runs]
+    completed = [row for row in completed if row.value is not None]
     if not completed:
         return None
+    if folder and not all(row.runs for row in completed):
+        reporter.warning("no test image is read: the run of a trial that may be the winner is not here")
+        folder = None
     try:
         compared = compare_trials(completed, reporter)
     except NoComparison as failure:
@@ -241,6 +263,10 @@ def _without_answers(
         left_out=failure.left_out,
         test=score_on_test(folder, best, reporter) if folder else None,
     )
+
+
+def _numbers(rivals: Sequence[Rival]) -> str:
+    return first_of([str(rival.row.number) for rival in rivals], LISTED)
 
 
 def _not_compared(left_out: LeftOut) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from transfercli.config.loader import load
 from transfercli.config.schema import ExperimentConfig, PhaseConfig, RunWeights
-from transfercli.errors import ArtefactError, ConfigError, DataError
+from transfercli.errors import ArtefactError, ConfigError, DataError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, check_run_id, new_run_id
 from transfercli.runs.listing import resume_command
@@ -122,7 +122,13 @@ def _runs_folder(run: RunFolder, runs: Path) -> Path:
 
 
 def _check_complete(earlier: StoredRun, request: ContinueRequest) -> None:
-    """Raise `ArtefactError` if the run is not complete."""
+    """Raise `ArtefactError` if the run is not complete, `UsageError` if it was not trained."""
+    if earlier.record.workflow == "merge":
+        members = ", ".join(member["run"] for member in earlier.record.members)
+        raise UsageError(
+            f"{earlier.label} was merged from other runs, and has no epochs of its own to go on with",
+            f"continue one of them: {members}",
+        )
     if earlier.record.workflow not in (None, *get_args(Command)):
         raise ArtefactError(
             f"{earlier.folder.record} is damaged: its workflow is {str(earlier.record.workflow)[:80]!r}",

@@ -27,10 +27,12 @@ from transfercli.evaluation.report.charts import (
     tick_label,
 )
 from transfercli.evaluation.report.search.parallel_coordinates import SearchAxis
+from transfercli.text import first_of
 
 SLICE_WIDTH, SLICE_HEIGHT = 300, 190
 SLICE_LEFT, SLICE_BOTTOM = 44, 44
 LONGEST_TAIL = 5.0  # of the scores' range below the median, in units of the range above it
+FEW_NAMED = 5  # trials with the best score, in a sentence
 FEW = 0.2  # share of the trials that a slice calls the best
 GOLDEN = 0.618  # spreads the dots of one choice evenly, and the same way each time
 
@@ -85,7 +87,10 @@ def progress_words(trials: Sequence[SearchedTrial], *, lower: bool) -> str:
     scored = scored_trials(trials)
     (first, start), (trial, best) = scored[0], (min if lower else max)(scored, key=lambda pair: pair[1])
     if trial is first:
-        return f"trial {first.number}, the first with a score, was never beaten ({tick_label(best)})."
+        equal = [str(other.number) for other, score in scored[1:] if score == best]
+        others = f"{'trial' if len(equal) == 1 else 'trials'} {first_of(equal, FEW_NAMED)}"
+        same = f"; {others} reached the same" if equal else ""
+        return f"trial {first.number}, the first with a score, was never beaten ({tick_label(best)}){same}."
     later = sum(other.number > trial.number for other, _ in scored)
     return (
         f"{tick_label(start)} at first, {tick_label(best)} from trial {trial.number} on; {later} more did not beat it."
@@ -123,12 +128,16 @@ def slice_chart(axis: SearchAxis, trials: Sequence[SearchedTrial], winner: int |
             kind = "training" if trial.number == winner else "validation faint"
             parts.append(svg_dot(kind, x, up(_within(score, ticks)), 5 if trial.number == winner else 3))
     parts += _marks(trials, place, SLICE_HEIGHT - SLICE_BOTTOM - 3)
-    return svg_chart(parts, f"score by {axis.key}: {slice_words(axis, trials, lower=lower)}", SLICE_HEIGHT, SLICE_WIDTH)
+    words = slice_words(axis, trials, winner, lower=lower)
+    return svg_chart(parts, f"score by {axis.key}: {words}", SLICE_HEIGHT, SLICE_WIDTH)
 
 
-def slice_words(axis: SearchAxis, trials: Sequence[SearchedTrial], *, lower: bool) -> str:
-    """Return what a slice shows in words: the values of the best trials, or the median score of each choice."""
-    scored = sorted(scored_trials(trials), key=lambda pair: pair[1], reverse=not lower)
+def slice_words(axis: SearchAxis, trials: Sequence[SearchedTrial], winner: int | None = None, *, lower: bool) -> str:
+    """Return what a slice shows in words: the values of the best trials, or the median score of each choice.
+
+    winner: number of the winner, which comes first among trials with an equal score.
+    """
+    scored = sorted(scored_trials(trials), key=lambda pair: (pair[1] if lower else -pair[1], pair[0].number != winner))
     if axis.scale == "choice":
         medians = [f"{text} {middle:.4g}" for _, text, middle in choice_medians(axis, scored)]
         return "medians: " + "; ".join(medians) if medians else "no score"

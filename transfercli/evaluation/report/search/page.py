@@ -183,17 +183,19 @@ def _coordinates(page: SweepPage) -> Markup:
         low, high = score_range([score for _, score in scored], lower=page.lower)
         axes.append(SearchAxis(page.metric, "linear", *((high, low) if page.lower else (low, high))))
     ranks = _ranks(scored, lower=page.lower)
+    winner = page.winner.trial if page.winner else None
     lines = [
         CoordinateLine(
             trial.number,
             (*(trial.values.get(axis.key) for axis in keys), trial.score)[: len(axes)],
             ranks.get(trial.number),
             _line_title(trial, page),
-            "winner" if page.winner and trial.number == page.winner.trial else trial.state,
+            "winner" if trial.number == winner else trial.state,
         )
         for trial in page.trials
     ]
-    seen = [f"{axis.key}: {slice_words(axis, page.trials, lower=page.lower)}" for axis in keys] if scored else []
+    words = [f"{axis.key}: {slice_words(axis, page.trials, winner, lower=page.lower)}" for axis in keys]
+    seen = words if scored else []
     label = f"parallel coordinates of {counted(len(lines), 'trial')} over {counted(len(keys), 'key')}"
     return parallel_coordinates(axes, lines, "; ".join([label, *seen]))
 
@@ -221,7 +223,7 @@ def _slices(page: SweepPage) -> list[tuple[SearchAxis, Markup, str]]:
     for axis in page.axes:
         chart = slice_chart(axis, page.trials, winner, lower=page.lower)
         if chart is not None:
-            found.append((axis, chart, _capital(slice_words(axis, page.trials, lower=page.lower))))
+            found.append((axis, chart, _capital(slice_words(axis, page.trials, winner, lower=page.lower))))
     return found
 
 

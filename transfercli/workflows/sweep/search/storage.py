@@ -20,6 +20,7 @@ FORMS = "allowed: sqlite:///FILE, journal:FILE, or the address of a database, su
 INSTALL_HINT = "install it: pip install 'transfercli[sweep]'"
 DRIVER_HINT = "install its driver, such as psycopg2 for postgresql and pymysql for mysql+pymysql, or use sqlite:///FILE"
 _PASSWORD = re.compile(r"(://[^\s:/@]*):[^\s@]*@")
+_PASSWORD_OPTION = re.compile(r"([?&]password=)[^&\s]*")
 
 
 def require_optuna() -> None:
@@ -65,7 +66,7 @@ def storage_errors(address: str | None) -> Iterator[None]:
 
 def without_password(text: str) -> str:
     """Return text with the password of each address in it hidden."""
-    return _PASSWORD.sub(r"\1:…@", text)
+    return _PASSWORD_OPTION.sub(r"\1…", _PASSWORD.sub(r"\1:…@", text))
 
 
 def _mended(error: Exception, address: str | None) -> TransferError | None:
