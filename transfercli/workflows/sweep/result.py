@@ -34,10 +34,10 @@ class SweepRequest:
     report: Path | None = None
     wait: float = 0.0
 
-    def command(self, *, shown: bool = False) -> str:
+    def command(self, *more: str, shown: bool = False) -> str:
         """Return the command line that goes on with the sweep, without a password.
 
-        shown: without absolute paths and hosts, too, for files.
+        more: further words at its end. shown: without absolute paths and hosts, too, for files.
         """
         path: Callable[[Path], str] = shown_path if shown else str
         words = [path(self.config), *(word for override in self.overrides for word in ("--set", override))]
@@ -45,7 +45,7 @@ class SweepRequest:
         words += ["--jobs", str(self.jobs)] if self.jobs != 1 else []
         words += ["--storage", (_shown_address if shown else without_password)(self.storage)] if self.storage else []
         words += [] if self.runs == DEFAULT_RUNS else ["--runs", path(self.runs)]
-        return command_line("sweep", *words)
+        return command_line("sweep", *words, *more)
 
 
 @dataclass(frozen=True)
