@@ -97,6 +97,8 @@ def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words 
     if getattr(result, "kind", None) == "folds" and hasattr(result, "completed"):
         complete = len(result.completed) == len(result.runs)
         return ("merge", result.name, "--as", "NAME", *_runs(own)) if complete else None
+    if getattr(result, "kind", None) == "seeds" and hasattr(result, "completed"):
+        return ("evaluate", result.name, *_runs(own)) if len(result.completed) == len(result.runs) else None
     if not own["dry_run"] or result.as_json().get("run", "") is not None:
         return None
     options = [("--continue", own["continued"]), ("--epochs", own["epochs"])]

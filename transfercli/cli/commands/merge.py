@@ -91,8 +91,8 @@ def _difference(gain: dict[str, Any]) -> str:
 def _note(result: MergeResult) -> str | None:
     if not result.gains:
         return (
-            "each image was scored by the members that did not learn from it, so that these are the scores of the members"
-            " and not of the merged model; evaluate it on test images"
+            "each image was scored by the members that did not learn from it, so that these are scores of the members,"
+            " not of the merged model; evaluate it on test images"
         )
     if result.scored["chosen_on_them"]:
         used = sum(member["used"] for member in result.members)

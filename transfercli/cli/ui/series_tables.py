@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 COLUMNS = ("accuracy", "macro_f1", "log_loss")
 NO_ERROR = (
     "The standard deviation says how much one fold differs from another. It is no standard error of the mean: the folds"
-    " share training images, and no unbiased estimate of that error exists (Bengio & Grandvalet 2004). The intervals out"
-    " of fold say how well the score is known."
+    " share training images, and no unbiased estimate of that error exists (Bengio & Grandvalet 2004). The intervals"
+    " out of fold below say how well the score is known."
 )
 
 

@@ -148,7 +148,7 @@ def find_field(text: str, runs: Sequence[ListedRun], option: str) -> Field:
 
 
 def check_condition(condition: Condition, field: Field, runs: Sequence[ListedRun]) -> None:
-    """Raise `UsageError` for a condition that no run could meet: a word for a number, or a status that there is none of."""
+    """Raise `UsageError` for a condition that no run could meet: a word for a number, or an unknown status."""
     given = f"--filter '{condition.key}{condition.operator}{condition.text}'"
     if field.name == "status" and not condition.is_order and not any(map(condition.matches, STATES)):
         raise UsageError(f"{given}: {condition.text} is no status", f"use {', '.join(STATES)}")

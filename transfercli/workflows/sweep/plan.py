@@ -64,11 +64,7 @@ class SweepPlan:
             ("sweep", f"{self.experiment}/{self.sweep}"),
             ("trials", self.trials if self.combinations is None else f"{self.trials} of {self.combinations} possible"),
             *(
-                (
-                    base,
-                    f"{features} {duration(cost.feature_seconds)}, training {duration(cost.train_seconds)} a trial,"
-                    " compilation included",
-                )
+                (base, f"{features} {duration(cost.feature_seconds)}, training {duration(cost.train_seconds)} a trial")
                 for base, cost in self.estimates
             ),
             ("time, about", f"{duration(self.seconds)}: {features} once a base, {trials} one by one, none ended early"),

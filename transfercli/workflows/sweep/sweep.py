@@ -169,10 +169,8 @@ def _chance_of_pruning(result: SweepResult, images: int | None) -> list[str]:
     pruned = result.counts().get("pruned", 0)
     if not pruned or images is None or images >= FEW_IMAGES:
         return []
-    return [
-        f"{counted(pruned, 'trial')} ended early by the scores of {counted(images, 'image')}, which differ by chance:"
-        " sweep.pruner=none trains every trial to its end"
-    ]
+    early = f"{counted(pruned, 'trial')} ended early by the scores of {counted(images, 'image')}"
+    return [f"{early}, which differ by chance: sweep.pruner=none trains every trial to its end"]
 
 
 def make_winner_latest(row: TrialRow) -> None:
