@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from transfercli.config.cross_checks import missing_weights_reason
+from transfercli.config.differing_keys import DIGITS, short_names, value_text
 from transfercli.config.loader import resolve
 from transfercli.config.locations import Document
 from transfercli.config.schema import ExperimentConfig, SearchRange
@@ -119,6 +120,11 @@ class Space:
     @property
     def keys(self) -> tuple[str, ...]:
         return tuple(dimension.key for dimension in self.dimensions)
+
+    def shown(self, values: Mapping[str, Any]) -> str:
+        """Return the values of a trial as `learning_rate 0.003, hidden [256]`."""
+        names = short_names(self.keys, self.keys)
+        return ", ".join(f"{names[key]} {value_text(value, DIGITS)}" for key, value in values.items())
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
