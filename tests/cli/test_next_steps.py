@@ -78,6 +78,9 @@ STEPS: list[tuple[str, dict[str, Any], Any, str | None]] = [
     ("after_next", {}, Result(out=Path("o")), "data check CONFIG"),
     ("after_evaluation", {}, Result(run=RUN, evaluation=Result(passed=True)), "predict runs/x/1 PATH"),
     ("after_evaluation", {}, Result(run=RUN, evaluation=Result(passed=False)), "runs show runs/x/1"),
+    ("after_evaluation", {}, Result(kind="folds", name="x/cv"), "merge x/cv --as NAME"),
+    ("after_evaluation", {"runs": Path("r")}, Result(name="x/cv"), "merge x/cv --as NAME --runs r"),
+    ("after_evaluation", {}, Result(kind="seeds", name="x/cv"), None),
     ("after_export", {}, Result(artefacts=[{"path": "runs/x/1/exports/onnx"}]), "predict runs/x/1/exports/onnx PATH"),
     ("after_embed", {"network": "x", "weights": None}, Result(file="v.npz"), "similar x IMAGE --in v.npz"),
     (

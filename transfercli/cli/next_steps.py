@@ -95,8 +95,10 @@ def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words 
         rate = f"{result.key}={result.suggestion:g}"
         return (workflow, own["config"], *_overrides(own), "--set", rate, *_runs(own))
     if getattr(result, "kind", None) == "folds" and hasattr(result, "completed"):
-        runs = [run.run for run in result.completed]
-        return ("merge", *runs, "--as", "NAME", *_runs(own)) if len(runs) > 1 else None
+        complete = len(result.completed) == len(result.runs)
+        return ("merge", result.name, "--as", "NAME", *_runs(own)) if complete else None
+    if getattr(result, "kind", None) == "seeds" and hasattr(result, "completed"):
+        return ("evaluate", result.name, *_runs(own)) if len(result.completed) == len(result.runs) else None
     if not own["dry_run"] or result.as_json().get("run", "") is not None:
         return None
     options = [("--continue", own["continued"]), ("--epochs", own["epochs"])]
@@ -125,7 +127,8 @@ def after_sweep(own: Mapping[str, Any], result: Any) -> Words | None:
 
 def after_evaluation(own: Mapping[str, Any], result: Any) -> Words | None:
     if hasattr(result, "kind") or hasattr(result, "name"):  # of several runs
-        return None
+        is_folds = getattr(result, "kind", "folds") == "folds"
+        return ("merge", result.name, "--as", "NAME", *_runs(own)) if is_folds else None
     if result.evaluation.passed:
         return ("predict", result.run, "PATH")
     return ("runs", "show", result.run)

@@ -35,7 +35,7 @@ Config = Annotated[
     Path | None,
     typer.Argument(
         metavar="CONFIG",
-        help="a YAML file that describes one experiment (not needed with --resume)",
+        help="a YAML file that describes one experiment (not needed with --resume and --continue)",
         show_default=False,
     ),
 ]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from transfercli.workflows.sweep.search.source import StudySource
 
 STOPPED = "stopped; finished trials are kept, and not trained again"
+FEW_IMAGES = 100  # validation images, below which an early end is largely chance
 RAISED = {
     EXIT_CODES[cls.kind]: cls
     for cls in (
@@ -143,7 +144,14 @@ def report_start(source: StudySource, reporter: Reporter) -> None:
         reporter.info(f"{left_out} of {size} are not possible and left out, such as {source.impossible()}")
     if others := source.others_running():
         reporter.info(f"another process works on this sweep: {counted(others, 'trial')} running")
+    if "seed" in source.space.keys:
+        reporter.warning(
+            "seed is in the space: the search keeps the luckiest one, and other images will not be as lucky;"
+            " training.seeds trains one config with several seeds, and shows their spread"
+        )
     rows = source.rows()
+    if len(rows) > source.total:
+        reporter.info(f"the sweep has {len(rows)} trials already, more than the {source.total} asked for: all count")
     if rows and not source.is_finished:
         done = sum(row.state in ("completed", "pruned") for row in rows)
         reporter.info(f"going on with the sweep {source.sweep_id}: {done} of {source.total} trials are finished")
@@ -165,7 +173,7 @@ def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, start
     result = replace(
         result,
         winner=winner.as_json() if winner else None,
-        sentences=tuple(winner.lines()) if winner else (),
+        sentences=(*winner.lines(), *_chance_of_pruning(result, winner.images)) if winner else (),
         cache=total_cache_counts(recorded(run).get("cache") or {} for run in runs),
         seconds=round(time.perf_counter() - started, 3),
     )
@@ -175,6 +183,15 @@ def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, start
     running = any(row.state == "running" for row in result.trials)
     write_sweep(result, settings, seed, "completed" if done else "running" if running else "interrupted")
     return write_report(result, source.request, loaded)
+
+
+def _chance_of_pruning(result: SweepResult, images: int | None) -> list[str]:
+    """Return a sentence if trials were ended early by the scores of few images."""
+    pruned = result.counts().get("pruned", 0)
+    if not pruned or images is None or images >= FEW_IMAGES:
+        return []
+    early = f"{counted(pruned, 'trial')} ended early by the scores of {counted(images, 'image')}"
+    return [f"{early}, which differ by chance: sweep.pruner=none trains every trial to its end"]
 
 
 def make_winner_latest(row: TrialRow) -> None:

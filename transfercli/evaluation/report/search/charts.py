@@ -88,8 +88,8 @@ def progress_words(trials: Sequence[SearchedTrial], *, lower: bool) -> str:
     (first, start), (trial, best) = scored[0], (min if lower else max)(scored, key=lambda pair: pair[1])
     if trial is first:
         equal = [str(other.number) for other, score in scored[1:] if score == best]
-        others = f"{'trial' if len(equal) == 1 else 'trials'} {first_of(equal, FEW_NAMED)}"
-        same = f"; {others} reached the same" if equal else ""
+        named = f"{'trial' if len(equal) == 1 else 'trials'} {first_of(equal, FEW_NAMED)}"
+        same = f"; {named} reached the same" if equal else ""
         return f"trial {first.number}, the first with a score, was never beaten ({tick_label(best)}){same}."
     later = sum(other.number > trial.number for other, _ in scored)
     return (

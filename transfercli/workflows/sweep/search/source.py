@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from transfercli.config.differing_keys import DIGITS, short_names, value_text
 from transfercli.config.schema import SweepConfig
 from transfercli.errors import EXIT_CODES
 from transfercli.reporting import Reporter
@@ -226,7 +225,7 @@ class StudySource:
             if self.report(trial.number, epoch, value, trial):
                 mark_pruned(run, epoch)
                 reason = (
-                    f"{self.settings.metric} {value:.4g} after epoch {epoch} is no better than that of other trials"
+                    f"{self.settings.metric} {value:.4g} after epoch {epoch} is worse than that of most other trials"
                 )
                 row = TrialRow(trial.number, self.space.values(trial.params), "pruned", reason=reason)
                 self._record(trial, row)
@@ -278,7 +277,7 @@ class StudySource:
             values = self.space.values(trial.params)
             if problem := self.space.problem(values):
                 self._record(trial, TrialRow(trial.number, values, "failed", reason=problem, code=INVALID))
-                self.reporter.info(f"trial {trial.number} is left out: {self.shown(values)}: {problem}")
+                self.reporter.info(f"trial {trial.number} is left out: {self.space.shown(values)}: {problem}")
                 continue
             return trial
         return None
@@ -300,25 +299,22 @@ class StudySource:
 
     # -- messages and signs of life
 
-    def shown(self, values: Mapping[str, Any]) -> str:
-        """Return the values of a trial as `learning_rate 0.003, hidden [256]`."""
-        names = short_names(self.space.keys, self.space.keys)
-        return ", ".join(f"{names[key]} {value_text(value, DIGITS)}" for key, value in values.items())
-
     def _report_start(self, trial: Trial) -> None:
         trials = self._trials()
         values = [one.value for one in trials if one.state == TrialState.COMPLETE and one.value is not None]
         choose = min if direction(self.settings) == "minimize" else max
         best = f"; best so far {choose(values):.4g}" if values else ""
         place = sum(not _is_invalid(one) for one in trials if one.number <= trial.number)
-        text = f"trial {trial.number} ({place} of {self.total}): {self.shown(self.space.values(trial.params))}{best}"
+        text = (
+            f"trial {trial.number} ({place} of {self.total}): {self.space.shown(self.space.values(trial.params))}{best}"
+        )
         self.reporter.info(text)
 
     def impossible(self) -> str:
         """Return the first combination that the config rules out, and the reason."""
         for values in self.space.all_combinations():
             if problem := self.space.problem(values):
-                return f"{self.shown(values)} ({problem})"
+                return f"{self.space.shown(values)} ({problem})"
         return "none"
 
     @contextmanager
