@@ -179,6 +179,10 @@ class Listed:
     specs: list[TrialSpec]
     rows: list[TrialRow] = field(default_factory=list)
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        return len(self.rows), len(self.rows) + len(self.specs)
+
     def next(self) -> TrialSpec | None:
         return self.specs.pop(0) if self.specs else None
 
