@@ -64,6 +64,18 @@ STEPS: list[tuple[str, dict[str, Any], Any, str | None]] = [
     ("after_next", {}, Result(out=Path("o")), "data check CONFIG"),
     ("after_evaluation", {}, Result(run=RUN, evaluation=Result(passed=True)), "predict runs/x/1 PATH"),
     ("after_evaluation", {}, Result(run=RUN, evaluation=Result(passed=False)), "runs show runs/x/1"),
+    (
+        "after_sweep",
+        {"config": "a.yaml", "dry_run": True, "sweep_id": "s", "jobs": 2, "storage": "sqlite:///t.db", "report": None},
+        Result(),
+        "sweep a.yaml --run-id s --jobs 2 --storage sqlite:///t.db",
+    ),
+    (
+        "after_sweep",
+        {"config": "a.yaml", "dry_run": False, "sweep_id": None, "jobs": 1, "storage": None, "report": None},
+        Result(winner={"run": "x/1"}),
+        "sweep a.yaml --report FILE.html",
+    ),
     ("after_evaluation", {}, Result(kind="folds", name="x/cv"), "merge x/cv --as NAME"),
     ("after_evaluation", {"runs": Path("r")}, Result(name="x/cv"), "merge x/cv --as NAME --runs r"),
     ("after_evaluation", {}, Result(kind="seeds", name="x/cv"), None),

@@ -113,12 +113,15 @@ def after_merge(own: Mapping[str, Any], result: Any) -> Words:
 
 
 def after_sweep(own: Mapping[str, Any], result: Any) -> Words | None:
+    options = [("--run-id", own["sweep_id"]), ("--jobs", own["jobs"] if own["jobs"] != 1 else None)]
+    options += [("--storage", own["storage"])]
+    given = [word for option, value in options if value is not None for word in (option, value)]
     if own["dry_run"]:
-        return ("sweep", own["config"], *_overrides(own), *_runs(own))
+        return ("sweep", own["config"], *_overrides(own), *given, *_runs(own))
     if not result.winner:
         return None
     if own["report"] is None:
-        return ("sweep", own["config"], *_overrides(own), *_runs(own), "--report", "FILE.html")
+        return ("sweep", own["config"], *_overrides(own), *given, *_runs(own), "--report", "FILE.html")
     return ("evaluate", result.winner["run"])
 
 
