@@ -113,16 +113,19 @@ def after_merge(own: Mapping[str, Any], result: Any) -> Words:
 
 
 def after_sweep(own: Mapping[str, Any], result: Any) -> Words | None:
-    options = [("--run-id", own["sweep_id"]), ("--jobs", own["jobs"] if own["jobs"] != 1 else None)]
-    options += [("--storage", own["storage"])]
-    given = [word for option, value in options if value is not None for word in (option, value)]
-    if own["dry_run"]:
-        return ("sweep", own["config"], *_overrides(own), *given, *_runs(own))
+    """Return the sweep itself after `--dry-run`, the same with a page, or the evaluation of the winner."""
+    if own["dry_run"] or (result.winner and own["report"] is None):
+        options = [] if own["sweep_id"] is None else ["--run-id", own["sweep_id"]]
+        options += [] if own.get("jobs") in (None, 1) else ["--jobs", own["jobs"]]
+        if (storage := own["storage"]) is not None:
+            is_file = storage.startswith(("sqlite:", "journal:"))
+            options += ["--storage", storage if is_file else "URL"]  # it may hold a password
+        page = [] if own["dry_run"] else ["--report", "FILE.html"]
+        return ("sweep", own["config"], *options, *_overrides(own), *_runs(own), *page)
     if not result.winner:
         return None
-    if own["report"] is None:
-        return ("sweep", own["config"], *_overrides(own), *given, *_runs(own), "--report", "FILE.html")
-    return ("evaluate", result.winner["run"])
+    runs = result.winner["runs"]  # of folds, which make one model together
+    return ("merge", *runs, "--as", "NAME", *_runs(own)) if len(runs) > 1 else ("evaluate", *runs)
 
 
 def after_evaluation(own: Mapping[str, Any], result: Any) -> Words | None:

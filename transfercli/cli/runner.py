@@ -140,7 +140,7 @@ def _print(write: Callable[[], None]) -> None:
 
 def _exit_with(error: Exception, console: Console, output: Output[Any], stop: StopRequest) -> NoReturn:
     if stop.signum and not isinstance(error, Interrupted):
-        error = Interrupted(stop.signum)  # a child process or a library failed because it received the signal, too
+        error = stop.describe(stop.signum)  # a child process or a library failed because it received the signal, too
     code = exit_code(error)
     result = getattr(error, "result", None)
     if code == 1:

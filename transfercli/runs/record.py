@@ -302,5 +302,17 @@ class RunRecord:
         return None if value is None else str(value)
 
 
+def is_flattered(content: Mapping[str, Any]) -> bool:
+    """Return True if an ancestor learnt from images that score a run, so that its metrics are too good.
+
+    Images that only chose the epoch or the penalty of an ancestor do not count, nor uncertain copies. content: of its
+    record, which may be damaged.
+    """
+    before = content.get("learnt_before")
+    splits = [before.get(split) for split in ("train", "validation")] if isinstance(before, dict) else []
+    uses = {use for found in splits if isinstance(found, dict) for use in found}
+    return not uses <= {"validation", "alike"}
+
+
 def _is_member(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("run"), str) and isinstance(value.get("parent"), str | None)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.listener import Listener
+from transfercli.data.manifest import write_manifest
 from transfercli.errors import ArtefactError, BusyError, ConfigError, UsageError
 from transfercli.evaluation.held_out import write_held_out
 from transfercli.reporting import Reporter
@@ -114,7 +117,13 @@ def test_stored_answers_and_scores_are_those_of_the_model(averaged: Any) -> None
     computed = dict(zip(split.paths, run.logits(split), strict=True))
     for path, logits in zip(run.held_out.paths, run.held_out.logits, strict=True):
         np.testing.assert_allclose(computed[path], logits, atol=CACHED)
-    assert result.scored == {"images": len(split), "answers_of": "every member", "chosen_on_them": False}
+    assert result.scored == {
+        "images": len(split),
+        "answers_of": "every member",
+        "chosen_on_them": False,
+        "left_out": 0,
+        "flattered": 0,
+    }
     right = np.mean(
         [computed[path].argmax() == target for path, target in zip(split.paths, split.targets, strict=True)]
     )
@@ -294,6 +303,39 @@ def test_honest_metrics_leave_out_what_any_member_learnt_from(averaged: Any) -> 
     assert len(names) == 3, "and the run that both started from, once"
     train = run.other_images(world.folder / "data" / "train", "test")
     assert known_images(run, train, Reporter(), own=False).left_out.all()
+
+
+@pytest.mark.parametrize("how", ["average", "soup"])
+def test_images_that_an_ancestor_learnt_from_show_no_gain(how: Any, trained: Any, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for name in ("plain", "plain2"):
+        shutil.copytree(trained.runs / "d" / name, runs / "d" / name, symlinks=True)
+        _repoint(trained, RunFolder(runs / "d" / name))
+        config = yaml.safe_load((runs / "d" / name / "config.yaml").read_text(encoding="utf-8"))
+        config["model"]["weights"] = {"run": StoredRun(RunFolder(runs / "d" / name)).record.parent}
+        (runs / "d" / name / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    parent = Path(StoredRun(RunFolder(runs / "d" / "plain")).record.parent or "")
+    shutil.copytree(runs / "d" / "plain", runs / parent, symlinks=True)
+    images = StoredRun(RunFolder(runs / "d" / "plain")).images
+    held_out = [image.path for image in images if image.split == "validation"]
+
+    def merge_after(learnt: set[str], name: str) -> tuple[MergeResult, Listener]:
+        """Merge runs whose parent trained on these images."""
+        use = {"train": "", "validation": "", "test": "", "": ""}
+        records = [replace(one, split="train" if one.path in learnt else use[one.split]) for one in images]
+        write_manifest(runs / parent / "dataset.csv", records)
+        reporter = Listener()
+        return merge_runs(MergeRequest(("d/plain", "d/plain2"), name, runs, how), reporter), reporter
+
+    some, listener = merge_after(set(held_out[20:]), "some")
+    assert (some.scored["images"], some.scored["left_out"], some.scored["flattered"]) == (20, len(held_out) - 20, 0)
+    assert set(held_out_probabilities(StoredRun(RunFolder(some.run)))) == set(held_out[:20])
+    assert some.gains
+    assert any("these are left out" in text for text in listener.warnings)
+    every, listener = merge_after(set(held_out[4:]), "every")
+    assert (every.scored["images"], every.scored["flattered"]) == (len(held_out), len(held_out) - 4)
+    assert every.gains == {}
+    assert any("no gain is shown" in text for text in listener.warnings)
 
 
 def test_a_merged_run_cannot_be_trained_on(averaged: Any) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.workflows.sweep.conftest import SPACE, START, Formula, Killed, Sweeps
 from transfercli.config.loader import load
-from transfercli.errors import ConfigError, DataError
+from transfercli.errors import ConfigError, DataError, Interrupted
 from transfercli.reporting import Reporter
 from transfercli.workflows.sweep import sweep as recipe
 from transfercli.workflows.sweep.result import SweepResult, TrialRow
@@ -176,3 +176,18 @@ def test_a_config_that_is_edited_meanwhile_changes_no_trial(sweeps: Sweeps, monk
     with pytest.raises(ConfigError):
         sweeps.run(overrides=["sweep.trials=3"])
     assert batch_sizes == [32] * 3
+
+
+@pytest.mark.parametrize("step", ["open_study", "train_trials", "choose_winner"])
+def test_a_stop_at_any_moment_names_the_command_that_goes_on(
+    step: str, sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise Interrupted(15)
+
+    monkeypatch.setattr(recipe, step, stop)
+    with pytest.raises(Interrupted) as stopped:
+        sweeps.run(jobs=2)
+    config, runs = sweeps.folder / "flowers.yaml", sweeps.folder / "runs"
+    assert stopped.value.hint == f"transfercli sweep {config} --jobs 2 --runs {runs}"
+    assert "stopped" in stopped.value.message

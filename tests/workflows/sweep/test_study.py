@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.workflows.sweep.conftest import Formula, Sweeps
 from transfercli.errors import ConfigError, OutOfSpaceError, TransferError, WeightsError
@@ -193,6 +194,28 @@ def test_a_config_without_a_sweep_shows_one(sweeps: Sweeps) -> None:
 def test_several_seeds_a_trial_are_refused(sweeps: Sweeps) -> None:
     with pytest.raises(ConfigError, match="cannot be combined with sweep"):
         sweeps.run(overrides=["training.seeds=[0, 1]"])
+
+
+@pytest.mark.parametrize(
+    "overrides, place",
+    [
+        (["data.validation=0.3"], "data.validation=0.3: data.validation: cannot be combined with sweep.folds"),
+        (["data.folds=4", "data.fold=1"], "data.folds=4: data.folds: cannot be combined"),
+        (["data.train=FOLDER"], "sweep.folds: '.*split' has validation images of its own"),
+    ],
+)
+def test_folds_and_other_validation_images_are_refused(
+    overrides: list[str], place: str, sweeps: Sweeps, formula: Formula
+) -> None:
+    for split in ("train", "validation"):
+        for label in "ab":
+            (sweeps.folder / "split" / split / label).mkdir(parents=True)
+            Image.new("L", (8, 8)).save(sweeps.folder / "split" / split / label / "1.png")
+    with pytest.raises(ConfigError, match=place):
+        given = [text.replace("FOLDER", str(sweeps.folder / "split")) for text in overrides]
+        sweeps.run(overrides=["sweep.folds=3", *given])
+    assert not formula.trained
+    assert not (sweeps.folder / "runs").exists()
 
 
 def test_files_of_a_sweep_hold_its_settings_trials_and_winner(sweeps: Sweeps) -> None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tests.listener import Listener
 from tests.workflows.conftest import World
 from transfercli.config.loader import dump
 from transfercli.errors import (
@@ -27,6 +29,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.listing import latest_completed, make_latest, newest_unfinished, present_status
 from transfercli.runs.lock import experiment_lock, run_lock
+from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.sweep import training
 from transfercli.workflows.sweep.pool import train_trials
 from transfercli.workflows.sweep.result import TrialRow
@@ -229,3 +232,24 @@ def test_folds_judge_a_trial_by_their_mean_and_a_bad_first_fold_ends_it(world: W
     assert record_of(row)["folds"]["fold"] == 1
     early = train_trial(replace(spec, number=1), Reporter(), lambda step, _: step == 1)
     assert (early.state, (world.runs / "folded" / "s-001-fold2").exists()) == ("pruned", False)
+
+
+def test_images_that_an_ancestor_learnt_from_give_a_trial_no_value(source: tuple[World, dict[str, Any]]) -> None:
+    world, parent = source
+    model = {"base": "small_cnn", "weights": {"run": parent["run"]}, "head": {"init": "keep"}}
+    data = {"validation": 0.4}
+    config = world.config("leak", "digits-source", seed=5, data=data, model=model, training={"epochs": 1})
+    reporter = Listener()
+    trial = train_trial(spec_of(world, config, 0), reporter)
+    assert trial.run is not None
+    run, ancestor = (StoredRun(RunFolder(path)) for path in (trial.run, world.folder / parent["run"]))
+    answers, trained = run.held_out, {image.sha256 for image in ancestor.images if image.split == "train"}
+    assert answers is not None
+    sha256s = {image.path: image.sha256 for image in run.images}
+    clean = np.array([sha256s[path] not in trained for path in answers.paths])
+    assert 10 < clean.sum() < len(clean) / 2
+    right = answers.logits.argmax(axis=1) == answers.targets
+    assert trial.value == pytest.approx(right[clean].mean())
+    assert trial.value != best_value(run.folder, "val_accuracy")
+    assert trial.steps == ()  # of its epochs, no other trial is judged by
+    assert any(f"is of the other {clean.sum()}" in line for line in reporter.infos)

@@ -15,8 +15,8 @@ from transfercli.evaluation.held_out import read_held_out, write_held_out
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.sweep.looks import LOOKS_FILE
 from transfercli.workflows.sweep.result import TrialRow
-from transfercli.workflows.sweep.test_looks import LOOKS_FILE
 from transfercli.workflows.sweep.winner import Winner, choose_winner
 
 
@@ -189,6 +189,18 @@ def test_a_sweep_whose_runs_are_gone_still_has_its_best_value(sweep):
     assert "not evaluated on the test images" in reporter.texts[-1]
 
 
+def test_a_trial_whose_run_is_not_here_is_left_out_and_no_test_image_is_read(sweep):
+    for wrong in (5, 9, 7):
+        sweep.trial(wrong)
+    sweep.rows[0] = replace(sweep.rows[0], run=None, runs=())
+    reporter = Warnings()
+    winner = sweep.winner(reporter=reporter)
+    assert (winner.row.number, winner.trials, winner.test) == (2, 2, None)
+    assert winner.as_json()["left_out"] == [{"trial": 0, "reason": "its run is not here"}]
+    assert "no test image is read" in reporter.texts[0]
+    assert "0 (its run is not here)" in reporter.texts[1]
+
+
 def test_a_damaged_record_of_looks_is_a_warning(sweep):
     sweep.trial(9)
     (sweep.folder / LOOKS_FILE).write_text("{}", encoding="utf-8")
@@ -278,3 +290,15 @@ def test_no_score_is_corrected_if_ancestors_learnt_from_the_images(sweep):
     assert f"learnt from {len(sweep.answers) - 4} of the {len(sweep.answers)} images" in winner.reason
     assert "may be too good" in winner.lines()[1]
     assert "is not corrected" in reporter.texts[-1]
+
+
+def test_test_images_that_an_ancestor_learnt_from_do_not_count(sweep):
+    sweep.trial(9)
+    images = [image for image in StoredRun(RunFolder(sweep.rows[0].run)).images if image.split == "test"]
+    sweep.answers = replace(sweep.answers, paths=tuple(image.path for image in images))
+    sweep.comes_from_a_run_that_trained_on(0, slice(10, None))
+    winner = sweep.winner()
+    test = winner.as_json()["test"]
+    assert (test["examples"], test["learnt"]) == (10, len(images) - 10)
+    assert "on the 10 test images" in winner.summary
+    assert any("other test images do not count" in line for line in winner.lines())

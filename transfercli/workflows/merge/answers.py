@@ -6,7 +6,7 @@ They are stored with each run (`held_out.safetensors`), so that an average is sc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,7 @@ from transfercli.evaluation.confidence.temperature import class_logits, log_loss
 from transfercli.evaluation.held_out import HeldOutAnswers
 from transfercli.reporting import Reporter
 from transfercli.text import counted
+from transfercli.workflows.held_out_images import FEWEST, not_learnt_before, sha256s_of
 from transfercli.workflows.stored_run import StoredRun
 
 Floats = npt.NDArray[np.float64]
@@ -30,6 +31,8 @@ class Answers:
     by: `ALL`, or `OWN_FOLD` if each image has the answer of a fold of a cross-validation that did not learn from it.
     answered: bool [K, N], True if the member held the image out. logits: float64 [K, N, C], 0 if not `answered`.
     sha256s, targets, groups: of the images; groups as in `Split`.
+    left_out: number of further images, which an ancestor of a member learnt from. flattered: number of such images
+    among the N, if too few others are left.
     """
 
     by: str
@@ -38,6 +41,8 @@ class Answers:
     groups: tuple[str, ...]
     answered: npt.NDArray[np.bool_]
     logits: Floats
+    left_out: int = 0
+    flattered: int = 0
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -59,7 +64,7 @@ class Answers:
     def of_members(self, kept: Sequence[int]) -> Answers:
         """Return the answers of some members, in that order."""
         rows = list(kept)
-        return Answers(self.by, self.sha256s, self.targets, self.groups, self.answered[rows], self.logits[rows])
+        return replace(self, answered=self.answered[rows], logits=self.logits[rows])
 
 
 def logits_of_mean(logits: Floats, answered: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
@@ -78,11 +83,12 @@ def answers_of(members: Sequence[StoredRun], reporter: Reporter) -> Answers:
     """Return the members' answers on the images that all of them held out.
 
     If there is none, and the members are folds of one cross-validation, return the answers of each image's own fold.
-    Images whose label differs between members are left out, with a warning.
+    Images whose label differs between members are left out, with a warning; so are images that an ancestor of a member
+    learnt from, unless too few others are left.
 
     Raises `ArtefactError` if no image can score the merged model honestly.
     """
-    held = [_HeldOut.of(member) for member in members]
+    held = [_HeldOut.of(member, reporter) for member in members]
     by = ALL if (common := set.intersection(*(set(each.rows) for each in held))) else OWN_FOLD
     if by == OWN_FOLD and not are_folds(members):
         raise ArtefactError(
@@ -99,6 +105,12 @@ def answers_of(members: Sequence[StoredRun], reporter: Reporter) -> Answers:
         )
     if not agreed:
         raise ArtefactError("the runs have different labels of every image that they held out", "train them again")
+    learnt = set.union(*(set(each.learnt) for each in held)).intersection(agreed)
+    flattered = bool(learnt) and len(agreed) - len(learnt) < FEWEST
+    if learnt:
+        _warn_of_learnt(len(learnt), len(agreed), flattered, reporter)
+    if not flattered:
+        agreed = [sha256 for sha256 in agreed if sha256 not in learnt]
     answered = np.array([[sha256 in each.rows for sha256 in agreed] for each in held])
     first = [next(each for each in held if sha256 in each.rows) for sha256 in agreed]
     return Answers(
@@ -108,7 +120,17 @@ def answers_of(members: Sequence[StoredRun], reporter: Reporter) -> Answers:
         _groups(first, agreed),
         answered,
         np.stack([each.of_images(agreed) for each in held]),
+        left_out=0 if flattered else len(learnt),
+        flattered=len(learnt) if flattered else 0,
     )
+
+
+def _warn_of_learnt(learnt: int, total: int, flattered: bool, reporter: Reporter) -> None:
+    text = f"ancestors of the runs learnt from {learnt} of the {counted(total, 'image')} that score the merged model"
+    if flattered:
+        reporter.warning(f"{text}, and too few are left: its scores are too good, and no gain is shown")
+    else:
+        reporter.warning(f"{text}: these are left out")
 
 
 def are_folds(members: Sequence[StoredRun]) -> bool:
@@ -128,26 +150,26 @@ def _groups(held: Sequence[_HeldOut], sha256s: Sequence[str]) -> tuple[str, ...]
 
 @dataclass(frozen=True, eq=False)
 class _HeldOut:
-    """Held-out answers of a run by the SHA-256 of the images. logits: float64 [n, C]; labels: of the run."""
+    """Held-out answers of a run by the SHA-256 of the images.
+
+    logits: float64 [n, C]; labels: of the run; learnt: images that an ancestor learnt from.
+    """
 
     rows: dict[str, int]
     targets: npt.NDArray[np.int64]
     logits: Floats
     labels: tuple[str, ...]
     groups: dict[str, str]
+    learnt: frozenset[str]
 
     @classmethod
-    def of(cls, run: StoredRun) -> _HeldOut:
+    def of(cls, run: StoredRun, reporter: Reporter) -> _HeldOut:
         answers = run.held_out or _computed(run)
-        hashes = {image.path: image.sha256 for image in run.images}
-        if unknown := [path for path in answers.paths if path not in hashes]:
-            raise ArtefactError(
-                f"{run.folder.held_out.name} of {run.label} is damaged: {unknown[0]} is not in dataset.csv",
-                "restore the run, or train it again",
-            )
-        rows = {hashes[path]: row for row, path in enumerate(answers.paths)}
+        sha256s, honest = sha256s_of(run, answers.paths), not_learnt_before(run, answers.paths, reporter)
+        rows = {sha256: row for row, sha256 in enumerate(sha256s)}
+        learnt = frozenset(sha256 for sha256, kept in zip(sha256s, honest, strict=True) if not kept)
         groups = {image.sha256: image.group for image in run.images if image.group}
-        return cls(rows, answers.targets, class_logits(answers.logits), run.labels, groups)
+        return cls(rows, answers.targets, class_logits(answers.logits), run.labels, groups, learnt)
 
     def label(self, sha256: str) -> str:
         """Return the class of an image; "" if it was not held out."""

@@ -144,8 +144,14 @@ def _facts(how: How, model: MergedModel, seed: int) -> dict[str, Any]:
                 zip(members, answers.right, losses, answers.answered, strict=True)
             )
         ],
-        "scored": {"images": len(answers), "answers_of": answers.by, "chosen_on_them": how == "soup"},
-        "gains": _gains(model, losses, seed) if answers.by == ALL else {},
+        "scored": {
+            "images": len(answers),
+            "answers_of": answers.by,
+            "chosen_on_them": how == "soup",
+            "left_out": answers.left_out,
+            "flattered": answers.flattered,
+        },
+        "gains": _gains(model, losses, seed) if answers.by == ALL and not answers.flattered else {},
     }
 
 

@@ -12,7 +12,7 @@ from transfercli.reporting import Reporter
 from transfercli.text import counted, duration
 from transfercli.workflows.sweep.result import SweepRequest
 from transfercli.workflows.sweep.search.space import Space, overrides_of
-from transfercli.workflows.sweep.search.study import id_of, settings_of, total_trials
+from transfercli.workflows.sweep.search.study import check_folds, id_of, settings_of, total_trials
 from transfercli.workflows.train.results import CostEstimate
 from transfercli.workflows.train.train import TrainRequest, train
 
@@ -76,6 +76,7 @@ def plan(request: SweepRequest, reporter: Reporter) -> SweepPlan:
     """Return the plan of a sweep; nothing is trained or written."""
     loaded = load(request.config, request.overrides)
     settings = settings_of(loaded)
+    check_folds(loaded)
     space = Space.of(loaded.config, read_document(request.config, request.overrides))
     estimates = []
     for base, values in _first_of_each_base(space, loaded.config.model.base):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,14 +26,15 @@ from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialR
 from transfercli.workflows.sweep.search.presence import present
 from transfercli.workflows.sweep.search.space import Space
 from transfercli.workflows.sweep.search.storage import require_optuna
-from transfercli.workflows.sweep.search.study import id_of, open_study, settings_of
+from transfercli.workflows.sweep.search.study import check_folds, id_of, open_study, settings_of
 from transfercli.workflows.sweep.winner import choose_winner
+from transfercli.workflows.train.results import total_cache_counts
 
 if TYPE_CHECKING:
     from transfercli.workflows.sweep.search.source import StudySource
 
+STOPPED = "stopped; finished trials are kept, and not trained again"
 FEW_IMAGES = 100  # validation images, below which an early end is largely chance
-RESTART_HINT = "the same command goes on: finished trials are not trained again"
 RAISED = {
     EXIT_CODES[cls.kind]: cls
     for cls in (
@@ -56,12 +58,17 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
     document = read_once(request.config)
     loaded = load(request.config, request.overrides, document)
     settings = settings_of(loaded)
+    check_folds(loaded)
     sweep_id = id_of(loaded, request.sweep_id)
     experiment = request.runs / loaded.config.name
     folder = experiment / "sweeps" / sweep_id
     space = Space.of(loaded.config, read_document(request.config, request.overrides, document))
     waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
-    with loaded.placing(), experiment_lock(experiment, request.wait, waiting, shared=True):
+    with (
+        stopping(request, reporter),
+        loaded.placing(),
+        experiment_lock(experiment, request.wait, waiting, shared=True),
+    ):
         if request.storage is None:
             report_other_sweeps(loaded, request, sweep_id, reporter)
             atomic.make_folder(folder)
@@ -80,6 +87,19 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
 
 
 # -- steps
+
+
+@contextmanager
+def stopping(request: SweepRequest, reporter: Reporter) -> Iterator[None]:
+    """Add the command that goes on to a request to stop, at any moment."""
+    going_on = request.command()
+    reporter.describe_forced_stop(lambda signum: Interrupted(signum, STOPPED, going_on))
+    try:
+        yield
+    except Interrupted as stop:
+        if stop.hint:
+            raise
+        raise Interrupted(stop.signum, STOPPED, going_on) from None
 
 
 def report_other_sweeps(loaded: LoadedConfig, request: SweepRequest, sweep_id: str, reporter: Reporter) -> None:
@@ -110,7 +130,7 @@ def train(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, report
         write("interrupted")
         done = sum(row.state in ("completed", "pruned", "failed") for row in source.rows())
         message = f"stopped; {done} of {source.total} trials of the sweep {source.sweep_id} are finished"
-        raise Interrupted(stop.signum, message, RESTART_HINT) from None
+        raise Interrupted(stop.signum, message, source.request.command()) from None
     except TransferError:
         write("failed")
         raise
@@ -149,11 +169,12 @@ def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, start
     folder = None if unfinished else result.folder
     settings, seed = settings_of(loaded), loaded.config.seed
     winner = choose_winner(result.trials, settings.metric, seed, source.reporter, folder)
+    runs = [RunFolder(path) for row in result.trials for path in row.runs]
     result = replace(
         result,
         winner=winner.as_json() if winner else None,
         sentences=(*winner.lines(), *_chance_of_pruning(result, winner.images)) if winner else (),
-        cache=cache_counts(result.trials),
+        cache=total_cache_counts(recorded(run).get("cache") or {} for run in runs),
         seconds=round(time.perf_counter() - started, 3),
     )
     done = len(result.trials) >= result.total and not unfinished
@@ -185,16 +206,6 @@ def write_report(result: SweepResult, request: SweepRequest, loaded: LoadedConfi
         return result
     write_sweep_page(request.report, result, settings_of(loaded), request, loaded.config.seed)
     return replace(result, report=request.report)
-
-
-def cache_counts(rows: tuple[TrialRow, ...]) -> dict[str, dict[str, int]]:
-    """Return the hits and misses of the caches over all trials whose runs are here."""
-    counts: dict[str, Counter[str]] = {"images": Counter(), "features": Counter()}
-    for run in (run for row in rows for run in row.runs):
-        recorded_counts = recorded(RunFolder(run)).get("cache") or {}
-        for name, total in counts.items():
-            total.update({kind: int(number or 0) for kind, number in (recorded_counts.get(name) or {}).items()})
-    return {name: {kind: total[kind] for kind in ("hits", "misses")} for name, total in counts.items()}
 
 
 def all_failed(rows: list[TrialRow]) -> TransferError:

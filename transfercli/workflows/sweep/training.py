@@ -24,11 +24,13 @@ from transfercli.io.atomic import append_line
 from transfercli.redaction import hide_package_folders, hide_paths
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
+from transfercli.runs.listing import recorded
 from transfercli.runs.lock import experiment_lock, run_lock
-from transfercli.runs.record import RunRecord
+from transfercli.runs.record import RunRecord, is_flattered
 from transfercli.text import counted
 from transfercli.workflows.series.train import TrainedMember, train_folds
 from transfercli.workflows.sweep.result import TrialRow
+from transfercli.workflows.sweep.trial_answers import honest_score
 from transfercli.workflows.sweep.trials import TrialSpec, marks_of, trial_job, trial_request
 from transfercli.workflows.train.job import Job
 from transfercli.workflows.train.train import train_job
@@ -58,7 +60,7 @@ def train_trial(spec: TrialSpec, reporter: Reporter, looks_bad: LooksBad = lambd
                 row = _train_folds(spec, row, reporter, looks_bad)
             else:
                 _train(job, reporter)
-                row = replace(row, state="completed", value=best_value(job.run, spec.metric))
+                row = replace(row, state="completed", value=value_of(job.run, spec.metric, reporter))
     except BusyError as error:
         return replace(row, reason=error.message)
     except Interrupted:
@@ -92,7 +94,7 @@ def _train_folds(spec: TrialSpec, row: TrialRow, reporter: Reporter, looks_bad: 
     def go_on(member: TrainedMember) -> bool:
         if member.failure:
             raise member.failure
-        values.append(best_value(member.run, spec.metric))
+        values.append(value_of(member.run, spec.metric, reporter))
         steps.append((len(values), sum(values) / len(values)))
         if len(values) < (spec.folds or 0) and looks_bad(*steps[-1]):
             raise Pruned(
@@ -126,6 +128,22 @@ def _fatal(error: Exception) -> TransferError | None:
     return None
 
 
+def value_of(run: RunFolder, metric: str, reporter: Reporter) -> float:
+    """Return the value of a trial: the metric of its best epoch, without images that an ancestor learnt from.
+
+    If too few others are left it is of all images, with a warning.
+    """
+    if not is_flattered(recorded(run)):
+        return best_value(run, metric)
+    value, left, total = honest_score(run, metric)
+    learnt = f"{run.label}: an ancestor learnt from {total - left} of the {counted(total, 'image')} that score it"
+    if value is None:
+        reporter.warning(f"{learnt}, and too few are left: its {metric} is too good, and misleads the search")
+        return best_value(run, metric)
+    reporter.info(f"{learnt}: its {metric} for the search, {value:.4g}, is of the other {left}")
+    return value
+
+
 def best_value(run: RunFolder, metric: str) -> float:
     """Return the metric of a run's best epoch. Raises `ArtefactError` if the run has none."""
     from transfercli.training import history
@@ -138,10 +156,10 @@ def best_value(run: RunFolder, metric: str) -> float:
 
 
 def _steps(row: TrialRow, metric: str) -> tuple[tuple[int, float], ...]:
-    """Return (epoch, metric) of the epochs in the run's history."""
+    """Return (epoch, metric) of the epochs in the run's history that may be compared with those of other trials."""
     from transfercli.training import history
 
-    if row.run is None or not RunFolder(row.run).metrics.exists():
+    if row.run is None or not RunFolder(row.run).metrics.exists() or is_flattered(recorded(RunFolder(row.run))):
         return ()
     lines: list[dict[str, Any]] = history.read(RunFolder(row.run).metrics)
     return tuple((line["epoch"], line[metric]) for line in lines if metric in line)

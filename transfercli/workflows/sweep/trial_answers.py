@@ -116,6 +116,20 @@ def compare_trials(rows: Sequence[TrialRow], reporter: Reporter) -> ComparedTria
     return _aligned(chosen, kinds[common], left_out)
 
 
+def honest_score(run: RunFolder, metric: str) -> tuple[float | None, int, int]:
+    """Return the metric of a run on the images that no ancestor learnt from, their number, and that of all images.
+
+    The metric is None if too few are left. Raises `ArtefactError` if the run keeps no answers.
+    """
+    trial = _read(TrialRow(0, {}, "completed", run.path, (run.path,)), _HonestImages(Reporter()))
+    rows = np.flatnonzero(trial.honest)
+    if not _is_enough(trial.honest):
+        return None, len(rows), len(trial.honest)
+    predicted, losses = trial.predicted[rows, None], trial.losses[rows, None]
+    answers = Answers(trial.targets[rows], predicted, losses, len(trial.labels))
+    return float(answers.scores(metric, np.ones((len(rows), 1)))[0, 0]), len(rows), len(trial.honest)
+
+
 def _aligned(trials: Sequence[_Trial], common: _Trial, left_out: Sequence[tuple[TrialRow, str]]) -> ComparedTrials:
     """Return the answers of trials to the images of one of them that no ancestor learnt from."""
     rows = [trial.rows_of(common) for trial in trials]
@@ -127,14 +141,14 @@ def _aligned(trials: Sequence[_Trial], common: _Trial, left_out: Sequence[tuple[
         raise NoComparison(f"{reason}, and too few are left", tuple(left_out), learnt)
     left_out = [*left_out, *((trials[row].row, _too_few(honest[row])) for row in range(len(trials)) if row not in left)]
     images = honest[left].all(axis=0)
-    group_of = {image.path: image.group for image in StoredRun(RunFolder(common.row.runs[0])).images}
+    paths = [common.paths[row] for row in np.flatnonzero(images)]
     compared = [(trials[row], rows[row][images]) for row in left]
     answers = Answers(
         common.targets[images],
         np.stack([trial.predicted[kept] for trial, kept in compared], axis=1),
         np.stack([trial.losses[kept] for trial, kept in compared], axis=1),
         len(common.labels),
-        cluster_indices([group_of.get(common.paths[row], "") for row in np.flatnonzero(images)]),
+        cluster_indices(StoredRun(RunFolder(common.row.runs[0])).groups_of(paths)),
     )
     refitted = sum(trial.refitted for trial, _ in compared)
     learnt = int((~images).sum())
@@ -148,7 +162,7 @@ def _with_images_left(honest: npt.NDArray[np.bool_]) -> list[int]:
     """
     every = range(len(honest))
     for rows in (list(every), [row for row in every if _is_enough(honest[row])]):
-        if rows and _is_enough(honest[rows].all(axis=0)):
+        if rows and _is_enough(np.all(honest[rows], axis=0)):
             return rows
     return []
 
@@ -178,7 +192,9 @@ class _HonestImages:
 
 
 def _read(row: TrialRow, honest: _HonestImages) -> _Trial:
-    """Return the answers of a trial: of its run, or out of fold of all its runs. Raises `ArtefactError`."""
+    """Return the answers of a trial: of its run, or out of fold of all its runs. Raises `ArtefactError` without."""
+    if not row.runs:
+        raise ArtefactError("its run is not here", "restore it")
     runs = tuple(StoredRun(RunFolder(path)) for path in row.runs)
     answers = joined_answers(runs)
     order = sorted(range(len(answers)), key=answers.paths.__getitem__)

@@ -13,9 +13,9 @@ from transfercli.evaluation.statistics.selection import LOSS, TOLERANCE, Selecti
 from transfercli.evaluation.statistics.skewed_intervals import Interval
 from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of, in_groups
+from transfercli.workflows.sweep.looks import TestScore, score_on_test
 from transfercli.workflows.sweep.prediction_cost import PredictionCost
 from transfercli.workflows.sweep.result import TrialRow
-from transfercli.workflows.sweep.test_looks import TestScore, score_on_test
 from transfercli.workflows.sweep.trial_answers import ComparedTrials, LeftOut, NoComparison, compare_trials
 
 METHOD = "bootstrap bias-corrected cross-validation"
@@ -143,6 +143,11 @@ class Winner:
                 f"trial {rival.row.number} predicts at {self._relative_cost(rival)} and is within one standard error of"
                 f" the winner: {rival.score:.3f}"
             )
+        if self.test is not None and self.test.learnt:
+            lines.append(
+                f"{counted(self.test.learnt, 'other test image')} do not count: the winner or an ancestor learnt from"
+                " them"
+            )
         if self.test is not None and self.test.looks > 1:
             lines.append(
                 f"the test images have scored {counted(self.test.looks, 'winner')} of this sweep: the more they do, the"
@@ -195,9 +200,12 @@ def choose_winner(
     the test images; None if no look is taken, as the winner is not final. Returns None if no trial is completed.
     """
     completed = [row for row in sorted(rows, key=lambda row: row.number) if row.state == "completed"]
-    completed = [row for row in completed if row.value is not None and row.runs]
+    completed = [row for row in completed if row.value is not None]
     if not completed:
         return None
+    if folder and not all(row.runs for row in completed):
+        reporter.warning("no test image is read: the run of a trial that may be the winner is not here")
+        folder = None
     try:
         compared = compare_trials(completed, reporter)
     except NoComparison as failure:

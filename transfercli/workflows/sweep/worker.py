@@ -22,6 +22,8 @@ from transfercli.io.session import shared_session
 from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder
+from transfercli.runs.listing import recorded
+from transfercli.runs.record import is_flattered
 from transfercli.workflows.sweep.messages import Receiver, Sender, row_as_message
 from transfercli.workflows.sweep.training import Pruned, train_trial
 from transfercli.workflows.sweep.trials import TrialSpec
@@ -98,10 +100,15 @@ class TrialReporter(Reporter):
             self.supervisor.send(progress=[stage, done, total, unit])
 
     def epoch(self, record: dict[str, Any], total: int) -> None:
-        """Report an epoch. Raises `Pruned` if the supervisor ends the trial; the last epoch needs no decision."""
+        """Report an epoch. Raises `Pruned` if the supervisor ends the trial; the last epoch needs no decision.
+
+        Nor do epochs whose metrics are too good, as an ancestor learnt from the images.
+        """
         self.supervisor.send(epoch=record, total=total)
         epoch = record["epoch"]
         if self.spec.folds or not 1 <= epoch < total:  # a solved phase is no epoch
+            return
+        if self._run is not None and is_flattered(recorded(self._run)):
             return
         value = record[self.spec.metric]
         if self.looks_bad(epoch, value):

@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from transfercli.config.differing_keys import public_text
 from transfercli.evaluation.report.charts import (
     BOTTOM,
     HEIGHT,
@@ -25,7 +26,7 @@ from transfercli.evaluation.report.charts import (
     svg_text,
     tick_label,
 )
-from transfercli.evaluation.report.search.parallel_coordinates import SearchAxis, value_text
+from transfercli.evaluation.report.search.parallel_coordinates import SearchAxis
 from transfercli.text import first_of
 
 SLICE_WIDTH, SLICE_HEIGHT = 300, 190
@@ -145,8 +146,8 @@ def slice_words(axis: SearchAxis, trials: Sequence[SearchedTrial], winner: int |
     if not best:
         return "no score"
     if count == 1:
-        return f"the best trial has {value_text(best[0])}"
-    return f"the best {count} trials have {value_text(min(best))} to {value_text(max(best))}"
+        return f"the best trial has {public_text(best[0])}"
+    return f"the best {count} trials have {public_text(min(best))} to {public_text(max(best))}"
 
 
 def choice_medians(axis: SearchAxis, scored: Sequence[tuple[SearchedTrial, float]]) -> list[tuple[float, str, float]]:

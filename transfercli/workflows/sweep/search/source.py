@@ -178,7 +178,10 @@ class StudySource:
         if state == "running":
             failed = result.get("code") is not None
             state = "failed" if failed else "interrupted" if self._is_abandoned(trial) else "running"
-        runs = tuple(run for run in self._runs(trial.number) if run.is_dir())
+        every = self._runs(trial.number)
+        runs = tuple(run for run in every if run.is_dir())
+        if state == "completed" and len(runs) < len(every):  # removed, or trained by a host with other runs
+            runs = ()
         return TrialRow(
             number=trial.number,
             values=self.space.values(trial.params),
@@ -354,9 +357,14 @@ def _mark_pruned(run: RunFolder, epoch: int) -> None:
 
 
 def epochs_of(run: RunFolder, metric: str) -> list[tuple[int, float]]:
-    """Return (epoch, metric) of the epochs of a run that are kept, also one that only its checkpoint knows yet."""
+    """Return (epoch, metric) of the epochs of a run that are kept, also one that only its checkpoint knows yet.
+
+    None of a run whose metrics are too good, as an ancestor learnt from the images.
+    """
     from transfercli.training import history
 
+    if record.is_flattered(recorded(run)):
+        return []
     try:
         lines = history.read(run.metrics)
         state = read_json(run.checkpoints / "last" / "state.json") if has_checkpoint(run) else {}

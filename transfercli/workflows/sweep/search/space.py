@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from transfercli.config.cross_checks import missing_weights_reason
-from transfercli.config.differing_keys import short_names
+from transfercli.config.differing_keys import DIGITS, short_names, value_text
 from transfercli.config.loader import resolve
 from transfercli.config.locations import Document
 from transfercli.config.schema import ExperimentConfig, SearchRange
@@ -124,7 +124,7 @@ class Space:
     def shown(self, values: Mapping[str, Any]) -> str:
         """Return the values of a trial as `learning_rate 0.003, hidden [256]`."""
         names = short_names(self.keys, self.keys)
-        return ", ".join(f"{names[key]} {shown_value(value)}" for key, value in values.items())
+        return ", ".join(f"{names[key]} {value_text(value, DIGITS)}" for key, value in values.items())
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -200,15 +200,6 @@ class Space:
 def overrides_of(values: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the values of a trial as `--set` options; a trial has no sweep of its own."""
     return (*(f"{key}={_text(value)}" for key, value in values.items()), "sweep=null")
-
-
-def shown_value(value: Any) -> str:
-    """Return a value of a trial for a person."""
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {shown_value(item)}" for key, item in value.items()) + "}"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _dimension(key: str, values: SearchRange) -> Dimension:

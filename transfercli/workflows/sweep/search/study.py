@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from transfercli.config.differing_keys import AFTER_TRAINING
 from transfercli.config.loader import LoadedConfig
-from transfercli.config.schema import SweepConfig
+from transfercli.config.schema import DataConfig, SweepConfig
+from transfercli.config.types import VAL_LOSS
+from transfercli.data.sources.listing import splits_inside
 from transfercli.errors import ConfigError, DataError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, check_run_id
@@ -34,8 +38,6 @@ sweep:
     model.head.hidden: {choice: [[], [256]]}
     model.head.dropout: {range: [0.0, 0.5]}"""
 SUBJECT, FINGERPRINT = "subject", "images"  # attributes of a study
-# Sections and keys that no trial depends on.
-WITHOUT_EFFECT = ("evaluation", "export", "retrain", "tracking", "sweep")
 WITHOUT_EFFECT_IN_COMPUTE = ("threads", "cache_dir", "cache_max_gb")
 PARTS = {
     "space": "its space",
@@ -61,7 +63,7 @@ class Subject:
     def of(cls, loaded: LoadedConfig) -> Subject:
         settings = loaded.config.sweep
         assert settings is not None, "the config has a sweep"
-        rest = loaded.config.model_dump(exclude_defaults=True, exclude=set(WITHOUT_EFFECT))
+        rest = loaded.config.model_dump(exclude_defaults=True, exclude=set(AFTER_TRAINING))
         for key in WITHOUT_EFFECT_IN_COMPUTE:
             rest.get("compute", {}).pop(key, None)
         if not rest.get("compute", True):
@@ -82,6 +84,27 @@ def settings_of(loaded: LoadedConfig) -> SweepConfig:
         message = "training.seeds: cannot be combined with sweep, whose trials train with one seed"
         raise ConfigError(f"{loaded.where('training.seeds')}: {message}", "add --set training.seeds=null")
     return loaded.config.sweep
+
+
+def check_folds(loaded: LoadedConfig) -> None:
+    """Raise `ConfigError` if trials are to be judged by folds, and the config says in another way what validates."""
+    settings, data = settings_of(loaded), loaded.config.data
+    if settings.folds is None:
+        return
+    hint = "remove it, or leave out sweep.folds"
+    for key in ("validation", "folds", "fold"):
+        if getattr(data, key) not in (None, DataConfig.model_fields[key].default):
+            message = f"data.{key}: cannot be combined with sweep.folds, of which each one validates once"
+            raise ConfigError(f"{loaded.where(f'data.{key}')}: {message}", hint)
+    inside: list[str] = []
+    with suppress(DataError, OSError):  # of images that cannot be read, the trials say more
+        inside = splits_inside(data)
+    if "validation" in inside:
+        raise ConfigError(
+            f"{loaded.where('sweep.folds')}: sweep.folds: {data.train!r} has validation images of its own, and"
+            " the folds of the training images would validate",
+            "set data.train to the training images alone, or leave out sweep.folds",
+        )
 
 
 def total_trials(settings: SweepConfig, space: Space) -> int:
@@ -144,7 +167,7 @@ def open_study(
 
 
 def direction(settings: SweepConfig) -> Literal["minimize", "maximize"]:
-    return "minimize" if settings.metric == "val_loss" else "maximize"
+    return "minimize" if settings.metric == VAL_LOSS else "maximize"
 
 
 def check_images(study: optuna.Study, run: RunFolder, space: Space) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transfercli.errors import ArtefactError, DataError
-from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.io import atomic
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
@@ -22,6 +21,7 @@ from transfercli.runs.folder import DEFAULT_RUNS, RunFolder
 from transfercli.runs.record import utc_now
 from transfercli.workflows.evaluate.evaluate import evaluate_run
 from transfercli.workflows.evaluate.request import EvaluateRequest
+from transfercli.workflows.known_images import known_images
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.sweep.result import TrialRow
 
@@ -34,7 +34,7 @@ SPLIT = "test"
 
 @dataclass(frozen=True)
 class TestScore:
-    """Metrics of the winner on the test images.
+    """Metrics of the winner on the test images that no run of it and no ancestor learnt from.
 
     Attributes:
         look: its entry in the file.
@@ -51,8 +51,13 @@ class TestScore:
         value = self.look["metrics"].get(metric)
         return None if value is None else float(value)
 
+    @property
+    def learnt(self) -> int:
+        """Number of other test images, which the winner or an ancestor learnt from."""
+        return int(self.look.get("learnt") or 0)  # earlier versions did not count them
+
     def as_json(self) -> dict[str, Any]:
-        return {key: self.look[key] for key in ("examples", "metrics", "intervals")}
+        return {key: self.look[key] for key in ("examples", "metrics", "intervals")} | {"learnt": self.learnt}
 
 
 def score_on_test(folder: Path, row: TrialRow, reporter: Reporter) -> TestScore | None:
@@ -77,9 +82,10 @@ def _score_once(folder: Path, runs: Sequence[StoredRun], number: int, reporter: 
         if {name: look.get(name) for name in key} == key:
             return TestScore(look, len(looks))
     evaluation = _evaluate(runs, reporter)
-    intervals = {name: list(evaluation.intervals[name]) for name in METRICS if name in evaluation.intervals}
-    scores = {"examples": evaluation.examples, "metrics": evaluation.metrics, "intervals": intervals}
-    looks.append({**key, "at": utc_now(), **scores})
+    intervals = {name: list(bounds) for name, bounds in evaluation.honest_intervals.items()}
+    learnt = evaluation.examples - evaluation.honest_examples
+    scores = {"examples": evaluation.honest_examples, "metrics": evaluation.honest, "intervals": intervals}
+    looks.append({**key, "at": utc_now(), **scores, "learnt": learnt})
     atomic.write_json(folder / LOOKS_FILE, looks)
     return TestScore(looks[-1], len(looks))
 
@@ -106,4 +112,5 @@ def _evaluate(runs: Sequence[StoredRun], reporter: Reporter) -> Evaluation:
     split = runs[0].split(SPLIT)
     mean: np.ndarray = np.mean([run.probabilities(split) for run in runs], axis=0)
     predictions = Predictions(split.paths, runs[0].labels, split.targets, mean, split.groups)
-    return evaluate(predictions, seed=runs[0].config.seed)
+    left_out = np.any([known_images(run, split, reporter, own=True).left_out for run in runs], axis=0)
+    return evaluate(predictions, seed=runs[0].config.seed, left_out=left_out)
