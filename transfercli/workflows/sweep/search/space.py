@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 MAX_LISTED = 2_000  # combinations that are listed and checked in advance
-DIGITS = 12  # of a value of a stepped range: 0.1 + 0.2 is 0.3
+STEP_DIGITS = 12  # of a value of a stepped range: 0.1 + 0.2 is 0.3
 # Keys that decide which layers are frozen and what they compute: trials that share them share features.
 FEATURE_KEYS = ("model.base", "model.weights", "data.", "transfer.", "model.", "augmentation.")
 
@@ -86,7 +86,7 @@ class Dimension:
         """Return a value of the config for the one that Optuna stores."""
         if self.values.choice is not None:
             return json.loads(stored)
-        return int(stored) if self.whole else round(float(stored), DIGITS) if self.values.step else float(stored)
+        return int(stored) if self.whole else round(float(stored), STEP_DIGITS) if self.values.step else float(stored)
 
     def stored(self, value: Any) -> Any:
         """Return the value that Optuna stores for one of the config; None if it is not in the range."""
