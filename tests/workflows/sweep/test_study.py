@@ -211,8 +211,8 @@ def test_folds_and_other_validation_images_are_refused(
         for label in "ab":
             (sweeps.folder / "split" / split / label).mkdir(parents=True)
             Image.new("L", (8, 8)).save(sweeps.folder / "split" / split / label / "1.png")
+    given = [text.replace("FOLDER", str(sweeps.folder / "split")) for text in overrides]
     with pytest.raises(ConfigError, match=place):
-        given = [text.replace("FOLDER", str(sweeps.folder / "split")) for text in overrides]
         sweeps.run(overrides=["sweep.folds=3", *given])
     assert not formula.trained
     assert not (sweeps.folder / "runs").exists()

@@ -122,10 +122,13 @@ class SweepResult:
         return replace(self, trials=trials)
 
     def ranked(self) -> list[TrialRow]:
-        """Return the completed trials, the best one first, of equal ones the winner, then that with the lower number."""
+        """Return the completed trials: the winner, then the others, the best first, of equal ones the lower number.
+
+        A trial may have a better value than the winner if ancestors learnt from images that score it.
+        """
         sign, winner = 1.0 if self.metric == "val_loss" else -1.0, self.winner and self.winner["trial"]
         scored = [(row, row.value) for row in self.trials if row.value is not None]
-        return [row for row, _ in sorted(scored, key=lambda pair: (sign * pair[1], pair[0].number != winner))]
+        return [row for row, _ in sorted(scored, key=lambda pair: (pair[0].number != winner, sign * pair[1]))]
 
     @property
     def keys(self) -> tuple[str, ...]:

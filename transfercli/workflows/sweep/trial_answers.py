@@ -162,7 +162,7 @@ def _with_images_left(honest: npt.NDArray[np.bool_]) -> list[int]:
     """
     every = range(len(honest))
     for rows in (list(every), [row for row in every if _is_enough(honest[row])]):
-        if rows and _is_enough(honest[rows].all(axis=0)):
+        if rows and _is_enough(np.all(honest[rows], axis=0)):
             return rows
     return []
 
@@ -192,7 +192,7 @@ class _HonestImages:
 
 
 def _read(row: TrialRow, honest: _HonestImages) -> _Trial:
-    """Return the answers of a trial: of its run, or out of fold of all its runs. Raises `ArtefactError` if it has none."""
+    """Return the answers of a trial: of its run, or out of fold of all. Raises `ArtefactError` if there are none."""
     if not row.runs:
         raise ArtefactError("its run is not here", "restore it")
     runs = tuple(StoredRun(RunFolder(path)) for path in row.runs)

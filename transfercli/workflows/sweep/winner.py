@@ -19,6 +19,7 @@ from transfercli.workflows.sweep.test_looks import TestScore, score_on_test
 from transfercli.workflows.sweep.trial_answers import ComparedTrials, LeftOut, NoComparison, compare_trials
 
 METHOD = "bootstrap bias-corrected cross-validation"
+ALONE = "too few of the other trials can be compared with it"
 LISTED = 5  # trials in a sentence
 # Metrics of `evaluate` that correspond to those of the search.
 ON_TEST = {
@@ -118,7 +119,7 @@ class Winner:
         lines = [self.summary]
         if self.learnt and self.images is None:
             lines.append(f"the score is not corrected for the choice, and may be too good: {self.reason}")
-        elif self.reason and self.trials > 1:
+        elif self.reason and (self.trials > 1 or self.left_out):
             lines.append(f"the score is not corrected for the choice: {self.reason}")
         if self.learnt and self.images is not None:
             others = counted(self.learnt, "other image")
@@ -130,7 +131,8 @@ class Winner:
             equal = len(self.indistinguishable)
             if equal > 1:
                 lines.append(
-                    f"{equal} of the {self.trials} trials are not distinguishable {on}: {_numbers(self.indistinguishable)}"
+                    f"{equal} of the {self.trials} trials are not distinguishable {on}:"
+                    f" {_numbers(self.indistinguishable)}"
                 )
             else:
                 lines.append(f"every other trial is worse {on}")
@@ -232,7 +234,7 @@ def choose_winner(
         naive=selection.naive,
         corrected=None if selection.reason else selection.corrected,
         interval=selection.interval,
-        reason=selection.reason,
+        reason=ALONE if selection.reason and len(compared.trials) < len(completed) else selection.reason,
         resamples=selection.resamples,
         images=compared.answers.images,
         groups=compared.answers.clusters,
