@@ -32,12 +32,26 @@ def pair(outcome: str) -> Result:
     return Result(comparison=comparison, outcome=outcome, challenger=Result(path=BETTER))
 
 
+def swept(*runs: str) -> Result:
+    return Result(winner={"runs": list(runs)} if runs else None)
+
+
+SWEEP: dict[str, Any] = {"config": Path("a.yaml"), "sweep_id": None, "storage": None, "report": None, "dry_run": False}
+SHARED = {"sweep_id": "mine", "storage": "mysql://ann:secret@host/db"}
+
+
 def row(status: str, run_id: str = "1", created: str | None = None) -> Result:
     return Result(status=status, experiment="x", run_id=run_id, run=RUN, created=created)
 
 
 # Function, values of the command's parameters, result, words.
 STEPS: list[tuple[str, dict[str, Any], Any, str | None]] = [
+    ("after_sweep", SWEEP | {"dry_run": True}, Result(), "sweep a.yaml"),
+    ("after_sweep", SWEEP, swept("runs/x/1"), "sweep a.yaml --report FILE.html"),
+    ("after_sweep", SWEEP | SHARED, swept("runs/x/1"), "sweep a.yaml --run-id mine --storage URL --report FILE.html"),
+    ("after_sweep", SWEEP | {"report": Path("p.html")}, swept("runs/x/1"), "evaluate runs/x/1"),
+    ("after_sweep", SWEEP | {"report": Path("p.html")}, swept("a", "b"), "merge a b --as NAME"),
+    ("after_sweep", SWEEP, swept(), None),
     ("after_sample", {}, Result(path=Path("data/digits")), "config init --data data/digits -o digits.yaml"),
     ("after_init", {}, launched("pretrain"), "pretrain a.yaml --dry-run"),
     ("after_init", {}, launched("finetune"), "finetune a.yaml --dry-run"),
@@ -64,6 +78,9 @@ STEPS: list[tuple[str, dict[str, Any], Any, str | None]] = [
     ("after_next", {}, Result(out=Path("o")), "data check CONFIG"),
     ("after_evaluation", {}, Result(run=RUN, evaluation=Result(passed=True)), "predict runs/x/1 PATH"),
     ("after_evaluation", {}, Result(run=RUN, evaluation=Result(passed=False)), "runs show runs/x/1"),
+    ("after_evaluation", {}, Result(kind="folds", name="x/cv"), "merge x/cv --as NAME"),
+    ("after_evaluation", {"runs": Path("r")}, Result(name="x/cv"), "merge x/cv --as NAME --runs r"),
+    ("after_evaluation", {}, Result(kind="seeds", name="x/cv"), None),
     ("after_export", {}, Result(artefacts=[{"path": "runs/x/1/exports/onnx"}]), "predict runs/x/1/exports/onnx PATH"),
     ("after_embed", {"network": "x", "weights": None}, Result(file="v.npz"), "similar x IMAGE --in v.npz"),
     (

@@ -95,8 +95,10 @@ def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words 
         rate = f"{result.key}={result.suggestion:g}"
         return (workflow, own["config"], *_overrides(own), "--set", rate, *_runs(own))
     if getattr(result, "kind", None) == "folds" and hasattr(result, "completed"):
-        runs = [run.run for run in result.completed]
-        return ("merge", *runs, "--as", "NAME", *_runs(own)) if len(runs) > 1 else None
+        complete = len(result.completed) == len(result.runs)
+        return ("merge", result.name, "--as", "NAME", *_runs(own)) if complete else None
+    if getattr(result, "kind", None) == "seeds" and hasattr(result, "completed"):
+        return ("evaluate", result.name, *_runs(own)) if len(result.completed) == len(result.runs) else None
     if not own["dry_run"] or result.as_json().get("run", "") is not None:
         return None
     options = [("--continue", own["continued"]), ("--epochs", own["epochs"])]
@@ -111,18 +113,22 @@ def after_merge(own: Mapping[str, Any], result: Any) -> Words:
 
 
 def after_sweep(own: Mapping[str, Any], result: Any) -> Words | None:
-    if own["dry_run"]:
-        return ("sweep", own["config"], *_overrides(own), *_runs(own))
+    """Return the sweep itself after `--dry-run`, the same with a page, or the evaluation of the winner."""
+    if own["dry_run"] or (result.winner and own["report"] is None):
+        options = [] if own["sweep_id"] is None else ["--run-id", own["sweep_id"]]
+        options += [] if own["storage"] is None else ["--storage", "URL"]  # it may hold a password
+        page = [] if own["dry_run"] else ["--report", "FILE.html"]
+        return ("sweep", own["config"], *options, *_overrides(own), *_runs(own), *page)
     if not result.winner:
         return None
-    if own["report"] is None:
-        return ("sweep", own["config"], *_overrides(own), *_runs(own), "--report", "FILE.html")
-    return ("evaluate", result.winner["run"])
+    runs = result.winner["runs"]  # of folds, which make one model together
+    return ("merge", *runs, "--as", "NAME", *_runs(own)) if len(runs) > 1 else ("evaluate", *runs)
 
 
 def after_evaluation(own: Mapping[str, Any], result: Any) -> Words | None:
     if hasattr(result, "kind") or hasattr(result, "name"):  # of several runs
-        return None
+        is_folds = getattr(result, "kind", "folds") == "folds"
+        return ("merge", result.name, "--as", "NAME", *_runs(own)) if is_folds else None
     if result.evaluation.passed:
         return ("predict", result.run, "PATH")
     return ("runs", "show", result.run)

@@ -10,10 +10,24 @@ from typing import Any
 from transfercli.redaction import hide_paths_in
 
 Configs = Sequence[Mapping[str, Any]]
+AFTER_TRAINING = ("evaluation", "export", "retrain", "tracking", "sweep")  # sections that no weight depends on
+# Keys that say which images a run learns from and is judged by.
+IMAGE_KEYS = (
+    "data.train",
+    "data.validation",
+    "data.test",
+    "data.split",
+    "data.folds",
+    "data.fold",
+    "data.group",
+    "data.columns",
+    "data.path_template",
+)
 # Sections and keys that say where files are and what happens after the training: they name a run only if no other
 # key differs.
-SECONDARY = ("name", "evaluation", "export", "retrain", "tracking", "compute", "sweep", "data.expect")
+SECONDARY = ("name", *AFTER_TRAINING, "compute", "data.expect")
 MOST_NAMED = 4  # keys in the name of a run
+DIGITS = 4  # significant ones of a float that is shown
 
 
 def differing_keys(configs: Configs) -> dict[str, list[Any]]:
@@ -74,7 +88,12 @@ def _ends(key: str) -> list[str]:
 
 def is_secondary(key: str) -> bool:
     """Return True for a key that has no effect on the trained model, but for places and speed."""
-    return any(key == name or key.startswith(f"{name}.") for name in SECONDARY)
+    return is_below(key, SECONDARY)
+
+
+def is_below(key: str, names: Iterable[str]) -> bool:
+    """Return True if a dotted key is one of the names, or in a section of one."""
+    return any(f"{key}.".startswith(f"{name}.") for name in names)
 
 
 def names_by_difference(configs: Configs) -> list[str]:
@@ -92,8 +111,8 @@ def names_by_difference(configs: Configs) -> list[str]:
 
 
 def value_texts(values: Sequence[Any]) -> list[str]:
-    """Return values of one key as texts: numbers with four digits, or all digits if four do not keep them apart."""
-    short = [value_text(value, digits=4) for value in values]
+    """Return values of one key as texts: numbers with `DIGITS`, or with all digits if these do not keep them apart."""
+    short = [value_text(value, DIGITS) for value in values]
     full = [value_text(value) for value in values]
     return short if len(set(short)) == len(set(full)) else full
 
@@ -107,3 +126,8 @@ def value_text(value: Any, digits: int | None = None) -> str:
     if isinstance(value, float) and digits is not None:
         return f"{value:.{digits}g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def public_text(value: Any) -> str:
+    """Return a value as short text for a page that may be shared: without absolute paths, numbers with `DIGITS`."""
+    return value_text(hide_paths_in(value), DIGITS)

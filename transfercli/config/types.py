@@ -161,6 +161,7 @@ Unfreeze = Annotated[
     Annotated[Whole, Field(ge=0)] | Text,
     Allowed("none, all, the name of a stage or layer, or a number of layers from the top"),
 ]
+VAL_LOSS = "val_loss"  # the only one of these metrics that is better if it is lower
 SelectionMetric = Annotated[
     Literal["val_accuracy", "val_macro_f1", "val_balanced_accuracy", "val_loss"],
     BeforeValidator(_monitor),

@@ -20,6 +20,4 @@ def scores_of_run(run: StoredRun) -> ConformalScores | None:
     predictions = Predictions.read_csv(run.folder.evaluation(VALIDATION) / "predictions.csv")
     if predictions.labels != run.labels or not len(predictions):
         return None
-    groups = {image.path: image.group for image in run.images if image.group}
-    named = tuple(groups.get(path, "") for path in predictions.paths) if groups else ()
-    return conformal_scores(predictions.probabilities, predictions.targets, named)
+    return conformal_scores(predictions.probabilities, predictions.targets, run.groups_of(predictions.paths))

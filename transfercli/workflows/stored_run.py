@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -160,6 +160,12 @@ class StoredRun:
     def held_out(self) -> HeldOutAnswers | None:
         """Logits of the images that score the run, or None for a run from before they were stored."""
         return read_held_out(self.folder.held_out)
+
+    def groups_of(self, paths: Sequence[str]) -> tuple[str, ...]:
+        """Return the group of each of the run's own images, as in `Split`: () if none of them has one."""
+        group_of = {image.path: image.group for image in self.images}
+        groups = tuple(group_of.get(path, "") for path in paths)
+        return groups if any(groups) else ()
 
     @property
     def trust(self) -> Trust:

@@ -10,13 +10,14 @@ from typer.testing import CliRunner
 from transfercli.cli.app import app
 from transfercli.cli.commands import train
 from transfercli.cli.next_steps import after_training
+from transfercli.cli.ui.training_results import show_estimate
 from transfercli.workflows.train.results import CostEstimate, PhaseCost
 
 
 def test_the_estimate_of_a_dry_run_says_what_it_counts(capsys: pytest.CaptureFixture[str]) -> None:
     seconds = {"train": 65.0, "features": 3.0}
     phase = PhaseCost("train", "none", 8, 1e-5, **seconds, cache_bytes=5_000_000, lora_rank=4, trained=1234)
-    train.show_estimate(CostEstimate({"train": 5}, ("a", "b"), 7, (phase,), run_bytes=10**6, peak_memory_bytes=None))
+    show_estimate(CostEstimate({"train": 5}, ("a", "b"), 7, (phase,), run_bytes=10**6, peak_memory_bytes=None))
     told = " ".join(capsys.readouterr().out.split())
     assert "time for training, about 1:05 min, compilation included" in told
     assert "run on disk, at most 1.0 MB" in told

@@ -206,6 +206,7 @@ def test_an_option_may_give_a_section_of_the_space(write: Callable[..., Path]) -
     [
         (("training: {epochs: {choice: [0]}}",), "6: sweep.space.training.epochs.choice[0]: ", "at least 1"),
         (("training: {seeds: {choice: [[0]]}}",), "6: sweep.space.training.seeds: ", "a trial is one training"),
+        (("model: {members: {choice: [[]]}}",), "6: sweep.space.model.members: ", "merge makes an average"),
         (("training: {epochs: {choices: [1]}, seed: {choice: [1]}}",), "6: sweep.space.training.epochs.choices: ", ""),
         (("training.optimizer: {learning_rate: [1, 2]}",), "6: sweep.space.training.optimizer: ", "learning_rate: {"),
         (

@@ -279,12 +279,13 @@ def test_a_leaderboard_fits_a_terminal_and_says_what_it_leaves_out(runs: Path, c
 
 
 def test_a_pruned_trial_is_marked(tmp_path: Path, capsys, monkeypatch) -> None:
-    write_run(tmp_path, "s1-000", 0.01, 0.5, sweep={"id": "s1", "trial": 0, "state": "pruned"})
+    mark = {"id": "s1", "trial": 0}
+    write_run(tmp_path, "s1-000", 0.01, 0.5, sweep=mark, status="failed", pruned={"epoch": 3})
     write_run(tmp_path, "s1-001", 0.02, 0.6, sweep={"id": "s1", "trial": 1})
     text = on_terminal(120, [str(tmp_path)], capsys, monkeypatch)
     assert [line.split()[1] for line in text[2:4]] == ["completed", "pruned"]
     assert ids(listed(tmp_path, filters=("status=pruned",))) == ["s1-000"]
-    assert listed(tmp_path).as_json()["runs"][0]["status"] == "completed"  # as the record says
+    assert listed(tmp_path).as_json()["runs"][0]["status"] == "pruned"
 
 
 def test_nothing_left_says_how_many_runs_the_filters_leave_out(runs: Path) -> None:

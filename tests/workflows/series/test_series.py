@@ -100,6 +100,12 @@ def trained(source: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plac
     return place, result, listener, passes
 
 
+def test_the_frozen_layers_of_all_folds_are_stored_once(trained: Any) -> None:
+    place = trained[0]
+    files = [place.run(f"all-fold{fold}").folder.checkpoints / "frozen.safetensors" for fold in range(1, FOLDS + 1)]
+    assert len({file.stat().st_ino for file in files}) == 1
+
+
 def test_every_image_outside_the_test_split_is_predicted_by_the_run_that_did_not_learn_from_it(trained: Any) -> None:
     place, result, *_ = trained
     rows = {row["path"]: row for row in place.predictions("all")}

@@ -14,7 +14,7 @@ from tests.workflows.sweep.conftest import SPACE, Formula, Sweeps
 from transfercli.config.loader import load
 from transfercli.config.schema import SearchRange
 from transfercli.errors import TransferError, UsageError
-from transfercli.workflows.sweep.page import nested, search_axes, write_sweep_page
+from transfercli.workflows.sweep.page import search_axes, write_sweep_page
 from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialRow
 
 RATE = "training.optimizer.learning_rate"
@@ -131,10 +131,3 @@ def test_axes_hold_the_values_of_trials_that_the_space_no_longer_has() -> None:
     assert (rate.scale, rate.low, rate.high) == ("log", 1e-3, 0.1)
     assert choice.choices == ([], {"x": 1}, [7])
     assert (number.scale, number.low, number.high) == ("linear", 2, 9)
-
-
-def test_values_become_sections_of_a_config() -> None:
-    assert nested({"model.head.dropout": 0.1, "model.base": "vgg16", "seed": 1}) == {
-        "model": {"head": {"dropout": 0.1}, "base": "vgg16"},
-        "seed": 1,
-    }

@@ -15,8 +15,8 @@ from transfercli.evaluation.held_out import read_held_out, write_held_out
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.sweep.looks import LOOKS_FILE
 from transfercli.workflows.sweep.result import TrialRow
-from transfercli.workflows.sweep.test_looks import LOOKS_FILE
 from transfercli.workflows.sweep.winner import Winner, choose_winner
 
 
@@ -228,7 +228,9 @@ def test_a_cheaper_trial_within_one_standard_error_is_offered(sweep):
     assert winner.row.number == 1
     assert winner.one_standard_error.row.number == 0
     assert "trial 0 predicts at 25% of its multiply-adds and is within one standard error" in winner.lines()[-1]
-    assert "trial 2 has the same accuracy as trial 1: of equal ones the lower log loss wins" in winner.lines()
+    assert "trial 2 has the same accuracy as trial 1: of equal ones the lower log loss before calibration wins" in (
+        winner.lines()
+    )
 
 
 def test_the_winner_itself_is_offered_if_no_cheaper_trial_is_as_good(sweep):

@@ -43,7 +43,7 @@ OVER = {"best_member": "gain over the best member", "mean_member": "gain over th
 
 def _show(result: MergeResult) -> None:
     print_table(
-        ("member", "val accuracy", "val loss", "used"),
+        ("member", "val accuracy", "calibrated loss", "used"),
         [
             (member["run"], member["val_accuracy"], member["val_loss"], "yes" if member["used"] else "no")
             for member in result.members
@@ -56,7 +56,7 @@ def _show(result: MergeResult) -> None:
             ("run", result.run),
             ("how", result.how),
             ("val accuracy", f"{result.metrics['val_accuracy']:.4f} {images}"),
-            ("val loss", f"{result.metrics['val_loss']:.4f}"),
+            ("calibrated loss", f"{result.metrics['val_loss']:.4f}"),
             *((OVER[name], _gain(gain)) for name, gain in result.gains.items()),
             ("note", _note(result)),
             ("time", duration(result.seconds["total"] or 0.0)),
@@ -65,9 +65,22 @@ def _show(result: MergeResult) -> None:
 
 
 def _gain(gain: dict[str, Any]) -> str:
-    """Return the gain in accuracy with its interval, and the change of the loss."""
+    """Return the gain in accuracy and the change of the loss, with intervals, and what they show."""
     accuracy, loss = gain["val_accuracy"], gain["val_loss"]
-    return f"accuracy {_difference(accuracy)}; loss {_difference(loss)}"
+    return f"accuracy {_difference(accuracy)}; loss {_difference(loss)}: {_verdict(accuracy, loss)}"
+
+
+def _verdict(accuracy: dict[str, Any], loss: dict[str, Any]) -> str:
+    """Return which of the two are better or worse beyond their 95% intervals."""
+    signs = {"accuracy": _sign(accuracy), "loss": -_sign(loss)}
+    found = [f"{word} {name}" for sign, word in ((1, "better"), (-1, "worse")) for name in signs if signs[name] == sign]
+    return " and ".join(found) or "no difference shown"
+
+
+def _sign(gain: dict[str, Any]) -> int:
+    """Return 1 or -1 if the interval has only values above or below 0."""
+    low, high = gain["interval"] or (0.0, 0.0)
+    return (low > 0) - (high < 0)
 
 
 def _difference(gain: dict[str, Any]) -> str:
@@ -77,7 +90,10 @@ def _difference(gain: dict[str, Any]) -> str:
 
 def _note(result: MergeResult) -> str | None:
     if not result.gains:
-        return "no image is new to every member, so that these images do not show the gain; evaluate on test images"
+        return (
+            "each image was scored by the members that did not learn from it, so that these are scores of the members,"
+            " not of the merged model; evaluate it on test images"
+        )
     if result.scored["chosen_on_them"]:
         used = sum(member["used"] for member in result.members)
         text = f"{used} of {len(result.members)} runs are in the soup"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -48,7 +48,7 @@ SHOWN = 10  # trials in the table
 
 
 def _show(result: SweepResult | SweepPlan) -> None:
-    from transfercli.config.differing_keys import short_names
+    from transfercli.config.differing_keys import DIGITS, short_names, value_text
     from transfercli.workflows.sweep.plan import SweepPlan
 
     if isinstance(result, SweepPlan):
@@ -63,7 +63,7 @@ def _show(result: SweepResult | SweepPlan) -> None:
             [
                 _named(row.number, result),
                 row.value,
-                *(_cell(row.values.get(key)) for key in differing),
+                *(value_text(row.values.get(key), DIGITS) for key in differing),
                 _seconds(row.seconds),
             ]
             for row in ranked[:SHOWN]
@@ -96,12 +96,6 @@ def _named(number: int, result: SweepResult) -> str:
 
 def _seconds(seconds: float | None) -> str | None:
     return None if seconds is None else f"{seconds:.1f}"
-
-
-def _cell(value: Any) -> str:
-    from transfercli.workflows.sweep.search.space import shown_value
-
-    return shown_value(value)
 
 
 @reports(_show, after_sweep)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,23 +17,25 @@ from transfercli.cli.options import RUNS, Overrides, Runs, Wait
 from transfercli.cli.runner import error_object
 from transfercli.cli.ui.rate_table import show_rates
 from transfercli.cli.ui.series_tables import show_series
-from transfercli.cli.ui.tables import print_pairs, print_table, print_text
-from transfercli.cli.ui.training_results import best_epoch_text, curves_of, of_images
+from transfercli.cli.ui.tables import print_text
+from transfercli.cli.ui.training_results import show_estimate, show_run
 from transfercli.errors import TransferError, UsageError
 from transfercli.reporting import Reporter
-from transfercli.text import byte_size, duration, images_per_split
 
 if TYPE_CHECKING:
     from transfercli.workflows.series.result import SeriesEstimate, SeriesResult
+    from transfercli.workflows.train.continuation import ContinueRequest
     from transfercli.workflows.train.find_rate import FindRateRequest, RateResult
-    from transfercli.workflows.train.job import Command, TrainRequest
+    from transfercli.workflows.train.job import TrainRequest
     from transfercli.workflows.train.results import CostEstimate, TrainResult
+
+    Trained = TrainResult | CostEstimate | SeriesResult | SeriesEstimate | RateResult
 
 Config = Annotated[
     Path | None,
     typer.Argument(
         metavar="CONFIG",
-        help="a YAML file that describes one experiment (not needed with --resume)",
+        help="a YAML file that describes one experiment (not needed with --resume and --continue)",
         show_default=False,
     ),
 ]
@@ -72,8 +73,6 @@ Picture = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="estimate the cost and stop before the first training step")]
-
-
 Folds = Annotated[
     int | None,
     typer.Option(
@@ -98,51 +97,88 @@ class RunsFailed(TransferError):
         self.result = replace(result, error=error_object(self)["error"])
 
 
-def _further_epochs(
-    run: str | None, epochs: int | None, config: Path | None, resume: str | None, folds: int | None = None
-) -> tuple[str, int] | None:
-    """Return the run to continue and the number of further epochs, or None without `--continue`.
+@dataclass(frozen=True)
+class _Mode:
+    """Options that make other work than one new run of a config: `--folds`, `--continue`, `--epochs` and `--find-lr`.
 
-    Raises `UsageError` if one of the two options is missing, or CONFIG or an option that contradicts them is given.
+    picture: file of `--report`.
     """
-    if run is None and epochs is None:
-        return None
-    if run is None or epochs is None:
+
+    continued: str | None
+    epochs: int | None
+    find_lr: bool
+    picture: Path | None
+    folds: int | None = None
+
+
+def _work(request: TrainRequest, mode: _Mode, reporter: Reporter) -> Trained:
+    """Do the work that the options mean. Raises `RunsFailed` if runs of a series failed."""
+    from transfercli.workflows.series.result import SeriesResult
+    from transfercli.workflows.series.series import train_run_or_series
+    from transfercli.workflows.train.find_rate import find_learning_rate
+    from transfercli.workflows.train.train import train
+
+    if mode.find_lr or mode.picture is not None:
+        return find_learning_rate(_range_test(request, mode), reporter)
+    if mode.continued is not None or mode.epochs is not None:
+        return train(_continuation(request, mode), reporter)
+    result = train_run_or_series(request, mode.folds, reporter)
+    if isinstance(result, SeriesResult) and (failure := result.failure):
+        raise RunsFailed(result, failure)
+    return result
+
+
+def _range_test(request: TrainRequest, mode: _Mode) -> FindRateRequest:
+    """Return the request of `--find-lr`. Raises `UsageError` without CONFIG, or if an option of a run is given too."""
+    from transfercli.workflows.train.find_rate import FindRateRequest
+
+    if not mode.find_lr:
+        raise UsageError("--report needs --find-lr, whose picture it is", "leave it out; a run has its own pictures")
+    others: Mapping[str, object] = {
+        "--continue": mode.continued,
+        "--resume": request.resume,
+        "--folds": mode.folds,
+        "--run-id": request.run_id,
+        "--dry-run": request.dry_run or None,
+    }
+    if given := [option for option, value in others.items() if value is not None]:
+        raise UsageError(f"--find-lr makes no run; received {', '.join(given)} too", "leave out one of the two")
+    if request.config is None:
+        raise UsageError("CONFIG is missing", "name a config file")
+    return FindRateRequest(request.command, request.config, request.runs, request.overrides, mode.picture)
+
+
+def _continuation(request: TrainRequest, mode: _Mode) -> ContinueRequest:
+    """Return the request of `--continue`.
+
+    Raises `UsageError` if `--continue` or `--epochs` is missing, or CONFIG or an option that contradicts them is given.
+    """
+    from transfercli.workflows.train.continuation import ContinueRequest
+
+    if mode.continued is None:
         hint = "name the completed run with --continue RUN, or set training.epochs with --set training.epochs=N"
-        given, missing = ("--epochs", "--continue") if run is None else ("--continue", "--epochs")
-        raise UsageError(f"{given} needs {missing}", hint if run is None else "say how many: --epochs N")
-    others = {"CONFIG": config, "--resume": resume, "--folds": folds}
+        raise UsageError("--epochs needs --continue", hint)
+    if mode.epochs is None:
+        raise UsageError("--continue needs --epochs", "say how many: --epochs N")
+    others = {"CONFIG": request.config, "--resume": request.resume, "--folds": mode.folds}
     if received := ", ".join(f"{name} {value}" for name, value in others.items() if value is not None):
         raise UsageError(
             f"--continue takes its settings from the run; received {received} too",
             "leave it out; --set changes keys of training.optimizer, training.schedule and training.early_stopping",
         )
-    return run, epochs
+    return ContinueRequest(
+        request.command,
+        mode.continued,
+        mode.epochs,
+        request.runs,
+        request.overrides,
+        request.run_id,
+        request.wait,
+        request.dry_run,
+    )
 
 
-def _range_test(
-    command: Command,
-    config: Path | None,
-    runs: Path,
-    overrides: tuple[str, ...],
-    picture: Path | None,
-    *,
-    find_lr: bool,
-    others: Mapping[str, object],
-) -> FindRateRequest:
-    """Return the request of `--find-lr`. Raises `UsageError` without CONFIG, or if an option of a run is given too."""
-    from transfercli.workflows.train.find_rate import FindRateRequest
-
-    if not find_lr:
-        raise UsageError("--report needs --find-lr, whose picture it is", "leave it out; a run has its own pictures")
-    if given := [option for option, value in others.items() if value is not None]:
-        raise UsageError(f"--find-lr makes no run; received {', '.join(given)} too", "leave out one of the two")
-    if config is None:
-        raise UsageError("CONFIG is missing", "name a config file")
-    return FindRateRequest(command, config, runs, overrides, picture)
-
-
-def _show(result: TrainResult | CostEstimate | SeriesResult | SeriesEstimate | RateResult) -> None:
+def _show(result: Trained) -> None:
     from transfercli.workflows.series.result import SeriesEstimate, SeriesResult
     from transfercli.workflows.train.find_rate import RateResult
     from transfercli.workflows.train.results import CostEstimate
@@ -157,60 +193,7 @@ def _show(result: TrainResult | CostEstimate | SeriesResult | SeriesEstimate | R
     elif isinstance(result, SeriesResult):
         show_series(result)
     else:
-        _show_run(result)
-
-
-def show_estimate(estimate: CostEstimate) -> None:
-    """Print the cost of a training and of each of its phases."""
-    memory = estimate.peak_memory_bytes
-    print_pairs(
-        [
-            ("images", images_per_split(estimate.images, estimate.groups)),
-            ("classes", ", ".join(estimate.classes)),
-            ("parameters", f"{estimate.parameters:,}"),
-            ("time for features, about", duration(estimate.feature_seconds)),
-            ("features on disk", byte_size(estimate.cache_bytes)),
-            ("run on disk, at most", byte_size(estimate.run_bytes)),
-            ("time for training, about", f"{duration(estimate.train_seconds)}, compilation included"),
-            ("peak memory", byte_size(memory) if memory else None),
-            ("not counted", "start of the program and Keras, and reading the images"),
-        ]
-    )
-    print_table(
-        ("kind", "unfreeze", "parameters", "epochs", "learning rate", "features", "train"),
-        [
-            (
-                phase.kind,
-                f"{phase.unfreeze}, LoRA of rank {phase.lora_rank}" if phase.lora_rank else phase.unfreeze,
-                f"{phase.trained:,}",
-                phase.epochs,
-                f"{phase.learning_rate:g}",
-                duration(phase.features),
-                duration(phase.train),
-            )
-            for phase in estimate.phases
-        ],
-    )
-
-
-def _show_run(result: TrainResult) -> None:
-    print_pairs(
-        [
-            ("run", result.run),
-            ("status", result.status),
-            ("best epoch", best_epoch_text(result.best_epoch)),
-            *(
-                (
-                    name.replace("_", " "),
-                    f"{result.metrics[name]:.4f}{of_images(name, result.cross_validated, result.adaptation)}",
-                )
-                for name in ("val_accuracy", "val_loss")
-            ),
-            *curves_of(result.run),
-            ("time", duration(result.seconds["total"] or 0.0)),
-            ("next", f"transfercli evaluate {shlex.quote(str(result.run))}"),
-        ]
-    )
+        show_run(result)
 
 
 @reports(_show, partial(after_training, "pretrain"))
@@ -227,22 +210,15 @@ def pretrain(
     epochs: Epochs = None,
     find_lr: FindRate = False,
     report: Picture = None,
-) -> TrainResult | CostEstimate | SeriesResult | SeriesEstimate | RateResult:
+) -> Trained:
     """Train a base on a source data set, from scratch or weights.
 
     Example: transfercli pretrain flowers.yaml --set training.epochs=50
     """
-    from transfercli.workflows.train.find_rate import find_learning_rate
-    from transfercli.workflows.train.train import ContinueRequest, TrainRequest, train
+    from transfercli.workflows.train.job import TrainRequest
 
-    settings = tuple(overrides or ())
-    if find_lr or report is not None:
-        others = {"--continue": continued, "--resume": resume, "--run-id": run_id, "--dry-run": dry_run or None}
-        request = _range_test("pretrain", config, runs, settings, report, find_lr=find_lr, others=others)
-        return find_learning_rate(request, reporter)
-    if further := _further_epochs(continued, epochs, config, resume):
-        return train(ContinueRequest("pretrain", *further, runs, settings, run_id, wait, dry_run), reporter)
-    return _train(TrainRequest("pretrain", config, runs, settings, run_id, resume, wait, dry_run), None, reporter)
+    request = TrainRequest("pretrain", config, runs, tuple(overrides or ()), run_id, resume, wait, dry_run)
+    return _work(request, _Mode(continued, epochs, find_lr, report), reporter)
 
 
 @reports(_show, partial(after_training, "finetune"))
@@ -260,38 +236,12 @@ def finetune(
     epochs: Epochs = None,
     find_lr: FindRate = False,
     report: Picture = None,
-) -> TrainResult | CostEstimate | SeriesResult | SeriesEstimate | RateResult:
+) -> Trained:
     """Train a classifier on a target data set, starting from a base.
 
     Example: transfercli finetune flowers.yaml --dry-run
     """
-    from transfercli.workflows.train.find_rate import find_learning_rate
-    from transfercli.workflows.train.train import ContinueRequest, TrainRequest, train
+    from transfercli.workflows.train.job import TrainRequest
 
-    settings = tuple(overrides or ())
-    if find_lr or report is not None:
-        others = {
-            "--continue": continued,
-            "--resume": resume,
-            "--folds": folds,
-            "--run-id": run_id,
-            "--dry-run": dry_run or None,
-        }
-        request = _range_test("finetune", config, runs, settings, report, find_lr=find_lr, others=others)
-        return find_learning_rate(request, reporter)
-    if further := _further_epochs(continued, epochs, config, resume, folds):
-        return train(ContinueRequest("finetune", *further, runs, settings, run_id, wait, dry_run), reporter)
-    return _train(TrainRequest("finetune", config, runs, settings, run_id, resume, wait, dry_run), folds, reporter)
-
-
-def _train(
-    request: TrainRequest, folds: int | None, reporter: Reporter
-) -> TrainResult | CostEstimate | SeriesResult | SeriesEstimate:
-    """Train a run or a series. Raises `RunsFailed` if runs of a series failed."""
-    from transfercli.workflows.series.result import SeriesResult
-    from transfercli.workflows.series.series import train_run_or_series
-
-    result = train_run_or_series(request, folds, reporter)
-    if isinstance(result, SeriesResult) and (failure := result.failure):
-        raise RunsFailed(result, failure)
-    return result
+    request = TrainRequest("finetune", config, runs, tuple(overrides or ()), run_id, resume, wait, dry_run)
+    return _work(request, _Mode(continued, epochs, find_lr, report, folds), reporter)

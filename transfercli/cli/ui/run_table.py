@@ -51,7 +51,7 @@ def _print_all(result: RunList) -> None:
         [
             (
                 f"{row.experiment}/{row.run_id}",
-                row.state,
+                row.status,
                 _created(row),
                 *(values[number] for values in asked.values()),
                 row.val_accuracy,
@@ -73,7 +73,7 @@ def _print_leaderboard(result: RunList) -> None:
     rows, asked, keys = result.runs, _asked(result), list(result.keys)
     columns: dict[str, Sequence[Any]] = {
         "run": [row.run_id for row in rows],
-        "status": [row.state for row in rows],
+        "status": [row.status for row in rows],
         **{_words(name): values for name, values in asked.items()},
         "val accuracy": [row.val_accuracy for row in rows],
     }
@@ -81,7 +81,7 @@ def _print_leaderboard(result: RunList) -> None:
         columns["test accuracy"] = [row.test_accuracy for row in rows]
     columns |= {result.keys[key]: _texts(result, key) for key in keys}
     others = {
-        "failure": ["" if row.state == "pruned" else row.failure or "" for row in rows],
+        "failure": ["" if row.status == "pruned" else row.failure or "" for row in rows],
         "trial": [_trial(row) for row in rows],
         "time": [_time(row) for row in rows],
         "created": [_created(row) for row in rows],

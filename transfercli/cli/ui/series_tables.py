@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 COLUMNS = ("accuracy", "macro_f1", "log_loss")
 NO_ERROR = (
-    "standard deviation over folds: of the figure of one fold. It is no standard error of the mean: the folds share"
-    " training images, and no unbiased estimate of that error exists (Bengio & Grandvalet 2004)."
+    "The standard deviation says how much one fold differs from another. It is no standard error of the mean: the folds"
+    " share training images, and no unbiased estimate of that error exists (Bengio & Grandvalet 2004). The intervals"
+    " out of fold below say how well the score is known."
 )
 
 

@@ -1,12 +1,72 @@
-"""Texts on the results of a training: metrics with the images that they are of, best epoch, curves."""
+"""Results of a training for a person: a run or the cost of one, metrics with their images, best epoch, curves."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transfercli.cli.ui.formatting import sparkline
+from transfercli.cli.ui.tables import print_pairs, print_table
+from transfercli.text import byte_size, duration, images_per_split
+
+if TYPE_CHECKING:
+    from transfercli.workflows.train.results import CostEstimate, TrainResult
+
+
+def show_estimate(estimate: CostEstimate) -> None:
+    """Print the cost of a training and of each of its phases."""
+    memory = estimate.peak_memory_bytes
+    print_pairs(
+        [
+            ("images", images_per_split(estimate.images, estimate.groups)),
+            ("classes", ", ".join(estimate.classes)),
+            ("parameters", f"{estimate.parameters:,}"),
+            ("time for features, about", duration(estimate.feature_seconds)),
+            ("features on disk", byte_size(estimate.cache_bytes)),
+            ("run on disk, at most", byte_size(estimate.run_bytes)),
+            ("time for training, about", f"{duration(estimate.train_seconds)}, compilation included"),
+            ("peak memory", byte_size(memory) if memory else None),
+            ("not counted", "start of the program and Keras, and reading the images"),
+        ]
+    )
+    print_table(
+        ("kind", "unfreeze", "parameters", "epochs", "learning rate", "features", "train"),
+        [
+            (
+                phase.kind,
+                f"{phase.unfreeze}, LoRA of rank {phase.lora_rank}" if phase.lora_rank else phase.unfreeze,
+                f"{phase.trained:,}",
+                phase.epochs,
+                f"{phase.learning_rate:g}",
+                duration(phase.features),
+                duration(phase.train),
+            )
+            for phase in estimate.phases
+        ],
+    )
+
+
+def show_run(result: TrainResult) -> None:
+    """Print a run that was trained."""
+    print_pairs(
+        [
+            ("run", result.run),
+            ("status", result.status),
+            ("best epoch", best_epoch_text(result.best_epoch)),
+            *(
+                (
+                    name.replace("_", " "),
+                    f"{result.metrics[name]:.4f}{of_images(name, result.cross_validated, result.adaptation)}",
+                )
+                for name in ("val_accuracy", "val_loss")
+            ),
+            *curves_of(result.run),
+            ("time", duration(result.seconds["total"] or 0.0)),
+            ("next", f"transfercli evaluate {shlex.quote(str(result.run))}"),
+        ]
+    )
 
 
 def curve(values: list[float | None]) -> str:

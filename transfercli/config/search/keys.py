@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from transfercli.config import descriptions
+from transfercli.config.differing_keys import IMAGE_KEYS, is_below
 from transfercli.config.error_messages import key_named, unknown_key
 from transfercli.config.schema import ExperimentConfig
 from transfercli.text import nearest
@@ -18,23 +19,8 @@ REFUSED = {
     "name": "all trials are runs of one experiment",
     "sweep": "a trial is one set of values, without a sweep of its own",
     "training.seeds": "a trial is one training; seed may be in the space",
-    **dict.fromkeys(
-        (
-            "data.train",
-            "data.validation",
-            "data.test",
-            "data.split",
-            "data.folds",
-            "data.fold",
-            "data.group",
-            "data.columns",
-            "data.path_template",
-            "data.expect",
-            "data.max_megapixels",
-            "data.max_bad_fraction",
-        ),
-        OTHER_IMAGES,
-    ),
+    "model.members": "merge makes an average of several networks from trained runs",
+    **dict.fromkeys((*IMAGE_KEYS, "data.expect", "data.max_megapixels", "data.max_bad_fraction"), OTHER_IMAGES),
 }
 
 
@@ -45,9 +31,10 @@ class UnknownKeyError(Exception):
 def refusal(key: str) -> str | None:
     """Return why a key, or a key above or below it, cannot be in a space; None if it can."""
     for refused, reason in REFUSED.items():
-        if f"{key}.".startswith(f"{refused}.") or refused.startswith(f"{key}."):
-            name = "" if key == refused or key.startswith(f"{refused}.") else f" as it holds {refused}"
-            return f"cannot be in the space{name}: {reason}"
+        if is_below(key, [refused]):
+            return f"cannot be in the space: {reason}"
+        if is_below(refused, [key]):
+            return f"cannot be in the space as it holds {refused}: {reason}"
     return None
 
 

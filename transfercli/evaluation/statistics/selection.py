@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.config.types import VAL_LOSS as LOSS
 from transfercli.evaluation.metrics import confusion
 from transfercli.evaluation.metrics.confusion import Array, Counts, Targets, macro
 from transfercli.evaluation.metrics.registry import Bounds
@@ -30,7 +31,6 @@ from transfercli.evaluation.statistics.skewed_intervals import Interval, bounded
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-LOSS = "val_loss"
 METRICS = ("val_accuracy", "val_macro_f1", "val_balanced_accuracy", LOSS)
 MOST_LOSS = -np.log(np.finfo("float64").tiny)  # of one image, as in an epoch's validation loss
 # Scores that differ by less are equal: sums of the same numbers in another order.

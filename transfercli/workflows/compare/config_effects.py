@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from transfercli.config.differing_keys import AFTER_TRAINING, IMAGE_KEYS, is_below
+
 NETWORK, CLASS_WEIGHTS, IMAGES, SEED, UNEXPLAINED, NONE = (
     "network",
     "class weights",
@@ -25,17 +27,7 @@ _KEYS = {
         "data.max_megapixels",
     ),
     CLASS_WEIGHTS: ("training.class_weights", "training.sampling"),
-    IMAGES: (
-        "data.train",
-        "data.validation",
-        "data.test",
-        "data.split",
-        "data.folds",
-        "data.fold",
-        "data.group",
-        "data.columns",
-        "data.path_template",
-    ),
+    IMAGES: IMAGE_KEYS,
     SEED: ("seed",),
     NONE: (
         "name",
@@ -45,10 +37,7 @@ _KEYS = {
         "compute.cache_dir",
         "compute.cache_max_gb",
         "compute.threads",
-        "evaluation",
-        "export",
-        "retrain",
-        "tracking",
+        *AFTER_TRAINING,
     ),
 }
 
@@ -59,11 +48,7 @@ def effect_of_key(key: str, network: str) -> str:
     network: `networks.Networks.kind`. A key that changes the network is a part of its own if each run's own network is
     used, has no effect if both runs have the same, and is unexplained otherwise.
     """
-    effect = next((effect for effect, keys in _KEYS.items() if _is_below(key, keys)), UNEXPLAINED)
+    effect = next((effect for effect, keys in _KEYS.items() if is_below(key, keys)), UNEXPLAINED)
     if effect != NETWORK:
         return effect
     return {"own": NETWORK, "shared": NONE}.get(network, UNEXPLAINED)
-
-
-def _is_below(key: str, keys: tuple[str, ...]) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in keys)

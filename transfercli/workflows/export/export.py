@@ -179,7 +179,7 @@ def reference_of(run: StoredRun, split: Split) -> Reference:
         honest = np.arange(len(split))
         known = min(len(split), PARITY_IMAGES)
         learnt = f"learnt from each of the {counted(len(split), f'{split.name} image')}"
-        optimistic = "accuracy_original and accuracy_exported are too optimistic"
+        optimistic = "the accuracies before and after the export are too optimistic, and show only their difference"
         if run.record.refitted:  # as the config asked for
             run.reporter.info(f"the run {learnt} in the end: {optimistic}")
         else:

@@ -34,18 +34,20 @@ class Gain:
         }
 
 
-def gain(before: Floats, merged: Floats, targets: npt.NDArray[np.int64], groups: Sequence[str], seed: int) -> Gain:
+def gain(before: Floats, merged: Floats, groups: Sequence[str], seed: int) -> Gain:
     """Return the gain in the mean of a value of each image, such as 1 if it is right, or its log loss.
 
-    before, merged: [N], of the same images. groups: as in `Split`; whole groups are drawn.
+    before, merged: [N], of the same images. groups: as in `Split`; whole groups are drawn. Classes are no strata: of
+    one with few images the differences are often all equal, and would not vary.
     """
     of_image = cluster_indices(groups)
     clusters = None if of_image is None else int(of_image.max()) + 1
     differences = merged - before
+    one_stratum = np.zeros(len(differences), np.int64)
     drawn = np.concatenate(
         [
             differences @ weights / weights.sum(axis=0)
-            for weights in resample_weights(targets, RESAMPLES, np.random.default_rng(seed), of_image)
+            for weights in resample_weights(one_stratum, RESAMPLES, np.random.default_rng(seed), of_image)
         ]
     )
     interval = percentiles(drawn, expanded_confidence(CONFIDENCE, clusters))
@@ -55,10 +57,9 @@ def gain(before: Floats, merged: Floats, targets: npt.NDArray[np.int64], groups:
 def gains(
     before: tuple[Floats, Floats],
     merged: tuple[Floats, Floats],
-    targets: npt.NDArray[np.int64],
     groups: Sequence[str],
     seed: int,
 ) -> dict[str, Any]:
     """Return the gain in `val_accuracy` and `val_loss` as JSON; before, merged: 1 for a right image, and its loss."""
     values = zip(("val_accuracy", "val_loss"), before, merged, strict=True)
-    return {name: gain(one, other, targets, groups, seed).as_json() for name, one, other in values}
+    return {name: gain(one, other, groups, seed).as_json() for name, one, other in values}

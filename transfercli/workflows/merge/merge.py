@@ -165,4 +165,4 @@ def _gains(model: MergedModel, losses: np.ndarray, seed: int) -> dict[str, Any]:
     right = answers.right.astype(np.float64)
     after = (merged.argmax(axis=1) == answers.targets).astype(np.float64), log_losses(merged, answers.targets)
     before = {"best_member": (right[0], losses[0]), "mean_member": (right.mean(axis=0), losses.mean(axis=0))}
-    return {name: gains(values, after, answers.targets, answers.groups, seed) for name, values in before.items()}
+    return {name: gains(values, after, answers.groups, seed) for name, values in before.items()}

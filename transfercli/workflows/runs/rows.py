@@ -26,7 +26,7 @@ class RunRow:
 
     Attributes:
         run: the run folder.
-        status: running, completed, failed, interrupted or damaged; if it is damaged, all values of its record are None.
+        status: as by `present_status`; if it is damaged, all values of its record are None.
         links: names after `EXPERIMENT@` that mean the run: latest, champion.
         val_accuracy: of the best epoch.
         total_seconds: duration of the command.
@@ -53,11 +53,6 @@ class RunRow:
     failure: str | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     marks: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def state(self) -> str:
-        """The status; `pruned` for a trial that its sweep ended early."""
-        return "pruned" if self.marks.get("sweep", {}).get("state") == "pruned" else self.status
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -43,9 +43,9 @@ def _mark(mark: str, key: str) -> Callable[[RunRow], Any]:
 FACTS: dict[str, Fact] = {
     "run": Fact("id of the run", lambda row: row.run_id),
     "experiment": Fact("name of the experiment", lambda row: row.experiment),
-    "status": Fact(f"{', '.join(STATES[:-1])} or {STATES[-1]}", lambda row: row.state),
+    "status": Fact(f"{', '.join(STATES[:-1])} or {STATES[-1]}", lambda row: row.status),
     "failure": Fact("name of the error that ended the run", lambda row: row.failure),
-    "workflow": Fact("finetune or pretrain", lambda row: row.workflow),
+    "workflow": Fact("finetune, pretrain or merge", lambda row: row.workflow),
     "created": Fact("time of creation", lambda row: row.created, descending=True),
     "time": Fact("seconds that the command took", lambda row: row.total_seconds),
     "links": Fact("latest, champion", lambda row: ",".join(row.links) or None),
@@ -148,7 +148,7 @@ def find_field(text: str, runs: Sequence[ListedRun], option: str) -> Field:
 
 
 def check_condition(condition: Condition, field: Field, runs: Sequence[ListedRun]) -> None:
-    """Raise `UsageError` for a condition that no run could meet: a word for a number, or a status that there is none of."""
+    """Raise `UsageError` for a condition that no run could meet: a word for a number, or an unknown status."""
     given = f"--filter '{condition.key}{condition.operator}{condition.text}'"
     if field.name == "status" and not condition.is_order and not any(map(condition.matches, STATES)):
         raise UsageError(f"{given}: {condition.text} is no status", f"use {', '.join(STATES)}")

@@ -57,10 +57,8 @@ class OutOfFold:
 def pool_answers(runs: Sequence[StoredRun]) -> OutOfFold:
     """Return the answers of the runs of a cross-validation, each to its own fold; raises as `joined_answers` does."""
     answers = joined_answers(runs)
-    group_of = {image.path: image.group for image in runs[0].images}
-    groups = tuple(group_of.get(path, "") for path in answers.paths)
     run_of = np.repeat(np.arange(len(runs)), [len(held_out_of(run)) for run in runs])
-    return OutOfFold(answers, run_of, runs[0].labels, groups if any(groups) else ())
+    return OutOfFold(answers, run_of, runs[0].labels, runs[0].groups_of(answers.paths))
 
 
 def joined_answers(runs: Sequence[StoredRun]) -> HeldOutAnswers:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from transfercli.errors import TransferError
 from transfercli.workflows.series.members import Kind, Member
 from transfercli.workflows.series.spread import Spread
-from transfercli.workflows.train.results import CostEstimate, TrainResult
+from transfercli.workflows.train.results import CostEstimate, TrainResult, total_cache_counts
 
 if TYPE_CHECKING:
     from transfercli.evaluation.result import Evaluation
@@ -92,7 +92,7 @@ class SeriesResult:
             "metrics": {name: spread.as_json() for name, spread in self.metrics.items()},
             "out_of_fold": self.out_of_fold and self.out_of_fold.as_result(),
             "report": self.report and str(self.report),
-            "cache": _sum_of([run.result.cache for run in self.completed if run.result]),
+            "cache": total_cache_counts(run.result.cache for run in self.completed if run.result),
             "seconds": {"total": self.seconds},
             **({"error": dict(self.error)} if self.error else {}),
         }
@@ -125,11 +125,3 @@ class SeriesEstimate:
 
     def as_json(self) -> dict[str, Any]:
         return {**self.total.as_json(), "kind": self.kind, "runs": self.runs}
-
-
-def _sum_of(counts: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    """Return the hits and misses of all runs: {"images", "features"} -> {"hits", "misses"}."""
-    return {
-        name: {key: sum(cache.get(name, {}).get(key, 0) for cache in counts) for key in ("hits", "misses")}
-        for name in ("images", "features")
-    }

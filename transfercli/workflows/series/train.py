@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transfercli.errors import BusyError, Interrupted, OutOfSpaceError, TransferError
+from transfercli.io.session import shared_session
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import run_lock
@@ -82,12 +83,13 @@ def train_members(
     """Train the runs of a series that are not complete; arguments, result and errors as of `train_folds`."""
     images = images or SharedImages(series.seed)
     trained = list[TrainedMember]()
-    for member in series.members:
-        reporter.detach_log()
-        reporter.info(f"{member.name}: {series.run_id(member)}")
-        trained.append(_train_member(series, member, images, reporter))
-        if go_on is not None and not go_on(trained[-1]):
-            break
+    with shared_session():
+        for member in series.members:
+            reporter.detach_log()
+            reporter.info(f"{member.name}: {series.run_id(member)}")
+            trained.append(_train_member(series, member, images, reporter))
+            if go_on is not None and not go_on(trained[-1]):
+                break
     reporter.detach_log()
     return tuple(trained)
 

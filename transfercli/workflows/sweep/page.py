@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transfercli.config.dump import dump_values
 from transfercli.config.schema import SearchRange, SweepConfig
+from transfercli.config.search.check import with_values
 from transfercli.io import atomic
 from transfercli.redaction import hide_paths_in, hide_paths_in_yaml
 from transfercli.text import counted
@@ -15,6 +16,7 @@ from transfercli.workflows.command_lines import command_line, runs_option, shown
 from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialRow
 from transfercli.workflows.sweep.search.space import overrides_of
 from transfercli.workflows.sweep.search.study import direction
+from transfercli.workflows.sweep.winner import ON_TEST
 
 if TYPE_CHECKING:
     from transfercli.evaluation.report.search.charts import SearchedTrial
@@ -60,7 +62,7 @@ def write_sweep_page(
         winner=_winner(result.winner, result) if best and result.winner else None,
         importances=_importances(axes, trials, seed, lower=lower),
         features=result.cache.get("features"),
-        config=hide_paths_in_yaml(dump_values(nested(best.values))) if best else "",
+        config=hide_paths_in_yaml(dump_values(with_values({}, best.values))) if best else "",
         command=_command("finetune", request, overrides_of(best.values)) if best else "",
         reproduce=_command("sweep", request, report=path),
     )
@@ -85,18 +87,6 @@ def search_axes(space: Mapping[str, SearchRange], values: Iterable[Mapping[str, 
         ]
         axes.append(SearchAxis(key, "log" if searched.log else "linear", min(numbers), max(numbers)))
     return axes
-
-
-def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values by dotted keys as sections of a config."""
-    config: dict[str, Any] = {}
-    for key, value in values.items():
-        *sections, name = key.split(".")
-        section = config
-        for part in sections:
-            section = section.setdefault(part, {})
-        section[name] = value
-    return config
 
 
 def _searched(row: TrialRow) -> SearchedTrial:
@@ -152,7 +142,7 @@ def _winner(winner: Mapping[str, Any], result: SweepResult) -> Winner:
 
     corrected, test = winner.get("corrected"), winner.get("test") or {}
     words = winner.get("reason") or "there is no correction"
-    name = "log_loss" if result.metric == "val_loss" else result.metric.removeprefix("val_")
+    name = ON_TEST[result.metric]
     return Winner(
         trial=winner["trial"],
         naive=Score(winner["naive"]),

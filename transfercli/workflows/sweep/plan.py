@@ -9,7 +9,7 @@ from typing import Any
 from transfercli.config.loader import load, read_document
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
-from transfercli.text import counted
+from transfercli.text import counted, duration
 from transfercli.workflows.sweep.result import SweepRequest
 from transfercli.workflows.sweep.search.space import Space, overrides_of
 from transfercli.workflows.sweep.search.study import check_folds, id_of, settings_of, total_trials
@@ -64,10 +64,10 @@ class SweepPlan:
             ("sweep", f"{self.experiment}/{self.sweep}"),
             ("trials", self.trials if self.combinations is None else f"{self.trials} of {self.combinations} possible"),
             *(
-                (base, f"{features} {cost.feature_seconds:g} s, training {cost.train_seconds:g} s a trial")
+                (base, f"{features} {duration(cost.feature_seconds)}, training {duration(cost.train_seconds)} a trial")
                 for base, cost in self.estimates
             ),
-            ("seconds", f"about {self.seconds:g}: {features} once a base, {trials} one by one, none ended early"),
+            ("time, about", f"{duration(self.seconds)}: {features} once a base, {trials} one by one, none ended early"),
         ]
 
 
@@ -79,6 +79,7 @@ def plan(request: SweepRequest, reporter: Reporter) -> SweepPlan:
     space = Space.of(loaded.config, read_document(request.config, request.overrides))
     estimates = []
     for base, values in _first_of_each_base(space, loaded.config.model.base):
+        reporter.info(f"cost of a trial, such as {space.shown(values)}")
         overrides = (*request.overrides, *overrides_of(values))
         cost = train(TrainRequest("finetune", request.config, request.runs, overrides, dry_run=True), reporter)
         assert isinstance(cost, CostEstimate), "a dry run was asked for"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from transfercli.config.types import VAL_LOSS
 from transfercli.redaction import HIDDEN
 from transfercli.runs.folder import DEFAULT_RUNS
 from transfercli.workflows.command_lines import command_line, shown_path
@@ -126,7 +127,7 @@ class SweepResult:
 
         A trial may have a better value than the winner if ancestors learnt from images that score it.
         """
-        sign, winner = 1.0 if self.metric == "val_loss" else -1.0, self.winner and self.winner["trial"]
+        sign, winner = 1.0 if self.metric == VAL_LOSS else -1.0, self.winner and self.winner["trial"]
         scored = [(row, row.value) for row in self.trials if row.value is not None]
         return [row for row, _ in sorted(scored, key=lambda pair: (pair[0].number != winner, sign * pair[1]))]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,11 +28,13 @@ from transfercli.workflows.sweep.search.space import Space
 from transfercli.workflows.sweep.search.storage import require_optuna
 from transfercli.workflows.sweep.search.study import check_folds, id_of, open_study, settings_of
 from transfercli.workflows.sweep.winner import choose_winner
+from transfercli.workflows.train.results import total_cache_counts
 
 if TYPE_CHECKING:
     from transfercli.workflows.sweep.search.source import StudySource
 
 STOPPED = "stopped; finished trials are kept, and not trained again"
+FEW_IMAGES = 100  # validation images, below which an early end is largely chance
 RAISED = {
     EXIT_CODES[cls.kind]: cls
     for cls in (
@@ -143,7 +144,14 @@ def report_start(source: StudySource, reporter: Reporter) -> None:
         reporter.info(f"{left_out} of {size} are not possible and left out, such as {source.impossible()}")
     if others := source.others_running():
         reporter.info(f"another process works on this sweep: {counted(others, 'trial')} running")
+    if "seed" in source.space.keys:
+        reporter.warning(
+            "seed is in the space: the search keeps the luckiest one, and other images will not be as lucky;"
+            " training.seeds trains one config with several seeds, and shows their spread"
+        )
     rows = source.rows()
+    if len(rows) > source.total:
+        reporter.info(f"the sweep has {len(rows)} trials already, more than the {source.total} asked for: all count")
     if rows and not source.is_finished:
         done = sum(row.state in ("completed", "pruned") for row in rows)
         reporter.info(f"going on with the sweep {source.sweep_id}: {done} of {source.total} trials are finished")
@@ -161,11 +169,12 @@ def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, start
     folder = None if unfinished else result.folder
     settings, seed = settings_of(loaded), loaded.config.seed
     winner = choose_winner(result.trials, settings.metric, seed, source.reporter, folder)
+    runs = [RunFolder(path) for row in result.trials for path in row.runs]
     result = replace(
         result,
         winner=winner.as_json() if winner else None,
-        sentences=tuple(winner.lines()) if winner else (),
-        cache=cache_counts(result.trials),
+        sentences=(*winner.lines(), *_chance_of_pruning(result, winner.images)) if winner else (),
+        cache=total_cache_counts(recorded(run).get("cache") or {} for run in runs),
         seconds=round(time.perf_counter() - started, 3),
     )
     done = len(result.trials) >= result.total and not unfinished
@@ -174,6 +183,15 @@ def finish(source: StudySource, so_far: SweepResult, loaded: LoadedConfig, start
     running = any(row.state == "running" for row in result.trials)
     write_sweep(result, settings, seed, "completed" if done else "running" if running else "interrupted")
     return write_report(result, source.request, loaded)
+
+
+def _chance_of_pruning(result: SweepResult, images: int | None) -> list[str]:
+    """Return a sentence if trials were ended early by the scores of few images."""
+    pruned = result.counts().get("pruned", 0)
+    if not pruned or images is None or images >= FEW_IMAGES:
+        return []
+    early = f"{counted(pruned, 'trial')} ended early by the scores of {counted(images, 'image')}"
+    return [f"{early}, which differ by chance: sweep.pruner=none trains every trial to its end"]
 
 
 def make_winner_latest(row: TrialRow) -> None:
@@ -188,16 +206,6 @@ def write_report(result: SweepResult, request: SweepRequest, loaded: LoadedConfi
         return result
     write_sweep_page(request.report, result, settings_of(loaded), request, loaded.config.seed)
     return replace(result, report=request.report)
-
-
-def cache_counts(rows: tuple[TrialRow, ...]) -> dict[str, dict[str, int]]:
-    """Return the hits and misses of the caches over all trials whose runs are here."""
-    counts: dict[str, Counter[str]] = {"images": Counter(), "features": Counter()}
-    for run in (run for row in rows for run in row.runs):
-        recorded_counts = recorded(RunFolder(run)).get("cache") or {}
-        for name, total in counts.items():
-            total.update({kind: int(number or 0) for kind, number in (recorded_counts.get(name) or {}).items()})
-    return {name: {kind: total[kind] for kind in ("hits", "misses")} for name, total in counts.items()}
 
 
 def all_failed(rows: list[TrialRow]) -> TransferError:

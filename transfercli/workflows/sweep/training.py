@@ -97,7 +97,9 @@ def _train_folds(spec: TrialSpec, row: TrialRow, reporter: Reporter, looks_bad: 
         values.append(value_of(member.run, spec.metric, reporter))
         steps.append((len(values), sum(values) / len(values)))
         if len(values) < (spec.folds or 0) and looks_bad(*steps[-1]):
-            raise Pruned(f"{spec.metric} {steps[-1][1]:.4g} of {counted(len(values), 'fold')} is no better than others")
+            raise Pruned(
+                f"{spec.metric} {steps[-1][1]:.4g} of {counted(len(values), 'fold')} is worse than most others"
+            )
         return True
 
     trained = train_folds(

@@ -141,14 +141,14 @@ def _aligned(trials: Sequence[_Trial], common: _Trial, left_out: Sequence[tuple[
         raise NoComparison(f"{reason}, and too few are left", tuple(left_out), learnt)
     left_out = [*left_out, *((trials[row].row, _too_few(honest[row])) for row in range(len(trials)) if row not in left)]
     images = honest[left].all(axis=0)
-    group_of = {image.path: image.group for image in StoredRun(RunFolder(common.row.runs[0])).images}
+    paths = [common.paths[row] for row in np.flatnonzero(images)]
     compared = [(trials[row], rows[row][images]) for row in left]
     answers = Answers(
         common.targets[images],
         np.stack([trial.predicted[kept] for trial, kept in compared], axis=1),
         np.stack([trial.losses[kept] for trial, kept in compared], axis=1),
         len(common.labels),
-        cluster_indices([group_of.get(common.paths[row], "") for row in np.flatnonzero(images)]),
+        cluster_indices(StoredRun(RunFolder(common.row.runs[0])).groups_of(paths)),
     )
     refitted = sum(trial.refitted for trial, _ in compared)
     learnt = int((~images).sum())

@@ -13,9 +13,9 @@ from transfercli.evaluation.statistics.selection import LOSS, TOLERANCE, Selecti
 from transfercli.evaluation.statistics.skewed_intervals import Interval
 from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of, in_groups
+from transfercli.workflows.sweep.looks import TestScore, score_on_test
 from transfercli.workflows.sweep.prediction_cost import PredictionCost
 from transfercli.workflows.sweep.result import TrialRow
-from transfercli.workflows.sweep.test_looks import TestScore, score_on_test
 from transfercli.workflows.sweep.trial_answers import ComparedTrials, LeftOut, NoComparison, compare_trials
 
 METHOD = "bootstrap bias-corrected cross-validation"
@@ -130,18 +130,15 @@ class Winner:
             on = f"on these {counted(self.images, 'image')}{in_groups(self.groups)}"
             equal = len(self.indistinguishable)
             if equal > 1:
-                lines.append(
-                    f"{equal} of the {self.trials} trials are not distinguishable {on}:"
-                    f" {_numbers(self.indistinguishable)}"
-                )
+                numbers = _numbers(self.indistinguishable)
+                lines.append(f"{equal} of the {self.trials} trials are not distinguishable {on}: {numbers}")
             else:
                 lines.append(f"every other trial is worse {on}")
         same = [rival for rival in self.indistinguishable[1:] if abs(rival.difference) < TOLERANCE]
         if same and self.metric != LOSS:
             trials = f"trial {same[0].row.number} has" if len(same) == 1 else f"trials {_numbers(same)} have"
-            lines.append(
-                f"{trials} the same {self._name} as trial {self.row.number}: of equal ones the lower log loss wins"
-            )
+            rule = "of equal ones the lower log loss before calibration wins"
+            lines.append(f"{trials} the same {self._name} as trial {self.row.number}: {rule}")
         if (rival := self.one_standard_error) is not None and rival.row.number != self.row.number:
             lines.append(
                 f"trial {rival.row.number} predicts at {self._relative_cost(rival)} and is within one standard error of"

@@ -113,7 +113,7 @@ class TrialReporter(Reporter):
         value = record[self.spec.metric]
         if self.looks_bad(epoch, value):
             self._mark_pruned(epoch, value)
-            raise Pruned(f"{self.spec.metric} {value:.4g} after epoch {epoch} is no better than that of other trials")
+            raise Pruned(f"{self.spec.metric} {value:.4g} after epoch {epoch} is worse than that of most other trials")
 
     def looks_bad(self, step: int, value: float) -> bool:
         """Report the metric of an epoch, or after a fold; return True if the trial is to end."""

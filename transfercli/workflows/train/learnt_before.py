@@ -100,6 +100,8 @@ def _warn(counts: LearntBefore, passed_on: LearntBefore, parent: str, dataset: D
         text += "; honest metrics and gates of `evaluate` leave them out"
     if told.get("test") or trained:
         reporter.warning(text)
+    elif set(names) == {"validation"}:
+        reporter.info(f"{parts[0]} scored {parent} or one of its ancestors, too; none of them trained on these")
     else:
         reporter.info(text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,3 +144,13 @@ class CostEstimate:
             "peak_memory_bytes": self.peak_memory_bytes,
             "learnt_before": self.learnt_before,
         }
+
+
+def total_cache_counts(counts: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """Return the hits and misses of the image and feature caches over runs. counts: `cache` of each record."""
+    found = list(counts)
+
+    def total(cache: str, kind: str) -> int:
+        return sum(int((each.get(cache) or {}).get(kind) or 0) for each in found)
+
+    return {cache: {kind: total(cache, kind) for kind in ("hits", "misses")} for cache in ("images", "features")}

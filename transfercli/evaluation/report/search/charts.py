@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from transfercli.config.differing_keys import public_text
 from transfercli.evaluation.report.charts import (
     BOTTOM,
     HEIGHT,
@@ -25,7 +26,7 @@ from transfercli.evaluation.report.charts import (
     svg_text,
     tick_label,
 )
-from transfercli.evaluation.report.search.parallel_coordinates import SearchAxis, value_text
+from transfercli.evaluation.report.search.parallel_coordinates import SearchAxis
 from transfercli.text import first_of
 
 SLICE_WIDTH, SLICE_HEIGHT = 300, 190
@@ -87,8 +88,8 @@ def progress_words(trials: Sequence[SearchedTrial], *, lower: bool) -> str:
     (first, start), (trial, best) = scored[0], (min if lower else max)(scored, key=lambda pair: pair[1])
     if trial is first:
         equal = [str(other.number) for other, score in scored[1:] if score == best]
-        trials = f"{'trial' if len(equal) == 1 else 'trials'} {first_of(equal, FEW_NAMED)}"
-        same = f"; {trials} reached the same" if equal else ""
+        named = f"{'trial' if len(equal) == 1 else 'trials'} {first_of(equal, FEW_NAMED)}"
+        same = f"; {named} reached the same" if equal else ""
         return f"trial {first.number}, the first with a score, was never beaten ({tick_label(best)}){same}."
     later = sum(other.number > trial.number for other, _ in scored)
     return (
@@ -145,8 +146,8 @@ def slice_words(axis: SearchAxis, trials: Sequence[SearchedTrial], winner: int |
     if not best:
         return "no score"
     if count == 1:
-        return f"the best trial has {value_text(best[0])}"
-    return f"the best {count} trials have {value_text(min(best))} to {value_text(max(best))}"
+        return f"the best trial has {public_text(best[0])}"
+    return f"the best {count} trials have {public_text(min(best))} to {public_text(max(best))}"
 
 
 def choice_medians(axis: SearchAxis, scored: Sequence[tuple[SearchedTrial, float]]) -> list[tuple[float, str, float]]:

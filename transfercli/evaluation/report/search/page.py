@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from transfercli.config.differing_keys import public_text, short_names
 from transfercli.evaluation.report.html import jinja_environment, load_script
 from transfercli.evaluation.report.search.charts import (
     SearchedTrial,
@@ -23,10 +24,9 @@ from transfercli.evaluation.report.search.parallel_coordinates import (
     CoordinateLine,
     SearchAxis,
     parallel_coordinates,
-    value_text,
 )
 from transfercli.evaluation.statistics.importance import FEWEST_TRIALS, RESAMPLES, SHUFFLES, KeyImportance
-from transfercli.text import counted
+from transfercli.text import counted, duration
 
 LISTED = 20  # trials beside the winner in its table
 REASONS = 5  # of failure, in the verdict
@@ -115,7 +115,7 @@ class SweepPage:
 def render_sweep_page(page: SweepPage) -> str:
     """Return the HTML page: the same content gives the same bytes."""
     code, policy = load_script("report.js")
-    slices = _slices(page)
+    slices, keys = _slices(page), [axis.key for axis in page.axes]
     best = next((trial for trial in page.trials if page.winner and trial.number == page.winner.trial), None)
     text: str = (
         jinja_environment()
@@ -124,7 +124,7 @@ def render_sweep_page(page: SweepPage) -> str:
             page=page,
             winner=page.winner if best else None,
             best_trial=best,
-            best_values=[(axis.key, value_text(best.values.get(axis.key))) for axis in page.axes] if best else [],
+            best_values=[(axis.key, public_text(best.values.get(axis.key))) for axis in page.axes] if best else [],
             contents=[(name, title) for name, title in CONTENTS.items() if slices or name != "slices"],
             counts=Counter(trial.state for trial in page.trials),
             facts=_facts(page),
@@ -138,12 +138,12 @@ def render_sweep_page(page: SweepPage) -> str:
             if scored_trials(page.trials)
             else "",
             slices=slices,
-            names=_short_names([axis.key for axis in page.axes]),
+            names=short_names(keys, keys),
             has_choices=any(axis.scale == "choice" for axis in page.axes),
             has_reasons=any(trial.reason for trial in page.trials),
-            texts=lambda axis: [value_text(choice) for choice in axis.choices],
-            long=lambda axis: any(len(value_text(choice)) > CHOICE_LENGTH for choice in axis.choices),
-            value_text=value_text,
+            texts=lambda axis: [public_text(choice) for choice in axis.choices],
+            long=lambda axis: any(len(public_text(choice)) > CHOICE_LENGTH for choice in axis.choices),
+            public_text=public_text,
             listed=LISTED,
             resamples=RESAMPLES,
             shuffles=SHUFFLES,
@@ -160,17 +160,11 @@ def _facts(page: SweepPage) -> list[tuple[str, str]]:
     facts = [("trials", str(len(page.trials))), *((state, str(number)) for state, number in sorted(counts.items()))]
     times = [trial.seconds for trial in page.trials if trial.seconds is not None]
     if times:
-        facts.append(("time of trials", _duration(sum(times))))
+        facts.append(("time of trials", duration(sum(times))))
     if page.features is not None:
         facts += [("image features computed", f"{page.features.get('misses', 0):,}")]
         facts += [("image features reused", f"{page.features.get('hits', 0):,}")]
     return facts
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def _reasons(trials: Sequence[SearchedTrial]) -> list[tuple[str, int]]:
@@ -218,7 +212,7 @@ def _ranks(scored: Sequence[tuple[SearchedTrial, float]], *, lower: bool) -> dic
 
 def _line_title(trial: SearchedTrial, page: SweepPage) -> str:
     score = trial.state if trial.score is None else f"{page.metric} {trial.score:.4f}"
-    values = (f"{axis.key}: {value_text(trial.values[axis.key])}" for axis in page.axes if axis.key in trial.values)
+    values = (f"{axis.key}: {public_text(trial.values[axis.key])}" for axis in page.axes if axis.key in trial.values)
     return "\n".join([f"trial {trial.number}, {score}", *values])
 
 
@@ -245,9 +239,3 @@ def _no_importance(page: SweepPage) -> str:
             f"{counted(completed, 'completed trial')} cannot tell which key matters: it takes {FEWEST_TRIALS} or more."
         )
     return "All scores are equal, so that no key shows an effect."
-
-
-def _short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Return for each key the last part of its name, or the whole name if two keys have the same last part."""
-    last = Counter(key.rsplit(".", 1)[-1] for key in keys)
-    return {key: name if last[name := key.rsplit(".", 1)[-1]] == 1 else key for key in keys}

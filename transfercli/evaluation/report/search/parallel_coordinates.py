@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from markupsafe import Markup, escape
 
+from transfercli.config.differing_keys import public_text
 from transfercli.evaluation.report.charts import Axis, nice_ticks, svg_chart, svg_line, svg_text
 from transfercli.evaluation.report.plots import clipped
 from transfercli.redaction import hide_paths_in
@@ -107,19 +108,11 @@ def parallel_coordinates(axes: Sequence[SearchAxis], lines: Sequence[CoordinateL
     return svg_chart(parts, label, HEIGHT, round(places[-1] + RIGHT), " ".join(kinds))
 
 
-def value_text(value: Any) -> str:
-    """Return the text of a config value, without absolute paths."""
-    value = hide_paths_in(value)
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def _without_quotes(choice: Any) -> str:
     """Return a short text of a choice: of a section its keys and values."""
     if not isinstance(choice, dict):
-        return value_text(choice)
-    return ", ".join(f"{key} {value_text(value)}" for key, value in hide_paths_in(choice).items())
+        return public_text(choice)
+    return ", ".join(f"{key} {public_text(value)}" for key, value in hide_paths_in(choice).items())
 
 
 def _depth(line: CoordinateLine) -> tuple[bool, float, int]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from transfercli.config.differing_keys import short_names
 from transfercli.config.schema import SweepConfig
 from transfercli.errors import EXIT_CODES, ArtefactError
 from transfercli.io.bounded import read_json
@@ -27,7 +26,7 @@ from transfercli.runs.record import utc_now
 from transfercli.workflows.sweep.result import State, SweepRequest, TrialRow
 from transfercli.workflows.sweep.search.presence import BEAT, Presence
 from transfercli.workflows.sweep.search.sampler import WITHDRAWN
-from transfercli.workflows.sweep.search.space import Space, shown_value
+from transfercli.workflows.sweep.search.space import Space
 from transfercli.workflows.sweep.search.storage import storage_errors
 from transfercli.workflows.sweep.search.study import check_images, direction, total_trials
 from transfercli.workflows.sweep.trials import TrialSpec
@@ -214,7 +213,10 @@ class StudySource:
                     continue
                 trial = Trial(self.study, frozen._trial_id)
                 trial.set_user_attr(OWNER, self.presence.token)
-            self._suggest(trial)
+                self._suggest(trial)
+                if current.params.keys() < trial.params.keys() and self._is_too_many(trial):
+                    self._withdraw(trial)  # its process was gone before it stored all values
+                    continue
             if not self._looks_bad(trial, RunFolder(self._run(number))):
                 return trial
         return None
@@ -229,7 +231,7 @@ class StudySource:
             if self.report(trial.number, epoch, value, trial):
                 _mark_pruned(run, epoch)
                 reason = (
-                    f"{self.settings.metric} {value:.4g} after epoch {epoch} is no better than that of other trials"
+                    f"{self.settings.metric} {value:.4g} after epoch {epoch} is worse than that of most other trials"
                 )
                 row = TrialRow(trial.number, self.space.values(trial.params), "pruned", reason=reason)
                 self._record(trial, row)
@@ -271,20 +273,33 @@ class StudySource:
         """Return a new trial with values that no other has; None if there are enough, or no time is left."""
         budget = self.settings.budget
         while self._wants_more(self._trials()) and (budget is None or time.monotonic() - self.started < budget):
-            trial = self._begin()
-            self._suggest(trial)
-            before = [other for other in self._trials() if other.number < trial.number]
-            if not self._wants_more(before) or any(other.params == trial.params for other in before):
-                trial.set_user_attr(WITHDRAWN, "another process began the same or the last trial at the same time")
-                self.study.tell(trial, state=TrialState.FAIL)
-                continue
+            with self.presence.alone():  # on this host, each draw knows the values of all trials before it
+                trial = self._begin()
+                self._suggest(trial)
+                if self._is_too_many(trial):
+                    self._withdraw(trial)
+                    continue
             values = self.space.values(trial.params)
             if problem := self.space.problem(values):
                 self._record(trial, TrialRow(trial.number, values, "failed", reason=problem, code=INVALID))
-                self.reporter.info(f"trial {trial.number} is left out: {self.shown(values)}: {problem}")
+                self.reporter.info(f"trial {trial.number} is left out: {self.space.shown(values)}: {problem}")
                 continue
             return trial
         return None
+
+    def _is_too_many(self, trial: Trial) -> bool:
+        """Return True if another trial has the same values, or enough were begun before.
+
+        A process of another host may have begun one at the same moment. Each stores its values before it looks at the
+        others', so that at least one of two with the same values sees the other.
+        """
+        others = [other for other in self._trials() if other.number != trial.number]
+        before = [other for other in others if other.number < trial.number]
+        return not self._wants_more(before) or any(other.params == trial.params for other in others)
+
+    def _withdraw(self, trial: Trial) -> None:
+        trial.set_user_attr(WITHDRAWN, "another process began the same or the last trial at the same time")
+        self.study.tell(trial, state=TrialState.FAIL)
 
     def _begin(self) -> Trial:
         """Return a new trial that belongs to this process from its first moment, which `Study.ask` cannot do."""
@@ -303,25 +318,22 @@ class StudySource:
 
     # -- messages and signs of life
 
-    def shown(self, values: Mapping[str, Any]) -> str:
-        """Return the values of a trial as `learning_rate 0.003, hidden [256]`."""
-        names = short_names(self.space.keys, self.space.keys)
-        return ", ".join(f"{names[key]} {shown_value(value)}" for key, value in values.items())
-
     def _report_start(self, trial: Trial) -> None:
         trials = self._trials()
         values = [one.value for one in trials if one.state == TrialState.COMPLETE and one.value is not None]
         choose = min if direction(self.settings) == "minimize" else max
         best = f"; best so far {choose(values):.4g}" if values else ""
         place = sum(not _is_invalid(one) for one in trials if one.number <= trial.number)
-        text = f"trial {trial.number} ({place} of {self.total}): {self.shown(self.space.values(trial.params))}{best}"
+        text = (
+            f"trial {trial.number} ({place} of {self.total}): {self.space.shown(self.space.values(trial.params))}{best}"
+        )
         self.reporter.info(text)
 
     def impossible(self) -> str:
         """Return the first combination that the config rules out, and the reason."""
         for values in self.space.all_combinations():
             if problem := self.space.problem(values):
-                return f"{self.shown(values)} ({problem})"
+                return f"{self.space.shown(values)} ({problem})"
         return "none"
 
     @contextmanager

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from transfercli.config.cross_checks import missing_weights_reason
+from transfercli.config.differing_keys import DIGITS, short_names, value_text
 from transfercli.config.loader import resolve
 from transfercli.config.locations import Document
 from transfercli.config.schema import ExperimentConfig, SearchRange
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 MAX_LISTED = 2_000  # combinations that are listed and checked in advance
-DIGITS = 12  # of a value of a stepped range: 0.1 + 0.2 is 0.3
+STEP_DIGITS = 12  # of a value of a stepped range: 0.1 + 0.2 is 0.3
 # Keys that decide which layers are frozen and what they compute: trials that share them share features.
 FEATURE_KEYS = ("model.base", "model.weights", "data.", "transfer.", "model.", "augmentation.")
 
@@ -85,7 +86,7 @@ class Dimension:
         """Return a value of the config for the one that Optuna stores."""
         if self.values.choice is not None:
             return json.loads(stored)
-        return int(stored) if self.whole else round(float(stored), DIGITS) if self.values.step else float(stored)
+        return int(stored) if self.whole else round(float(stored), STEP_DIGITS) if self.values.step else float(stored)
 
     def stored(self, value: Any) -> Any:
         """Return the value that Optuna stores for one of the config; None if it is not in the range."""
@@ -119,6 +120,11 @@ class Space:
     @property
     def keys(self) -> tuple[str, ...]:
         return tuple(dimension.key for dimension in self.dimensions)
+
+    def shown(self, values: Mapping[str, Any]) -> str:
+        """Return the values of a trial as `learning_rate 0.003, hidden [256]`."""
+        names = short_names(self.keys, self.keys)
+        return ", ".join(f"{names[key]} {value_text(value, DIGITS)}" for key, value in values.items())
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -194,15 +200,6 @@ class Space:
 def overrides_of(values: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the values of a trial as `--set` options; a trial has no sweep of its own."""
     return (*(f"{key}={_text(value)}" for key, value in values.items()), "sweep=null")
-
-
-def shown_value(value: Any) -> str:
-    """Return a value of a trial for a person."""
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {shown_value(item)}" for key, item in value.items()) + "}"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _dimension(key: str, values: SearchRange) -> Dimension:

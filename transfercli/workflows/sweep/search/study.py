@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from transfercli.config.differing_keys import AFTER_TRAINING
 from transfercli.config.loader import LoadedConfig
 from transfercli.config.schema import DataConfig, SweepConfig
+from transfercli.config.types import VAL_LOSS
 from transfercli.data.sources.listing import splits_inside
 from transfercli.errors import ConfigError, DataError, UsageError
 from transfercli.reporting import Reporter
@@ -36,8 +38,6 @@ sweep:
     model.head.hidden: {choice: [[], [256]]}
     model.head.dropout: {range: [0.0, 0.5]}"""
 SUBJECT, FINGERPRINT = "subject", "images"  # attributes of a study
-# Sections and keys that no trial depends on.
-WITHOUT_EFFECT = ("evaluation", "export", "retrain", "tracking", "sweep")
 WITHOUT_EFFECT_IN_COMPUTE = ("threads", "cache_dir", "cache_max_gb")
 PARTS = {
     "space": "its space",
@@ -63,7 +63,7 @@ class Subject:
     def of(cls, loaded: LoadedConfig) -> Subject:
         settings = loaded.config.sweep
         assert settings is not None, "the config has a sweep"
-        rest = loaded.config.model_dump(exclude_defaults=True, exclude=set(WITHOUT_EFFECT))
+        rest = loaded.config.model_dump(exclude_defaults=True, exclude=set(AFTER_TRAINING))
         for key in WITHOUT_EFFECT_IN_COMPUTE:
             rest.get("compute", {}).pop(key, None)
         if not rest.get("compute", True):
@@ -167,7 +167,7 @@ def open_study(
 
 
 def direction(settings: SweepConfig) -> Literal["minimize", "maximize"]:
-    return "minimize" if settings.metric == "val_loss" else "maximize"
+    return "minimize" if settings.metric == VAL_LOSS else "maximize"
 
 
 def check_images(study: optuna.Study, run: RunFolder, space: Space) -> None:
