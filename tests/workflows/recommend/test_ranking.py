@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from transfercli.workflows.recommend.ranking import HeldOut, Rank, rank
+from transfercli.workflows.recommend.ranking import HeldOut, Rank, on_common_images, rank
 
 
 def bases(*shifts: float, images: int = 200, spread: float = 0.1) -> list[HeldOut]:
@@ -66,6 +66,17 @@ def test_images_that_were_never_held_out_do_not_count() -> None:
     (base,) = bases(0.0, images=10)
     more = HeldOut(np.append(base.losses, np.nan), np.append(base.hits, False))
     assert rank([more], [1.0], None) == rank([base], [1.0], None)
+
+
+def test_images_that_one_base_was_trained_on_count_for_no_base() -> None:
+    good, flattered = bases(0.0, 0.3)
+    learnt = np.arange(200) < 150
+    flattered = HeldOut(np.where(learnt, 0.0, flattered.losses), flattered.hits | learnt)
+    assert rank([good, flattered], [1.0, 1.0], None)[1].recommended
+    common = on_common_images([good, flattered.of(~learnt)], 10)
+    assert [base.known.sum() for base in common] == [50, 50]
+    assert rank(common, [1.0, 1.0], None)[0].recommended
+    assert on_common_images([good, flattered.of(~learnt)], 51)[0] is good
 
 
 def test_a_base_is_on_the_front_unless_another_is_as_accurate_and_as_fast() -> None:

@@ -85,6 +85,19 @@ def test_runs_and_files_are_compared_and_what_is_missing_has_a_reason(
         assert drawn.format == "PNG"
 
 
+def test_images_that_a_run_was_trained_on_count_for_no_base(digits_source: World, weights: Path) -> None:
+    listener = Listener()
+    data = {"train": str(digits_source.samples / "digits-source")}
+    files = (f"small_cnn={weights}",)
+    content = compared(
+        digits_source, "digits-source", images=300, weights=files, data=data, reporter=listener
+    ).as_json()
+    warning = next(text for text in listener.warnings if "was trained on" in text)
+    assert "do not count, for it and in comparisons with it" in warning
+    file, run = sorted(content["bases"], key=lambda row: row["weights"] != weights.name)
+    assert file["accuracy"] == pytest.approx(run["accuracy"])  # of the same images, though only the run is known
+
+
 def test_a_later_fine_tuning_computes_no_features_again(digits_source: World, tmp_path: Path) -> None:
     compute = {"cache_dir": str(tmp_path / "cache")}
     config = digits_source.config("later", "digits-target", compute=compute)

@@ -20,12 +20,15 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from tests.digits import all_digits, write_folders
 from tests.listener import Listener
 from transfercli.errors import ArtefactError, ConfigError, Interrupted, UsageError
+from transfercli.evaluation.result import metrics_of
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.listing import resume_command
 from transfercli.runs.lookup import find_run
 from transfercli.workflows.evaluate.request import EvaluateRequest
+from transfercli.workflows.series import series
 from transfercli.workflows.series.evaluate import evaluate_run_or_series
+from transfercli.workflows.series.out_of_fold import pool_answers
 from transfercli.workflows.series.result import SeriesEstimate, SeriesResult
 from transfercli.workflows.series.series import train_run_or_series
 from transfercli.workflows.stored_run import StoredRun
@@ -163,6 +166,22 @@ def test_mean_and_spread_and_the_score_out_of_fold_are_those_of_the_predictions(
     assert pooled["log_loss"] == pytest.approx(log_loss(truth, probabilities, labels=labels), rel=1e-4)
     images = place.run("all-fold1").images
     assert result.out_of_fold.groups == len({image.group for image in images if image.split != "test"})
+
+
+def test_images_that_an_ancestor_learnt_from_are_in_no_mean_of_folds(
+    trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, result, *_ = trained
+    runs = [place.run(f"all-fold{fold}") for fold in range(1, FOLDS + 1)]
+    runs[0].record.content["learnt_before"] = {"validation": {"train": 3}}
+    runs[1].record.content["learnt_before"] = {"validation": {"validation": 40}}
+    monkeypatch.setattr(series, "not_learnt_before", lambda _, paths, __: np.arange(len(paths)) < 10)
+    metrics = series._fold_metrics(runs)
+    assert metrics[1:] == [dict(member.metrics) for member in result.runs[1:]]
+    predictions = pool_answers(runs).predictions().of(np.arange(10))
+    assert metrics[0] == metrics_of(predictions) != dict(result.runs[0].metrics)
+    monkeypatch.setattr(series, "not_learnt_before", lambda _, paths, __: np.zeros(len(paths), bool))
+    assert set(series._fold_metrics(runs)[0].values()) == {None}
 
 
 def test_the_folder_of_the_folds_names_its_runs_and_no_folder_of_this_machine(trained: Any) -> None:

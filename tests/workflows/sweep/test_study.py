@@ -13,6 +13,8 @@ from tests.workflows.sweep.conftest import Formula, Sweeps
 from transfercli.errors import ConfigError, OutOfSpaceError, TransferError, WeightsError
 from transfercli.workflows.sweep import sweep as recipe
 from transfercli.workflows.sweep.result import SweepResult, TrialRow
+from transfercli.workflows.sweep.search.presence import Presence
+from transfercli.workflows.sweep.search.source import StudySource
 from transfercli.workflows.sweep.trials import TrialSource
 
 GRID = """sweep:
@@ -181,6 +183,33 @@ def test_two_processes_share_the_trials(sweeps: Sweeps, formula: Formula, monkey
     assert [row.number for row in result.trials] == list(range(12))
     assert len(formula.trained) == len(set(formula.trained))
     assert "another process works on this sweep: 1 trial running" in sweeps.reporter.lines
+
+
+def test_values_that_another_host_draws_at_the_same_moment_are_drawn_again(
+    sweeps: Sweeps, formula: Formula, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another host begins trial 1 before trial 0 has stored the values that both would try first."""
+
+    def first(source: StudySource, jobs: int, reporter: Any) -> None:
+        (sweeps.folder / "other").mkdir()
+        other = replace(source, presence=Presence(sweeps.folder / "other", "other"), _running={}, _left=set())
+        suggest, begun = source._suggest, []
+
+        def suggest_late(trial: Any) -> None:
+            if not begun:
+                begun.append(other.next())
+            suggest(trial)
+
+        source._suggest = suggest_late  # type: ignore[method-assign]
+        for worker in (source, other):
+            while (spec := begun.pop() if worker is other and begun else worker.next()) is not None:
+                worker.done(formula._train(spec, worker))
+
+    monkeypatch.setattr(recipe, "train_trials", first)
+    result = sweeps.run(GRID)
+    tried = [str(sorted(row.values.items())) for row in result.trials]
+    assert len(set(tried)) == len(tried) == 16
+    assert [row.number for row in result.trials][:2] == [1, 2]  # 0 was withdrawn
 
 
 def test_a_config_without_a_sweep_shows_one(sweeps: Sweeps) -> None:

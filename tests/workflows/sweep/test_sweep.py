@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,38 @@ def test_a_sweep_trains_ordinary_runs_and_goes_on(folder: Path) -> None:
     assert "learning_rate" in table.stdout
     assert result["winner"]["run"] in table.stdout
     assert "3 completed" in table.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", [(), ("--storage", "sqlite:///trials.db")], ids=["journal", "sqlite"])
+def test_two_commands_at_once_share_the_trials_of_one_sweep(storage: tuple[str, ...], folder: Path) -> None:
+    space = "sweep={sampler: grid, pruner: none, space: {training.epochs: {choice: [1, 2, 3]},"
+    space += " training.optimizer.learning_rate: {choice: [0.001, 0.01]}}}"
+    words = ["sweep", "digits.yaml", "--set", space, "--json", *storage]
+    command = [sys.executable, "-m", "transfercli", *words]
+    pipe = subprocess.PIPE
+    processes = [subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
+    outputs = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    begun = re.findall(r"trial (\d+) \(", "".join(stderr for _, stderr in outputs))
+    assert sorted(begun) == [*"012345"], "each trial is trained by one process"
+
+    finished = transfercli(*words, folder=folder)
+    final = json.loads(finished.stdout)
+    assert final["counts"] == {"completed": 6}
+    assert len({str(trial["values"]) for trial in final["trials"]}) == 6
+    for trial in final["trials"]:
+        lines = (folder / trial["run"] / "metrics.jsonl").read_text().splitlines()
+        assert [json.loads(line)["epoch"] for line in lines] == list(range(1, trial["values"]["training.epochs"] + 1))
+    results = [json.loads(stdout) for stdout, _ in outputs]
+    ended = [result for result in results if result["counts"] == final["counts"]]
+    assert ended, "the last process to end has all trials"
+    for result in ended:
+        assert result["winner"] == final["winner"]
+    for result in results:
+        assert sum(result["counts"].values()) == 6
+        assert result in ended or result["counts"]["running"] == 1
+    assert final["winner"]["looks"] == 1
 
 
 @pytest.mark.parametrize(

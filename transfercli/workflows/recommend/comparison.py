@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import yaml
 
 from transfercli.config.loader import load
@@ -21,12 +23,13 @@ from transfercli.data.load import load_dataset
 from transfercli.errors import ArtefactError, ConfigError, DataError, TransferError, WeightsError
 from transfercli.reporting import Forwarding, Reporter
 from transfercli.text import counted, duration
+from transfercli.workflows.held_out_images import FEWEST
 from transfercli.workflows.initial_weights import check_weights, source_name, weight_source
 from transfercli.workflows.lineage import base_learnt_from
 from transfercli.workflows.new_model import find_parent, new_classifier
 from transfercli.workflows.recommend.candidates import Candidate
 from transfercli.workflows.recommend.measure import Cost, Trial, cost_of, held_out
-from transfercli.workflows.recommend.ranking import HeldOut, Rank, rank
+from transfercli.workflows.recommend.ranking import HeldOut, Rank, on_common_images, rank
 from transfercli.workflows.recommend.result import BaseRow, Recommendation
 from transfercli.workflows.recommend.sample import ImageSample, draw_sample
 from transfercli.workflows.resolved_config import geometry_of
@@ -105,7 +108,7 @@ class Comparison:
     def result(self, *, complete: bool = True) -> Recommendation:
         """Return the rows of all candidates: measured ones by log loss, then the others."""
         groups, numbers = self._sample.groups, list(self.measured)
-        predictions = [self.measured[number][1] for number in numbers]
+        predictions = on_common_images([self.measured[number][1] for number in numbers], FEWEST)
         seconds = [self.measured[number][0].seconds for number in numbers]
         ranks = dict(zip(numbers, rank(predictions, seconds, cluster_indices(groups)), strict=True))
         numbers.sort(key=lambda number: ranks[number].log_loss)
@@ -126,12 +129,12 @@ class Comparison:
         try:
             parent = find_parent(trial.config, self.runs)
             classifier, _ = new_classifier(trial.config, parent, self._sample.labels, reporter)
-            if parent.run is not None:
-                _warn_of_learnt_images(parent.run, self._sample.parts_in(dataset), reporter)
+            counting = _not_learnt(parent.run, self._sample.parts_in(dataset), reporter) if parent.run else None
             cost = cost_of(classifier)
             if not self.measured:
                 self._report_time(cost.seconds, left)
             predictions = held_out(trial, classifier, dataset, self._sample, reporter)
+            predictions = predictions if counting is None else predictions.of(counting)
         finally:
             keras.backend.clear_session()  # frees the network
             gc.collect()
@@ -183,19 +186,26 @@ class Comparison:
         raise type(first)("\n  ".join(("no base can be compared", *lines)), first.hint)
 
 
-def _warn_of_learnt_images(run: StoredRun, parts: Sequence[Split], reporter: Reporter) -> None:
-    """Warn of images of the sample that the base of a run was trained on: any head on it predicts them too well."""
-    learnt, total = base_learnt_from(run), sum(map(len, parts))
-    uses = [
-        learnt.use_of(*hashes)
-        for part in parts
-        for hashes in zip(part.sha256s, part.pixel_hashes or ("",) * len(part), strict=True)
-    ]
-    if count := uses.count("train"):
-        reporter.warning(
-            f"{run.label} was trained on {count} of these {counted(total, 'image')}, so its figures are too good:"
-            " compare it on other images"
-        )
+def _not_learnt(run: StoredRun, parts: Sequence[Split], reporter: Reporter) -> npt.NDArray[np.bool_]:
+    """Return bool [N], False for each image of the sample that the base of a run was trained on.
+
+    Any head on the base predicts such images too well. Raises `DataError` if too few others are left.
+    """
+    learnt = base_learnt_from(run)
+    kept = np.array(
+        [
+            learnt.use_of(*hashes) != "train"
+            for part in parts
+            for hashes in zip(part.sha256s, part.pixel_hashes or ("",) * len(part), strict=True)
+        ]
+    )
+    if kept.all():
+        return kept
+    text = f"{run.label} was trained on {int((~kept).sum())} of these {counted(len(kept), 'image')}"
+    if kept.sum() < FEWEST:
+        raise DataError(f"{text}, so they do not show what its base is worth", "compare it on other images")
+    reporter.warning(f"{text}: they do not count, for it and in comparisons with it")
+    return kept
 
 
 def probe_settings(config: ExperimentConfig) -> tuple[str, ...]:

@@ -34,6 +34,10 @@ class HeldOut:
         """True for each image that was held out, bool [N]."""
         return np.isfinite(self.losses)
 
+    def of(self, images: np.ndarray) -> HeldOut:
+        """Return the outcomes of some images, bool [N]; the others count as never held out."""
+        return HeldOut(np.where(images, self.losses, np.nan), self.hits & images)
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -72,6 +76,12 @@ class Rank:
     as_good: bool
     pareto: bool
     recommended: bool
+
+
+def on_common_images(bases: Sequence[HeldOut], fewest: int) -> list[HeldOut]:
+    """Return the outcomes of images that were held out for every base; unchanged if these are fewer than `fewest`."""
+    common = np.all([base.known for base in bases], axis=0)
+    return [base.of(common) for base in bases] if common.sum() >= fewest else list(bases)
 
 
 def rank(bases: Sequence[HeldOut], seconds: Sequence[float], cluster_of: np.ndarray | None) -> list[Rank]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from transfercli.errors import Interrupted
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import series_folder
 from transfercli.runs.lock import experiment_lock
+from transfercli.runs.record import is_flattered
+from transfercli.workflows.held_out_images import not_learnt_before
 from transfercli.workflows.series.evaluate import evaluate_out_of_fold
 from transfercli.workflows.series.members import Series, folds_of, seeds_of
 from transfercli.workflows.series.out_of_fold import held_out_of, pool_answers
@@ -29,6 +32,9 @@ from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.job import TrainRequest
 from transfercli.workflows.train.results import CostEstimate, TrainResult
 from transfercli.workflows.train.train import train, train_job
+
+if TYPE_CHECKING:
+    from transfercli.evaluation.predictions import Predictions
 
 
 def train_run_or_series(
@@ -110,23 +116,32 @@ def _summary(series: Series, trained: Sequence[TrainedMember], folder: Path, rep
 
 
 def _fold_metrics(runs: Sequence[StoredRun]) -> list[dict[str, float | None]]:
-    """Return the metrics of each fold, of its predictions out of fold."""
-    from transfercli.evaluation.result import metrics_of
-
+    """Return the metrics of each fold, of its predictions out of fold, without images that an ancestor learnt from."""
     if not runs:
         return []
     pooled = pool_answers(runs)
     predictions = pooled.predictions()
-    return [metrics_of(predictions.of(np.flatnonzero(pooled.run_of == number))) for number in range(len(runs))]
+    folds = [np.flatnonzero(pooled.run_of == number) for number in range(len(runs))]
+    return [_honest_metrics(run, predictions.of(rows)) for run, rows in zip(runs, folds, strict=True)]
 
 
 def _held_out_metrics(run: StoredRun) -> dict[str, float | None]:
-    """Return the metrics of the images that score a run, calibrated as it predicts."""
+    """Return the metrics of the images that score a run and no ancestor learnt from, calibrated as it predicts."""
     from transfercli.evaluation.predictions import Predictions
-    from transfercli.evaluation.result import metrics_of
 
     answers = held_out_of(run)
-    return metrics_of(Predictions(answers.paths, run.labels, answers.targets, run.calibrate(answers.logits)))
+    predictions = Predictions(answers.paths, run.labels, answers.targets, run.calibrate(answers.logits))
+    return _honest_metrics(run, predictions)
+
+
+def _honest_metrics(run: StoredRun, predictions: Predictions) -> dict[str, float | None]:
+    """Return the metrics of a run's predictions of images that no ancestor learnt from; None each if there are none."""
+    from transfercli.evaluation.metrics.registry import METRICS
+    from transfercli.evaluation.result import metrics_of
+
+    if is_flattered(run.record.content):
+        predictions = predictions.of(np.flatnonzero(not_learnt_before(run, predictions.paths, Reporter())))
+    return metrics_of(predictions) if len(predictions) else dict.fromkeys(METRICS)
 
 
 def _is_solved(run: StoredRun) -> bool:

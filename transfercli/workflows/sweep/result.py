@@ -128,10 +128,13 @@ class SweepResult:
         return replace(self, trials=trials)
 
     def ranked(self) -> list[TrialRow]:
-        """Return the completed trials, the best one first; of equal ones the winner, then the lower number."""
+        """Return the completed trials: the winner, then the others, the best first, of equal ones the lower number.
+
+        A trial may have a better value than the winner if ancestors learnt from images that score it.
+        """
         winner = self.winner and self.winner["trial"]
-        completed = (row for row in self.trials if row.value is not None)
-        return best_first(sorted(completed, key=lambda row: row.number != winner), self.metric)
+        completed = best_first((row for row in self.trials if row.value is not None), self.metric)
+        return sorted(completed, key=lambda row: row.number != winner)
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -192,7 +192,7 @@ class _HonestImages:
 
 
 def _read(row: TrialRow, honest: _HonestImages) -> _Trial:
-    """Return the answers of a trial: of its run, or out of fold of all its runs. Raises `ArtefactError` without."""
+    """Return the answers of a trial: of its run, or out of fold of all. Raises `ArtefactError` if there are none."""
     if not row.runs:
         raise ArtefactError("its run is not here", "restore it")
     runs = tuple(StoredRun(RunFolder(path)) for path in row.runs)

@@ -19,6 +19,7 @@ from transfercli.workflows.sweep.result import TrialRow, best_first
 from transfercli.workflows.sweep.trial_answers import ComparedTrials, LeftOut, NoComparison, compare_trials
 
 METHOD = "bootstrap bias-corrected cross-validation"
+ALONE = "too few of the other trials can be compared with it"
 LISTED = 5  # trials in a sentence
 # Metrics of `evaluate` that correspond to those of the search.
 ON_TEST = {
@@ -118,7 +119,7 @@ class Winner:
         lines = [self.summary]
         if self.learnt and self.images is None:
             lines.append(f"the score is not corrected for the choice, and may be too good: {self.reason}")
-        elif self.reason and self.trials > 1:
+        elif self.reason and (self.trials > 1 or self.left_out):
             lines.append(f"the score is not corrected for the choice: {self.reason}")
         if self.learnt and self.images is not None:
             others = counted(self.learnt, "other image")
@@ -230,7 +231,7 @@ def choose_winner(
         naive=selection.naive,
         corrected=None if selection.reason else selection.corrected,
         interval=selection.interval,
-        reason=selection.reason,
+        reason=ALONE if selection.reason and len(compared.trials) < len(completed) else selection.reason,
         resamples=selection.resamples,
         images=compared.answers.images,
         groups=compared.answers.clusters,

@@ -210,7 +210,10 @@ class StudySource:
                     continue
                 trial = Trial(self.study, frozen._trial_id)
                 trial.set_user_attr(OWNER, self.presence.token)
-            self._suggest(trial)
+                self._suggest(trial)
+                if current.params.keys() < trial.params.keys() and self._is_too_many(trial):
+                    self._withdraw(trial)  # its process was gone before it stored all values
+                    continue
             if not self._looks_bad(trial, RunFolder(self._run(number))):
                 return trial
         return None
@@ -267,13 +270,12 @@ class StudySource:
         """Return a new trial with values that no other has; None if there are enough, or no time is left."""
         budget = self.settings.budget
         while self._wants_more(self._trials()) and (budget is None or time.monotonic() - self.started < budget):
-            trial = self._begin()
-            self._suggest(trial)
-            before = [other for other in self._trials() if other.number < trial.number]
-            if not self._wants_more(before) or any(other.params == trial.params for other in before):
-                trial.set_user_attr(WITHDRAWN, "another process began the same or the last trial at the same time")
-                self.study.tell(trial, state=TrialState.FAIL)
-                continue
+            with self.presence.alone():  # on this host, each draw knows the values of all trials before it
+                trial = self._begin()
+                self._suggest(trial)
+                if self._is_too_many(trial):
+                    self._withdraw(trial)
+                    continue
             values = self.space.values(trial.params)
             if problem := self.space.problem(values):
                 self._record(trial, TrialRow(trial.number, values, "failed", reason=problem, code=INVALID))
@@ -281,6 +283,20 @@ class StudySource:
                 continue
             return trial
         return None
+
+    def _is_too_many(self, trial: Trial) -> bool:
+        """Return True if another trial has the same values, or enough were begun before.
+
+        A process of another host may have begun one at the same moment. Each stores its values before it looks at the
+        others', so that at least one of two with the same values sees the other.
+        """
+        others = [other for other in self._trials() if other.number != trial.number]
+        before = [other for other in others if other.number < trial.number]
+        return not self._wants_more(before) or any(other.params == trial.params for other in others)
+
+    def _withdraw(self, trial: Trial) -> None:
+        trial.set_user_attr(WITHDRAWN, "another process began the same or the last trial at the same time")
+        self.study.tell(trial, state=TrialState.FAIL)
 
     def _begin(self) -> Trial:
         """Return a new trial that belongs to this process from its first moment, which `Study.ask` cannot do."""
