@@ -156,8 +156,10 @@ def _continuation(request: TrainRequest, mode: _Mode) -> ContinueRequest:
     from transfercli.workflows.train.continuation import ContinueRequest
 
     if mode.continued is None:
-        hint = "name the completed run with --continue RUN, or set training.epochs with --set training.epochs=N"
-        raise UsageError("--epochs needs --continue", hint)
+        raise UsageError(
+            "--epochs needs --continue RUN, the completed run that is to train further epochs",
+            "did you mean --set training.epochs=VALUE?",
+        )
     if mode.epochs is None:
         raise UsageError("--continue needs --epochs", "say how many: --epochs N")
     others = {"CONFIG": request.config, "--resume": request.resume, "--folds": mode.folds}
