@@ -37,6 +37,11 @@ def test_more_images_train_more_of_the_base(counts: dict[str, int], strategy: st
     assert "  # " in text.split("transfer:")[1].split("training:")[0]
 
 
+def test_the_spread_of_the_classes_is_said_if_there_is_one() -> None:
+    assert "\n# 20 images per class\n" in starter(Survey("d", {"a": 20, "b": 20}, (28, 28)))
+    assert "\n# 10 ('a') to 20 images per class\n" in starter(Survey("d", {"a": 10, "b": 20}, (28, 28)))
+
+
 def test_a_base_without_published_weights_trains_from_scratch(write: Write) -> None:
     config = read(starter(Survey("d", {"a": 10, "b": 10}, (28, 28), grey=True)), write)
     assert (config.model.base, config.model.weights, config.transfer.strategy) == ("small_cnn", "none", "scratch")

@@ -149,7 +149,8 @@ def _opening(survey: Survey, known: bool, file: str) -> str:
         counts = survey.counts.values()
         few = min(survey.counts, key=lambda label: survey.counts[label])
         lines.append(f"{survey.images} images of {len(survey.counts)} classes: {_listed(list(survey.counts))}")
-        lines.append(f"{min(counts)} ({few!r}) to {max(counts)} images per class")
+        spread = f"{min(counts)} ({few!r}) to " if min(counts) < max(counts) else ""
+        lines.append(f"{spread}{max(counts)} images per class")
     else:
         lines.append("Put the path of your images under data.train: a folder with one sub-folder a class.")
         lines.append("The values below are guesses for photographs; with --data they are chosen by your images.")
