@@ -52,6 +52,12 @@ STEPS: list[tuple[str, dict[str, Any], Any, str | None]] = [
     ("after_sweep", SWEEP | {"report": Path("p.html")}, swept("runs/x/1"), "evaluate runs/x/1"),
     ("after_sweep", SWEEP | {"report": Path("p.html")}, swept("a", "b"), "merge a b --as NAME"),
     ("after_sweep", SWEEP, swept(), None),
+    (
+        "after_sweep",
+        SWEEP | {"dry_run": True, "jobs": 2, "storage": "sqlite:///t.db"},
+        swept(),
+        "sweep a.yaml --jobs 2 --storage sqlite:///t.db",
+    ),
     ("after_sample", {}, Result(path=Path("data/digits")), "config init --data data/digits -o digits.yaml"),
     ("after_init", {}, launched("pretrain"), "pretrain a.yaml --dry-run"),
     ("after_init", {}, launched("finetune"), "finetune a.yaml --dry-run"),

@@ -80,3 +80,16 @@ def test_a_value_is_written_as_in_a_config(value: Any, text: str) -> None:
 def test_drawn_numbers_have_four_digits_unless_these_do_not_keep_them_apart() -> None:
     assert value_texts([0.00031278164, 0.1]) == ["0.0003128", "0.1"]
     assert value_texts([0.00031278164, 0.00031278999]) == ["0.00031278164", "0.00031278999"]
+
+
+def test_a_merged_run_is_named_by_the_number_of_its_networks_after_the_keys_of_its_config() -> None:
+    member = {"base": "small_cnn", "head": {"pooling": "avg", "hidden": []}}
+    model, data = {"members": None}, {"folds": None, "fold": None}
+    configs = [
+        config(model=model, data=data),
+        config(0.003, model=model, data={"folds": 3, "fold": 1}),
+        config(model={"members": [member, member]}, data=data),
+    ]
+    assert names_by_difference(configs)[2] == "learning_rate 0.001, members average of 3, folds null, fold null"
+    long = names_by_difference([{"a": "x" * 500}, {"a": "y"}])[0]
+    assert len(long) < 70

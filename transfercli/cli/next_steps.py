@@ -116,7 +116,10 @@ def after_sweep(own: Mapping[str, Any], result: Any) -> Words | None:
     """Return the sweep itself after `--dry-run`, the same with a page, or the evaluation of the winner."""
     if own["dry_run"] or (result.winner and own["report"] is None):
         options = [] if own["sweep_id"] is None else ["--run-id", own["sweep_id"]]
-        options += [] if own["storage"] is None else ["--storage", "URL"]  # it may hold a password
+        options += [] if own.get("jobs") in (None, 1) else ["--jobs", own["jobs"]]
+        if (storage := own["storage"]) is not None:
+            is_file = storage.startswith(("sqlite:", "journal:"))
+            options += ["--storage", storage if is_file else "URL"]  # it may hold a password
         page = [] if own["dry_run"] else ["--report", "FILE.html"]
         return ("sweep", own["config"], *options, *_overrides(own), *_runs(own), *page)
     if not result.winner:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from transfercli.redaction import hide_paths_in
+from transfercli.text import squeezed
 
 Configs = Sequence[Mapping[str, Any]]
 AFTER_TRAINING = ("evaluation", "export", "retrain", "tracking", "sweep")  # sections that no weight depends on
@@ -26,7 +27,10 @@ IMAGE_KEYS = (
 # Sections and keys that say where files are and what happens after the training: they name a run only if no other
 # key differs.
 SECONDARY = ("name", *AFTER_TRAINING, "compute", "data.expect")
+MEMBERS = "model.members"  # further networks of a merged run, each with its whole config
+MADE_OF = ("data.folds", "data.fold", MEMBERS)  # keys that a command sets; they name a run after those of its config
 MOST_NAMED = 4  # keys in the name of a run
+MOST_LETTERS = 60  # of a value in a name
 DIGITS = 4  # significant ones of a float that is shown
 
 
@@ -96,6 +100,11 @@ def is_below(key: str, names: Iterable[str]) -> bool:
     return any(f"{key}.".startswith(f"{name}.") for name in names)
 
 
+def naming_order(key: str) -> int:
+    """Return a sort key: keys with an effect on the model first, then those that a command sets, then the others."""
+    return 2 if is_secondary(key) else int(key in MADE_OF)
+
+
 def names_by_difference(configs: Configs) -> list[str]:
     """Return a name for each config by the keys that differ, such as `learning_rate 0.003`; "" if none differs.
 
@@ -104,14 +113,21 @@ def names_by_difference(configs: Configs) -> list[str]:
     differing = differing_keys(configs)
     primary = {key: values for key, values in differing.items() if not is_secondary(key)} or differing
     names = short_names(primary, all_keys(configs))
-    texts_of = {key: value_texts([hide_paths_in(value) for value in values]) for key, values in primary.items()}
-    shown = [(names[key], texts) for key, texts in texts_of.items()][:MOST_NAMED]
+    shown = [
+        (names[key], [squeezed(text, MOST_LETTERS) for text in value_texts(hide_paths_in(primary[key]), key)])
+        for key in sorted(primary, key=naming_order)[:MOST_NAMED]
+    ]
     rest = f" and {len(primary) - len(shown)} more" if len(primary) > len(shown) else ""
     return [", ".join(f"{name} {texts[number]}" for name, texts in shown) + rest for number in range(len(configs))]
 
 
-def value_texts(values: Sequence[Any]) -> list[str]:
-    """Return values of one key as texts: numbers with `DIGITS`, or with all digits if these do not keep them apart."""
+def value_texts(values: Sequence[Any], key: str = "") -> list[str]:
+    """Return values of one key as texts: numbers with `DIGITS`, or with all digits if these do not keep them apart.
+
+    key: its whole name. Of the networks in a merged run only the number is said.
+    """
+    if key == MEMBERS:
+        return [f"average of {len(value) + 1}" if value else "null" for value in values]
     short = [value_text(value, DIGITS) for value in values]
     full = [value_text(value) for value in values]
     return short if len(set(short)) == len(set(full)) else full

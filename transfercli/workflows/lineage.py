@@ -19,8 +19,7 @@ def generations(run: StoredRun) -> Iterator[tuple[str, StoredRun | None]]:
     """Yield the parent of a run, its parent, and so on, each with its name in the child's record.
 
     The parents of a merged run are its members. A parent that does not exist is None and ends its line; a run that was
-    yielded before ends it too. Raises
-    `ArtefactError` if the record of a run is damaged.
+    yielded before ends it too. Raises `ArtefactError` if the record of a run is damaged.
     """
     return ((name, parent) for _, name, parent in links(run))
 

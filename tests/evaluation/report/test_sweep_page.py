@@ -99,7 +99,7 @@ def test_all_failed_says_why_and_offers_no_values() -> None:
     page = read(sweep_page(trials=trials, winner=None))
     assert "No trial of 12 is completed 12 trials: the loss is <nan>" in page.words
     assert [section["id"] for section in page.all("section")] == [name for name in SECTIONS if name != "slices"]
-    assert "0 completed trials cannot tell which key matters: it takes 10 or more" in page.words
+    assert "0 completed trials cannot show which key matters: it takes 10 or more" in page.words
     assert "How to use the winner" not in page.words
 
 

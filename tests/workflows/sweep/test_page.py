@@ -117,7 +117,7 @@ def test_the_command_that_goes_on_shows_no_password_and_no_folder_of_this_machin
     sweeps: Sweeps, formula: Formula
 ) -> None:
     words = write(sweeps, sweeps.run(), storage="mysql://ann:secret@host/db", sweep_id="mine").words
-    assert "transfercli sweep '…/flowers.yaml' --runs '…/runs' --run-id mine --storage 'mysql://…'" in words
+    assert "transfercli sweep '…/flowers.yaml' --run-id mine --storage 'mysql:…/db' --runs '…/runs'" in words
     assert "secret" not in words
 
 

@@ -124,7 +124,7 @@ def test_bad_input_is_one_message_and_writes_nothing(words: list[str], code: int
 
 def test_a_dry_run_says_what_the_sweep_costs(folder: Path) -> None:
     space = "sweep.space={training.epochs: {choice: [1, 2]}, model.head.hidden: {choice: [[], [8]]}}"
-    request = SweepRequest(folder / "digits.yaml", folder / "runs", (space,), dry_run=True)
+    request = SweepRequest(folder / "digits.yaml", folder / "runs", (space,))
     planned = plan(request, Reporter()).as_json()
     assert (planned["total"], planned["combinations"], planned["status"]) == (3, 4, "dry-run")
     assert [row["base"] for row in planned["bases"]] == ["small_cnn"]

@@ -31,9 +31,10 @@ from transfercli.runs.listing import latest_completed, make_latest, newest_unfin
 from transfercli.runs.lock import experiment_lock, run_lock
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.sweep import training
+from transfercli.workflows.sweep.epochs import best_value
 from transfercli.workflows.sweep.pool import train_trials
 from transfercli.workflows.sweep.result import TrialRow
-from transfercli.workflows.sweep.training import Pruned, best_value, train_trial
+from transfercli.workflows.sweep.training import Pruned, train_trial
 from transfercli.workflows.sweep.trials import OtherImagesError, TrialSpec, trial_job
 
 RATE = "training.optimizer.learning_rate"
@@ -184,6 +185,10 @@ class Listed:
 
     specs: list[TrialSpec]
     rows: list[TrialRow] = field(default_factory=list)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        return len(self.rows), len(self.rows) + len(self.specs)
 
     def next(self) -> TrialSpec | None:
         return self.specs.pop(0) if self.specs else None

@@ -57,17 +57,18 @@ def _show(result: MergeResult) -> None:
             ("how", result.how),
             ("val accuracy", f"{result.metrics['val_accuracy']:.4f} {images}"),
             ("calibrated loss", f"{result.metrics['val_loss']:.4f}"),
-            *((OVER[name], _gain(gain)) for name, gain in result.gains.items()),
+            *(pair for name, gain in result.gains.items() for pair in _gain(OVER[name], gain)),
             ("note", _note(result)),
             ("time", duration(result.seconds["total"] or 0.0)),
         ]
     )
 
 
-def _gain(gain: dict[str, Any]) -> str:
-    """Return the gain in accuracy and the change of the loss, with intervals, and what they show."""
+def _gain(over: str, gain: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what the changes of accuracy and loss show, and both with their intervals."""
     accuracy, loss = gain["val_accuracy"], gain["val_loss"]
-    return f"accuracy {_difference(accuracy)}; loss {_difference(loss)}: {_verdict(accuracy, loss)}"
+    figures = [("  accuracy", _difference(accuracy)), ("  loss", _difference(loss))]
+    return [(over, _verdict(accuracy, loss)), *figures]
 
 
 def _verdict(accuracy: dict[str, Any], loss: dict[str, Any]) -> str:

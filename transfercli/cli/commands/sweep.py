@@ -122,5 +122,5 @@ def sweep(
     from transfercli.workflows.sweep.result import SweepRequest
     from transfercli.workflows.sweep.sweep import sweep as run_sweep
 
-    request = SweepRequest(config, runs, tuple(overrides or ()), sweep_id, jobs, storage, report, wait, dry_run)
+    request = SweepRequest(config, runs, tuple(overrides or ()), sweep_id, jobs, storage, report, wait)
     return plan(request, reporter) if dry_run else run_sweep(request, reporter)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transfercli.cli.ui.tables import print_pairs, print_table, print_text, terminal_width
-from transfercli.config.differing_keys import value_texts
+from transfercli.config.differing_keys import MADE_OF, value_texts
 from transfercli.text import counted, duration, squeezed
 
 if TYPE_CHECKING:
@@ -124,8 +124,10 @@ def _best(result: RunList) -> dict[str, str]:
 
 def _texts(result: RunList, key: str) -> list[str | None]:
     """Return the values of a config key as texts, shortened on a terminal; None for a run without a config."""
-    known = iter(value_texts([config[key] for config in result.configs if config is not None]))
+    known = iter(value_texts([config[key] for config in result.configs if config is not None], key))
     texts = [None if config is None else next(known) for config in result.configs]
+    if key in MADE_OF:
+        texts = [None if text == "null" else text for text in texts]
     if terminal_width() is None:
         return texts
     return [text and squeezed(text, MOST_LETTERS) for text in texts]

@@ -31,7 +31,6 @@ from transfercli.evaluation.statistics.skewed_intervals import Interval, bounded
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-METRICS = ("val_accuracy", "val_macro_f1", "val_balanced_accuracy", LOSS)
 MOST_LOSS = -np.log(np.finfo("float64").tiny)  # of one image, as in an epoch's validation loss
 # Scores that differ by less are equal: sums of the same numbers in another order.
 TOLERANCE = 1e-10
@@ -79,7 +78,10 @@ class Answers:
         return Answers(self.targets, self.predicted[:, models], self.losses[:, models], self.classes, self.of_image)
 
     def scores(self, metric: str, weights: Array) -> Array:
-        """Return a metric of METRICS of each model, float64 [R, T], with each column of weights, float64 [N, R]."""
+        """Return a metric of each model, float64 [R, T], with each column of weights, float64 [N, R].
+
+        metric: a `SelectionMetric` of the config.
+        """
         total = weights.sum(axis=0)[:, None]
         if metric == LOSS:
             return np.asarray(weights.T @ self.losses / total)

@@ -10,9 +10,10 @@ from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 from transfercli.workflows.compare.answers import Answers
+from transfercli.workflows.held_out_images import learnt_behind_answers
 from transfercli.workflows.known_images import changed_copies, learnt_splits
 from transfercli.workflows.learnt_images import LearntImages
-from transfercli.workflows.lineage import ancestors, learnt_from
+from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
@@ -55,10 +56,9 @@ def images_not_learnt(
 
 
 def _learnt_by(answers: Answers, split: str, reporter: Reporter) -> LearntImages:
-    splits = learnt_splits(split)
     if answers.out_of_fold:
-        return learnt_from(*ancestors(answers.run, reporter), reporter=reporter, splits=splits)
-    return learnt_from(answers.run, reporter=reporter, splits=splits)
+        return learnt_behind_answers(answers.run, reporter)
+    return learnt_from(answers.run, reporter=reporter, splits=learnt_splits(split))
 
 
 def _pixel_hash(sha256: str, runs: Sequence[StoredRun]) -> str:

@@ -24,8 +24,8 @@ Tensors = dict[str, np.ndarray]
 class MergedModel:
     """A merged model and its answers.
 
-    members: best first. kept: the number of members, from the first, that are in the model, or their indices.
-    logits: float [N, C] of the images in `answers`.
+    members: best first. kept: indices of those that are in the model. tensors: its weights by name. logits: float32
+    [N, C] of the images in `answers`.
     """
 
     members: tuple[StoredRun, ...]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from transfercli.config.differing_keys import all_keys, differing_keys, is_secondary, short_names
+from transfercli.config.differing_keys import all_keys, differing_keys, naming_order, short_names
 from transfercli.errors import ArtefactError
 from transfercli.runs import decisions
 from transfercli.runs.decisions import Decision
@@ -153,7 +153,7 @@ def _differences(runs: Sequence[ListedRun]) -> tuple[dict[str, str], tuple[dict[
     """Return the short names of the keys that differ, those with an effect on the model first, and their values."""
     configs = [run.config for run in runs if run.config is not None]
     differing = differing_keys(configs)
-    keys = sorted(differing, key=is_secondary)
+    keys = sorted(differing, key=naming_order)
     values = iter(range(len(configs)))
     by_run = tuple(
         None if run.config is None else {key: differing[key][number] for number in [next(values)] for key in keys}

@@ -12,6 +12,7 @@ import numpy as np
 from transfercli.config.loader import dump
 from transfercli.data.dataset import joined
 from transfercli.errors import UsageError
+from transfercli.evaluation.metrics.confusion import PER_CLASS
 from transfercli.reporting import Reporter
 from transfercli.workflows.evaluate.evaluate import EvaluateResult, evaluate_run, read_slices
 from transfercli.workflows.evaluate.request import EvaluateRequest
@@ -194,6 +195,3 @@ def _values(result: EvaluateResult) -> dict[str, float | None]:
     evaluation = result.evaluation
     classes = {f"{name}[{row['label']}]": row[name] for row in evaluation.per_class for name in PER_CLASS}
     return {**evaluation.honest, **classes}
-
-
-PER_CLASS = ("precision", "recall", "f1")

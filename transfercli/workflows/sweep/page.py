@@ -10,7 +10,7 @@ from transfercli.config.dump import dump_values
 from transfercli.config.schema import SearchRange, SweepConfig
 from transfercli.config.search.check import with_values
 from transfercli.io import atomic
-from transfercli.redaction import hide_paths_in, hide_paths_in_yaml
+from transfercli.redaction import hide_paths_in_yaml
 from transfercli.text import counted
 from transfercli.workflows.command_lines import command_line, runs_option, shown_path
 from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialRow
@@ -63,8 +63,8 @@ def write_sweep_page(
         importances=_importances(axes, trials, seed, lower=lower),
         features=result.cache.get("features"),
         config=hide_paths_in_yaml(dump_values(with_values({}, best.values))) if best else "",
-        command=_command("finetune", request, overrides_of(best.values)) if best else "",
-        reproduce=_command("sweep", request, report=path),
+        command=_command_of_trial(request, best.values) if best else "",
+        reproduce=request.command("--report", shown_path(path), shown=True),
     )
     atomic.write_bytes(path, render_sweep_page(page).encode("utf-8", "replace"))
 
@@ -184,14 +184,7 @@ def _method(settings: SweepConfig) -> str:
     return f"Values by {SAMPLERS[settings.sampler]}. Each trial is judged {judged}. {PRUNERS[settings.pruner]}"
 
 
-def _command(command: str, request: SweepRequest, more: Iterable[str] = (), report: Path | None = None) -> str:
-    """Return the command line of a sweep or of one of its trials alone, without absolute paths."""
-    arguments = [shown_path(request.config)]
-    for override in (*request.overrides, *more):
-        arguments += ["--set", override]
-    arguments += runs_option(request.runs)
-    if report is not None:
-        arguments += ["--run-id", request.sweep_id] if request.sweep_id else []
-        arguments += ["--storage", hide_paths_in(request.storage)] if request.storage else []
-        arguments += ["--report", shown_path(report)]
-    return command_line(command, *arguments)
+def _command_of_trial(request: SweepRequest, values: Mapping[str, Any]) -> str:
+    """Return the command line that trains a trial alone, without absolute paths."""
+    settings = [word for override in (*request.overrides, *overrides_of(values)) for word in ("--set", override)]
+    return command_line("finetune", shown_path(request.config), *settings, *runs_option(request.runs))

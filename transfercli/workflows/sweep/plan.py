@@ -68,6 +68,7 @@ class SweepPlan:
                 for base, cost in self.estimates
             ),
             ("time, about", f"{duration(self.seconds)}: {features} once a base, {trials} one by one, none ended early"),
+            ("not counted", "start of the program and Keras, and reading the images"),
         ]
 
 

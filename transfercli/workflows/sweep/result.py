@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -33,12 +33,11 @@ class SweepRequest:
     storage: str | None = None
     report: Path | None = None
     wait: float = 0.0
-    dry_run: bool = False
 
-    def command(self, *, shown: bool = False) -> str:
+    def command(self, *more: str, shown: bool = False) -> str:
         """Return the command line that goes on with the sweep, without a password.
 
-        shown: without absolute paths and hosts, too, for files.
+        more: further words at its end. shown: without absolute paths and hosts, too, for files.
         """
         path: Callable[[Path], str] = shown_path if shown else str
         words = [path(self.config), *(word for override in self.overrides for word in ("--set", override))]
@@ -46,7 +45,7 @@ class SweepRequest:
         words += ["--jobs", str(self.jobs)] if self.jobs != 1 else []
         words += ["--storage", (_shown_address if shown else without_password)(self.storage)] if self.storage else []
         words += [] if self.runs == DEFAULT_RUNS else ["--runs", path(self.runs)]
-        return command_line("sweep", *words)
+        return command_line("sweep", *words, *more)
 
 
 @dataclass(frozen=True)
@@ -90,6 +89,12 @@ class TrialRow:
         }
 
 
+def best_first(rows: Iterable[TrialRow], metric: str) -> list[TrialRow]:
+    """Return trials with a value of the metric, the best one first, of equal ones that which came first."""
+    sign = 1.0 if metric == VAL_LOSS else -1.0
+    return sorted(rows, key=lambda row: sign * (row.value or 0.0))
+
+
 @dataclass(frozen=True)
 class SweepResult:
     """Result of a sweep.
@@ -127,9 +132,9 @@ class SweepResult:
 
         A trial may have a better value than the winner if ancestors learnt from images that score it.
         """
-        sign, winner = 1.0 if self.metric == VAL_LOSS else -1.0, self.winner and self.winner["trial"]
-        scored = [(row, row.value) for row in self.trials if row.value is not None]
-        return [row for row, _ in sorted(scored, key=lambda pair: (pair[0].number != winner, sign * pair[1]))]
+        winner = self.winner and self.winner["trial"]
+        completed = best_first((row for row in self.trials if row.value is not None), self.metric)
+        return sorted(completed, key=lambda row: row.number != winner)
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -7,10 +7,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transfercli.errors import (
-    ArtefactError,
     BusyError,
     DiskError,
     Interrupted,
@@ -26,9 +25,10 @@ from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.listing import recorded
 from transfercli.runs.lock import experiment_lock, run_lock
-from transfercli.runs.record import RunRecord, is_flattered
+from transfercli.runs.record import is_flattered
 from transfercli.text import counted
 from transfercli.workflows.series.train import TrainedMember, train_folds
+from transfercli.workflows.sweep.epochs import best_value, epochs_of
 from transfercli.workflows.sweep.result import TrialRow
 from transfercli.workflows.sweep.trial_answers import honest_score
 from transfercli.workflows.sweep.trials import OtherImagesError, TrialSpec, marks_of, trial_job, trial_request
@@ -75,7 +75,7 @@ def train_trial(spec: TrialSpec, reporter: Reporter, looks_bad: LooksBad = lambd
         if fatal := _fatal(error):
             raise fatal from error
         row = replace(row, state="failed", code=exit_code(error), reason=_reason(error, row))
-    steps = row.steps if spec.folds else _steps(row, spec.metric)
+    steps = row.steps if spec.folds else _epochs(row, spec.metric)
     return replace(row, steps=steps, seconds=round(time.perf_counter() - started, 3))
 
 
@@ -158,25 +158,8 @@ def value_of(run: RunFolder, metric: str, reporter: Reporter) -> float:
     return value
 
 
-def best_value(run: RunFolder, metric: str) -> float:
-    """Return the metric of a run's best epoch. Raises `ArtefactError` if the run has none."""
-    from transfercli.training import history
-
-    best = RunRecord.read(run).best_epoch
-    value = next((line.get(metric) for line in history.read(run.metrics) if line["epoch"] == best), None)
-    if value is None:
-        raise ArtefactError(f"{run.label} has no {metric} of its best epoch", "train it again")
-    return float(value)
-
-
-def _steps(row: TrialRow, metric: str) -> tuple[tuple[int, float], ...]:
-    """Return (epoch, metric) of the epochs in the run's history that may be compared with those of other trials."""
-    from transfercli.training import history
-
-    if row.run is None or not RunFolder(row.run).metrics.exists() or is_flattered(recorded(RunFolder(row.run))):
-        return ()
-    lines: list[dict[str, Any]] = history.read(RunFolder(row.run).metrics)
-    return tuple((line["epoch"], line[metric]) for line in lines if metric in line)
+def _epochs(row: TrialRow, metric: str) -> tuple[tuple[int, float], ...]:
+    return tuple(epochs_of(RunFolder(row.run), metric)) if row.run else ()
 
 
 def _reason(error: Exception, row: TrialRow) -> str:

@@ -15,7 +15,7 @@ from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of, in_groups
 from transfercli.workflows.sweep.looks import TestScore, score_on_test
 from transfercli.workflows.sweep.prediction_cost import PredictionCost
-from transfercli.workflows.sweep.result import TrialRow
+from transfercli.workflows.sweep.result import TrialRow, best_first
 from transfercli.workflows.sweep.trial_answers import ComparedTrials, LeftOut, NoComparison, compare_trials
 
 METHOD = "bootstrap bias-corrected cross-validation"
@@ -250,7 +250,7 @@ def _without_answers(
 ) -> Winner:
     """Return the trial with the best value, the first of equal ones, without a correction."""
     reporter.warning(f"the winner's score is not corrected: {failure.reason}")
-    best = min(rows, key=lambda row: (row.value or 0.0) * (1 if metric == LOSS else -1))
+    best = best_first(rows, metric)[0]
     return Winner(
         best,
         metric,

@@ -236,6 +236,6 @@ def _no_importance(page: SweepPage) -> str:
     completed = len(scored_trials(page.trials))
     if completed < FEWEST_TRIALS:
         return (
-            f"{counted(completed, 'completed trial')} cannot tell which key matters: it takes {FEWEST_TRIALS} or more."
+            f"{counted(completed, 'completed trial')} cannot show which key matters: it takes {FEWEST_TRIALS} or more."
         )
     return "All scores are equal, so that no key shows an effect."

@@ -16,14 +16,11 @@ from typing import TYPE_CHECKING, Any
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from transfercli.config.schema import SweepConfig
-from transfercli.errors import EXIT_CODES, ArtefactError
-from transfercli.io.bounded import read_json
+from transfercli.errors import EXIT_CODES
 from transfercli.reporting import Reporter
-from transfercli.runs import record
-from transfercli.runs.folder import RunFolder, has_checkpoint
-from transfercli.runs.listing import recorded
+from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import run_held_since
-from transfercli.runs.record import utc_now
+from transfercli.workflows.sweep.epochs import epochs_in_all, epochs_of, mark_pruned
 from transfercli.workflows.sweep.result import State, SweepRequest, TrialRow
 from transfercli.workflows.sweep.search.presence import BEAT, Presence
 from transfercli.workflows.sweep.search.sampler import WITHDRAWN
@@ -242,7 +239,7 @@ class StudySource:
             if not 1 <= epoch < last or epoch < max(known, default=0):
                 continue
             if self.report(trial.number, epoch, value, trial):
-                _mark_pruned(run, epoch)
+                mark_pruned(run, epoch)
                 reason = (
                     f"{self.settings.metric} {value:.4g} after epoch {epoch} is worse than that of most other trials"
                 )
@@ -377,41 +374,6 @@ class StudySource:
     def _storage(self) -> Iterator[None]:
         with storage_errors(self.request.storage):
             yield
-
-
-def _mark_pruned(run: RunFolder, epoch: int) -> None:
-    """Record that a run was ended early, unless its own process did so before it was killed."""
-    facts = recorded(run)
-    if facts.get("status") != "failed" or "pruned" not in facts:
-        record.update(run, status="failed", finished=utc_now(), pruned={"epoch": epoch})
-
-
-def epochs_of(run: RunFolder, metric: str) -> list[tuple[int, float]]:
-    """Return (epoch, metric) of the epochs of a run that are kept, also one that only its checkpoint knows yet.
-
-    None of a run whose metrics are too good, as an ancestor learnt from the images.
-    """
-    from transfercli.training import history
-
-    if record.is_flattered(recorded(run)):
-        return []
-    try:
-        lines = history.read(run.metrics)
-        state = read_json(run.checkpoints / "last" / "state.json") if has_checkpoint(run) else {}
-        last = state["line"] if state else None
-    except (ArtefactError, KeyError, TypeError):
-        return []
-    if last and all(line["epoch"] != last["epoch"] for line in lines):
-        lines.append(last)
-    return [(line["epoch"], float(line[metric])) for line in lines if line.get(metric) is not None]
-
-
-def epochs_in_all(run: RunFolder) -> int:
-    """Return the number of epochs that a run is to have, 0 if it is not known; one that is completed needs no more."""
-    phases = recorded(run).get("phases")
-    if not isinstance(phases, list) or recorded(run).get("status") == "completed":
-        return 0
-    return sum(int(phase.get("epochs") or 0) for phase in phases)
 
 
 def _write_quietly(trial: Trial) -> None:
