@@ -111,6 +111,23 @@ def test_other_images_end_the_sweep(sweeps: Sweeps, formula: Formula) -> None:
     with pytest.raises(DataError, match="the images have changed since the first trial"):
         sweeps.run(overrides=["sweep.trials=13"])
     assert len(sweeps.run(overrides=["sweep.trials=13"], sweep_id="new").trials) == 13
+    formula.fingerprint = "1"  # the earlier images are back
+    formula.trained.clear()
+    assert sweeps.run(overrides=["sweep.trials=13"]).counts()["completed"] >= 1
+    assert {run.rpartition("-")[2] for run, _ in formula.trained} == {"012"}
+
+
+def test_a_process_that_ended_is_not_waited_for_if_the_end_of_its_trial_was_lost(
+    sweeps: Sweeps, formula: Formula
+) -> None:
+    first = sweeps.run()
+    journal = first.folder / "journal.log"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:-1]))  # a copy that was made too early
+    again = sweeps.run()
+    assert [row.state for row in again.trials] == [row.state for row in first.trials]
+    assert [row.value for row in again.trials] == [row.value for row in first.trials]
+    assert not any("another process" in line for line in sweeps.reporter.lines)
 
 
 def test_failures_that_are_not_the_values_fault_are_tried_again(sweeps: Sweeps, formula: Formula) -> None:

@@ -35,7 +35,7 @@ from transfercli.workflows.sweep.epochs import best_value
 from transfercli.workflows.sweep.pool import train_trials
 from transfercli.workflows.sweep.result import TrialRow
 from transfercli.workflows.sweep.training import Pruned, train_trial
-from transfercli.workflows.sweep.trials import TrialSpec, trial_job
+from transfercli.workflows.sweep.trials import OtherImagesError, TrialSpec, trial_job
 
 RATE = "training.optimizer.learning_rate"
 
@@ -46,7 +46,7 @@ def spec_of(world: World, config: Path, number: int, **values: Any) -> TrialSpec
 
 
 def raising(error: Exception) -> Callable[..., None]:
-    def train(*_: Any) -> None:
+    def train(*_: Any, **__: Any) -> None:
         raise error
 
     return train
@@ -109,12 +109,19 @@ def test_a_full_disk_is_not_the_fault_of_a_trial(
         train_trial(spec_of(world, world.config("c", "digits-target"), 1), Reporter())
 
 
+def test_other_images_end_the_sweep_before_they_are_trained_on(world: World) -> None:
+    spec = spec_of(world, world.config("c", "digits-target"), 1)
+    with pytest.raises(OtherImagesError, match="the images have changed"):
+        train_trial(replace(spec, images="of the trials before"), Reporter())
+    assert not (world.runs / "c" / "s-001").exists()
+
+
 def test_images_that_another_trial_split_meanwhile_are_read_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries: list[bool] = []
 
-    def train(*_: Any) -> None:
+    def train(*_: Any, **__: Any) -> None:
         tries.append(True)
         raise SplitsChangedError("split") if len(tries) < 3 else ConfigError("the end")
 

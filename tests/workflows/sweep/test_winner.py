@@ -113,8 +113,14 @@ def test_the_test_images_are_evaluated_once_for_each_winner(sweep):
     assert (not_final.row.number, not_final.test) == (1, None)
     second = sweep.winner()
     assert (second.row.number, second.test.looks) == (1, 2)
-    assert "have scored 2 winners of this sweep" in second.lines()[-1]
+    assert "have scored 2 winners of the sweeps of this experiment" in second.lines()[-1]
     assert not (first.row.run / "evaluation").exists()
+
+    earlier, sweep.folder = sweep.folder, sweep.folder.with_name("s2")
+    sweep.folder.mkdir()
+    assert sweep.winner().test.looks == 3  # another sweep of the experiment
+    sweep.folder = earlier
+    assert sweep.winner().test.looks == 2  # it came before
 
 
 def test_only_completed_trials_win(sweep):

@@ -1,12 +1,14 @@
 """Looks of a sweep at the test images, `test-looks.json` in its folder: one for each trial that was its winner.
 
 A score on test images is honest as long as they choose nothing. A sweep that goes on after a look, and then has
-another winner, has looked twice; so every look is kept, and their number is part of the result.
+another winner, has looked twice; so has one after another sweep of its experiment. So every look is kept, and their
+number is part of the result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +40,7 @@ class TestScore:
 
     Attributes:
         look: its entry in the file.
-        looks: number of trials of the sweep that these images have scored.
+        looks: number of winners of the experiment's sweeps that its test images had scored by then.
     """
 
     __test__ = False  # not a class of tests for pytest
@@ -80,14 +82,14 @@ def _score_once(folder: Path, runs: Sequence[StoredRun], number: int, reporter: 
     key = {"trial": number, "runs": [run.folder.run_id for run in runs], "created": runs[0].record.created}
     for look in looks:
         if {name: look.get(name) for name in key} == key:
-            return TestScore(look, len(looks))
+            return TestScore(look, len(looks) + _looks_of_others(folder, look.get("at")))
     evaluation = _evaluate(runs, reporter)
     intervals = {name: list(bounds) for name, bounds in evaluation.honest_intervals.items()}
     learnt = evaluation.examples - evaluation.honest_examples
     scores = {"examples": evaluation.honest_examples, "metrics": evaluation.honest, "intervals": intervals}
     looks.append({**key, "at": utc_now(), **scores, "learnt": learnt})
     atomic.write_json(folder / LOOKS_FILE, looks)
-    return TestScore(looks[-1], len(looks))
+    return TestScore(looks[-1], len(looks) + _looks_of_others(folder, looks[-1]["at"]))
 
 
 def read_looks(folder: Path) -> list[dict[str, Any]]:
@@ -99,6 +101,16 @@ def read_looks(folder: Path) -> list[dict[str, Any]]:
     if not isinstance(looks, list) or not all(isinstance(look, dict) and "metrics" in look for look in looks):
         raise ArtefactError(f"{path} is damaged: it must be a list of looks at the test images", "restore or remove it")
     return looks
+
+
+def _looks_of_others(folder: Path, until: str | None) -> int:
+    """Return the number of looks of the other sweeps of an experiment that were taken before a time."""
+    count = 0
+    for other in folder.parent.glob(f"*/{LOOKS_FILE}"):
+        if other.parent != folder:
+            with suppress(ArtefactError):
+                count += sum(str(look.get("at") or "") <= (until or "") for look in read_looks(other.parent))
+    return count
 
 
 def _evaluate(runs: Sequence[StoredRun], reporter: Reporter) -> Evaluation:

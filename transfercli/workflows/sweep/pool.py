@@ -37,7 +37,7 @@ TICK_SECONDS = 0.2
 STDERR_SECONDS = 2.0  # for the last lines of a worker that has ended, whose own children may keep its stderr open
 LAST_LINES = 50  # of a worker's stderr, for the reason why it died
 RETIRED_AFTER = {EXIT_CODES["bug"], EXIT_CODES["room"]}  # a worker in an unknown state, or with its memory in pieces
-FATAL = {one.kind: one for one in (errors.UsageError, errors.DiskError)}
+FATAL = {one.kind: one for one in (errors.UsageError, errors.DiskError, errors.DataError)}
 
 
 def train_trials(source: TrialSource, jobs: int, reporter: Reporter) -> None:
@@ -46,7 +46,8 @@ def train_trials(source: TrialSource, jobs: int, reporter: Reporter) -> None:
     A trial that fails does not end the sweep: its `TrialRow` says why. At SIGINT and SIGTERM, and after an error that
     is not the trial's fault, the running trials stop at a safe point and are `done` with state interrupted.
 
-    Raises `Interrupted`, `DiskError` if the disk is full, `UsageError` if no trial could be trained.
+    Raises `Interrupted`, `DiskError` if the disk is full, `UsageError` if no trial could be trained, `DataError` if the
+    images have changed since the trials before.
     """
     pool = _Pool(source, jobs, reporter)
     try:

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from transfercli.errors import (
     BusyError,
@@ -30,9 +31,13 @@ from transfercli.workflows.series.train import TrainedMember, train_folds
 from transfercli.workflows.sweep.epochs import best_value, epochs_of
 from transfercli.workflows.sweep.result import TrialRow
 from transfercli.workflows.sweep.trial_answers import honest_score
-from transfercli.workflows.sweep.trials import TrialSpec, marks_of, trial_job, trial_request
+from transfercli.workflows.sweep.trials import OtherImagesError, TrialSpec, marks_of, trial_job, trial_request
 from transfercli.workflows.train.job import Job
-from transfercli.workflows.train.train import train_job
+from transfercli.workflows.train.train import read_data, train_job
+from transfercli.workflows.train.training_data import fingerprint
+
+if TYPE_CHECKING:
+    from transfercli.data.dataset import Dataset
 
 ATTEMPTS = 5  # at data that another trial splits in another way at the same moment
 
@@ -49,7 +54,7 @@ def train_trial(spec: TrialSpec, reporter: Reporter, looks_bad: LooksBad = lambd
 
     looks_bad: takes the mean metric after each fold of a trial that is judged by folds; True ends the trial.
 
-    Raises `DiskError` and `UsageError`: every other trial would meet these, too.
+    Raises `DiskError`, `UsageError` and `OtherImagesError`: every other trial would meet these, too.
     """
     started, row = time.perf_counter(), TrialRow(spec.number, spec.values, "running")
     try:
@@ -58,7 +63,7 @@ def train_trial(spec: TrialSpec, reporter: Reporter, looks_bad: LooksBad = lambd
             if spec.folds:
                 row = _train_folds(spec, row, reporter, looks_bad)
             else:
-                _train(job, reporter)
+                _train(job, spec, reporter)
                 row = replace(row, state="completed", value=value_of(job.run, spec.metric, reporter))
     except BusyError as error:
         return replace(row, reason=error.message)
@@ -108,18 +113,28 @@ def _train_folds(spec: TrialSpec, row: TrialRow, reporter: Reporter, looks_bad: 
     return replace(row, state="completed", run=runs[0], runs=runs, value=steps[-1][1], steps=tuple(steps))
 
 
-def _train(job: Job, reporter: Reporter) -> None:
-    """Train a job; read its data again if another trial assigned the same images to other splits meanwhile."""
+def _train(job: Job, spec: TrialSpec, reporter: Reporter) -> None:
+    """Train a job; read its data again if another trial assigned the same images to other splits meanwhile.
+
+    Raises `OtherImagesError` before the training if its images are not those of the trials before.
+    """
+
+    def read(job: Job, reporter: Reporter) -> Dataset:
+        dataset = read_data(job, reporter)
+        if spec.images not in (None, fingerprint(dataset)):
+            raise OtherImagesError(job.run)
+        return dataset
+
     for _ in range(ATTEMPTS - 1):
         with suppress(SplitsChangedError):
-            train_job(job, reporter)
+            train_job(job, reporter, read=read)
             return
-    train_job(job, reporter)
+    train_job(job, reporter, read=read)
 
 
 def _fatal(error: Exception) -> TransferError | None:
     """Return the error that ends the sweep if it is not the trial's fault: a full disk, a folder without permission."""
-    if isinstance(error, (DiskError, UsageError)):
+    if isinstance(error, (DiskError, UsageError, OtherImagesError)):
         return error
     if isinstance(error, OSError) and is_out_of_space(error) and not isinstance(error, MemoryError):
         hint = "free disk space, then start the same command again"

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from transfercli.config.loader import load
 from transfercli.config.locations import Document
+from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.listing import GOING_ON
@@ -16,6 +17,17 @@ from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.sweep.result import TrialRow
 from transfercli.workflows.sweep.search.space import overrides_of
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
+
+
+class OtherImagesError(DataError):
+    """Raised if the images of a trial are not those of the trials before it; every later trial would have them, too."""
+
+    def __init__(self, run: RunFolder) -> None:
+        super().__init__(
+            f"the images have changed since the first trial of the sweep: those of {run.label} are others, so that it"
+            " cannot be compared with the trials before",
+            "begin a new sweep on the new images with --run-id NEW, or put the earlier images back",
+        )
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,7 @@ class TrialSpec:
         metric: of the search, a key of the lines of metrics.jsonl.
         threads: of the training, if the config sets no number and the run is new; None: all cores.
         folds: number of folds that judge the trial; None: its validation images do.
+        images: fingerprint of the images that it must learn from; None: of any.
         document: content of the config when the sweep began (`Document.as_json`); None: the file is read.
         going_on: command that goes on with the sweep.
         command: the same without absolute paths, for files.
@@ -43,6 +56,7 @@ class TrialSpec:
     metric: str = "val_accuracy"
     threads: int | None = None
     folds: int | None = None
+    images: str | None = None
     document: dict[str, Any] | None = field(default=None, repr=False)
     going_on: str = ""
     command: str = ""

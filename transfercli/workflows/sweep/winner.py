@@ -151,8 +151,8 @@ class Winner:
             )
         if self.test is not None and self.test.looks > 1:
             lines.append(
-                f"the test images have scored {counted(self.test.looks, 'winner')} of this sweep: the more they do, the"
-                " less they are new images"
+                f"the test images have scored {counted(self.test.looks, 'winner')} of the sweeps of this"
+                " experiment: the more they do, the less they are new images"
             )
         return lines
 

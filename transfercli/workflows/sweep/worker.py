@@ -26,7 +26,7 @@ from transfercli.runs.listing import recorded
 from transfercli.runs.record import is_flattered
 from transfercli.workflows.sweep.messages import Receiver, Sender, row_as_message
 from transfercli.workflows.sweep.training import Pruned, train_trial
-from transfercli.workflows.sweep.trials import TrialSpec
+from transfercli.workflows.sweep.trials import OtherImagesError, TrialSpec
 
 GRACE_SECONDS = 8.0  # from a request to stop to the end of the process, if it reaches no safe point before
 PROGRESS_SECONDS = 0.2  # between two messages of progress
@@ -153,7 +153,7 @@ def _train(spec: TrialSpec, supervisor: Supervisor) -> None:
     try:
         reporter = TrialReporter(supervisor, spec)
         row = train_trial(spec, reporter, reporter.looks_bad)
-    except (DiskError, UsageError) as fatal:
+    except (DiskError, UsageError, OtherImagesError) as fatal:
         supervisor.send(fatal=[fatal.kind, fatal.message, fatal.hint])
     else:
         supervisor.send(done=row_as_message(row))

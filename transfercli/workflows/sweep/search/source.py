@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 import threading
 import time
 import warnings
@@ -25,8 +26,8 @@ from transfercli.workflows.sweep.search.presence import BEAT, Presence
 from transfercli.workflows.sweep.search.sampler import WITHDRAWN
 from transfercli.workflows.sweep.search.space import Space
 from transfercli.workflows.sweep.search.storage import storage_errors
-from transfercli.workflows.sweep.search.study import check_images, direction, total_trials
-from transfercli.workflows.sweep.trials import TrialSpec
+from transfercli.workflows.sweep.search.study import check_images, direction, images_of, total_trials
+from transfercli.workflows.sweep.trials import OtherImagesError, TrialSpec
 
 if TYPE_CHECKING:
     import optuna
@@ -92,6 +93,7 @@ class StudySource:
                 self.settings.metric,
                 self.threads,
                 self.settings.folds,
+                images_of(self.study, self.space),
                 self.space.document.as_json(),
                 self.request.command(),
                 self.request.command(shown=True),
@@ -108,7 +110,7 @@ class StudySource:
             return bool(trial.should_prune())  # a pruner may return a NumPy bool, which is no JSON
 
     def done(self, row: TrialRow) -> None:
-        """Take the result of a trial. Raises `DataError` if it learnt from other images than those before it."""
+        """Take the result of a trial. Raises `OtherImagesError` if it learnt from other images than those before."""
         with self._storage():
             trial = self._running.pop(row.number)
             if row.state in ("running", "interrupted"):
@@ -119,10 +121,21 @@ class StudySource:
                 reason = f"{self.settings.metric} is not a number: the training diverged"
                 row = replace(row, state="failed", value=None, reason=reason, code=EXIT_CODES["bug"])
             if row.state == "completed" and row.run is not None:
-                check_images(self.study, RunFolder(row.run), self.space)
+                self._check_images(trial, row)
             self._record(trial, row)
         self._done = None
         self.on_change()
+
+    def _check_images(self, trial: Trial, row: TrialRow) -> None:
+        """Raise `OtherImagesError` as `check_images`; the trial's runs are set aside, so that it is trained again."""
+        assert row.run is not None
+        try:
+            check_images(self.study, RunFolder(row.run), self.space)
+        except OtherImagesError:
+            for run in row.runs:
+                run.rename(run.with_name(f"{run.name}-{secrets.token_hex(2)}"))
+            trial.set_user_attr(OWNER, "")
+            raise
 
     def _record(self, trial: Trial, row: TrialRow) -> None:
         result = {"seconds": row.seconds, "reason": row.reason, "code": row.code}
@@ -244,8 +257,9 @@ class StudySource:
         return self.experiment / f"{self.sweep_id}-{number:03d}"
 
     def _is_abandoned(self, trial: FrozenTrial) -> bool:
-        owner = trial.user_attrs.get(OWNER, "")
-        return self.presence.is_gone(owner, trial.user_attrs.get(SEEN))
+        owner, seen = trial.user_attrs.get(OWNER, ""), trial.user_attrs.get(SEEN)
+        # All processes that share the journal in the sweep's folder have a file there: one without is gone.
+        return self.presence.is_gone(owner, seen if self.request.storage else None)
 
     def _wait_for_workers(self, trial: FrozenTrial) -> bool:
         """Wait until the workers of a killed process are gone, too. Return False if one goes on."""

@@ -21,6 +21,7 @@ from transfercli.runs.folder import RunFolder, check_run_id
 from transfercli.runs.listing import recorded
 from transfercli.text import first_of
 from transfercli.workflows.sweep.search.storage import open_storage, storage_errors
+from transfercli.workflows.sweep.trials import OtherImagesError
 
 if TYPE_CHECKING:
     import optuna
@@ -171,22 +172,26 @@ def direction(settings: SweepConfig) -> Literal["minimize", "maximize"]:
 
 
 def check_images(study: optuna.Study, run: RunFolder, space: Space) -> None:
-    """Note the images of a sweep's first completed trial. Raises `DataError` if a later trial has others."""
-    if any(key.startswith("data.") and key.split(".")[1] in ("unlabelled", "related") for key in space.keys):
+    """Note the images of a sweep's first completed trial. Raises `OtherImagesError` if a later trial has others."""
+    if _has_other_images(space):
         return
     data = recorded(run).get("data")
     found = data.get("fingerprint") if isinstance(data, dict) else None
-    known = study.user_attrs.get(FINGERPRINT)
-    if found is None or known == found:
+    if found is None:
         return
-    if known is None:
+    if (known := study.user_attrs.get(FINGERPRINT)) is None:
         study.set_user_attr(FINGERPRINT, found)
-        return
-    raise DataError(
-        f"the images have changed since the first trial of the sweep: {run.label} learnt from others, so that it cannot"
-        " be compared with the trials before",
-        "begin a new sweep on the new images with --run-id NEW, or put the earlier images back",
-    )
+    elif known != found:
+        raise OtherImagesError(run)
+
+
+def images_of(study: optuna.Study, space: Space) -> str | None:
+    """Return the fingerprint of the images that every further trial must have; None if it is not known, or differs."""
+    return None if _has_other_images(space) else study.user_attrs.get(FINGERPRINT)
+
+
+def _has_other_images(space: Space) -> bool:
+    return any(key.startswith("data.") and key.split(".")[1] in ("unlabelled", "related") for key in space.keys)
 
 
 def _check_other_sweeps(
