@@ -206,7 +206,7 @@ def test_values_that_another_host_draws_at_the_same_moment_are_drawn_again(
                 worker.done(formula._train(spec, worker))
 
     monkeypatch.setattr(recipe, "train_trials", first)
-    result = sweeps.run(GRID)
+    result = sweeps.run(GRID, storage=f"sqlite:///{sweeps.folder}/trials.db")
     tried = [str(sorted(row.values.items())) for row in result.trials]
     assert len(set(tried)) == len(tried) == 16
     assert [row.number for row in result.trials][:2] == [1, 2]  # 0 was withdrawn

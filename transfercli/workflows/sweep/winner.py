@@ -123,7 +123,7 @@ class Winner:
             lines.append(f"the score is not corrected for the choice: {self.reason}")
         if self.learnt and self.images is not None:
             others = counted(self.learnt, "other image")
-            lines.append(f"{others} of the trials do not count, as an ancestor of a trial learnt from them")
+            lines.append(f"left out: {others} of the trials, as an ancestor of a trial learnt from them")
         if self.left_out:
             lines.append(_not_compared(self.left_out))
         if self.images is not None and self.trials > 1:
@@ -145,10 +145,8 @@ class Winner:
                 f" the winner: {rival.score:.3f}"
             )
         if self.test is not None and self.test.learnt:
-            lines.append(
-                f"{counted(self.test.learnt, 'other test image')} do not count: the winner or an ancestor learnt from"
-                " them"
-            )
+            others = counted(self.test.learnt, "other test image")
+            lines.append(f"left out: {others}, as the winner or an ancestor learnt from them")
         if self.test is not None and self.test.looks > 1:
             lines.append(
                 f"the test images have scored {counted(self.test.looks, 'winner')} of the sweeps of this"
