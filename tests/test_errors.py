@@ -8,8 +8,7 @@ import signal
 import pytest
 
 from transfercli import errors
-from transfercli.cli.runner import EXIT_CODES
-from transfercli.errors import Interrupted, TransferError, child_ran_out_of_space, is_out_of_space
+from transfercli.errors import EXIT_CODES, Interrupted, TransferError, child_ran_out_of_space, is_out_of_space
 
 KINDS = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, TransferError)]
 

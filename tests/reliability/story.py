@@ -66,7 +66,8 @@ def play(folder: Path, attempt: int = 1, reporter: Reporter | None = None) -> Ad
     if not run.record.exists():
         atomic.make_folder(run.path)
         atomic.write_json(run.labels, ["a", "b"])
-        record.create(run, {})
+        data = {"fingerprint": "", "images": {}}
+        record.create(run, {"command": "finetune", "config_folder": ".", "versions": {}, "data": data})
     checkpoints = Checkpoints(run.checkpoints, FROZEN)
     adder = Adder(run, checkpoints, attempt)
     job: Any = SimpleNamespace(run=run)

@@ -44,6 +44,7 @@ def place(source: tuple[World, dict[str, Any]], tmp_path_factory: pytest.TempPat
         (folder / "runs" / "digits-source" / link).symlink_to(run.name)
     shutil.copytree(world.samples / "digits-source" / "test" / "0", folder / "new" / "0")
     shutil.copytree(world.samples / "digits-target" / "test" / "5", folder / "unlabelled")
+    shutil.copytree(world.samples / "digits-target" / "train", folder / "others")
     image = min((world.samples / "digits-source" / "test" / "0").iterdir())
     return Place(folder, run.name, image)
 
@@ -85,7 +86,12 @@ CALLS: list[tuple[str, int, set[str]]] = [
     ("config show digits-source.yaml", 0, {"name", "data", "model", "training"}),
     ("config schema -o schema.json", 0, {"path"}),
     ("bases list", 0, {"memory_bytes", "bases"}),
-    ("recommend digits-source.yaml --bases digits-source --images 20", 0, {"recommended", "images", "bases"}),
+    (
+        "recommend digits-source.yaml --set data.train=others --bases digits-source --images 20",
+        0,
+        {"recommended", "images", "bases"},
+    ),
+    ("recommend digits-source.yaml --bases digits-source --images 20", 4, ERROR),  # it was trained on them
     ("recommend digits-source.yaml --bases vgg16", 7, ERROR),
     ("weights check gone.safetensors", 7, ERROR),
     ("cache show", 0, CACHE),
@@ -118,6 +124,7 @@ CALLS: list[tuple[str, int, set[str]]] = [
         {"sweep", "experiment", "status", "total", "combinations", "bases", "seconds"},
     ),
     ("sweep digits-source.yaml", 3, ERROR),
+    ("merge digits-source nobody --as both", 6, ERROR),
     ("evaluate digits-source", 0, EVALUATE),
     ("evaluate digits-source --min accuracy=1.0", 5, EVALUATE),
     ("evaluate nobody", 6, ERROR),

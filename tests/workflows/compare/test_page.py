@@ -91,25 +91,26 @@ def test_a_report_that_cannot_be_written_is_refused_before_any_work(world: World
             compare_runs(CompareRequest(("no such run", "nor this"), world.runs, report=report), Reporter())
 
 
-def test_the_command_writes_the_page_and_says_where(trained: World, tmp_path: Path) -> None:
+def test_the_command_writes_the_page_and_says_where(world: World, tmp_path: Path) -> None:
     from transfercli.cli.app import app
 
     def run(*words: str) -> Any:
-        return CliRunner().invoke(app, ["runs", "compare", *words, "--runs", str(trained.runs), "--quiet"])
+        return CliRunner().invoke(app, ["runs", "compare", *words, "--runs", str(world.runs), "--quiet"])
 
-    page = tmp_path / "page.html"
-    done = run("one", "two", "one", "--report", str(page), "--json")
+    page, first = tmp_path / "page.html", world.runs / "one"
+    shutil.copytree((first / "latest").resolve(), first / "again", symlinks=True)
+    done = run("one", "two", "one/again", "--report", str(page), "--json")
     result = json.loads(done.stdout)
     assert (done.exit_code, result["report"]) == (0, str(page))
     assert page.read_text().count("<section") == 2 * 8 + 3  # with the table, the curves and the command
     verdicts = [one["verdict"] for one in result["comparisons"]]
     assert verdicts[1] == "no difference"
-    shown = run("one", "two", "one", "--report", str(page)).stdout
+    shown = run("one", "two", "one/again", "--report", str(page)).stdout
     assert f"report  {page}" in shown.splitlines()
     rows = [line.split("  ") for line in shown.splitlines() if line.startswith(("one/", "two/"))]
     assert rows[0][-1] == "first"
     assert rows[-1][-1].strip() in ("no difference", "worse")
-    full = run("one", "two", "one", "--details").stdout
+    full = run("one", "two", "one/again", "--details").stdout
     told = [line.split(maxsplit=1)[1] for line in full.splitlines() if line.startswith("verdict ")]
     assert told[1] == "these images show no difference in accuracy"
     assert "p (Holm)" in full

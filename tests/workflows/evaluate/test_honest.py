@@ -222,4 +222,4 @@ def test_the_accuracy_of_an_export_is_of_images_that_were_not_learnt_from(family
         references[name] = (reference_of(run, split := run.split("validation")), len(split))
     assert (references["a"][0].known, len(references["a"][0].targets)) == (0, references["a"][1])
     assert references["b"][0].known == references["b"][1]  # none is left, and this is said
-    assert [text for text in listener.warnings if "accuracy_exported are too optimistic" in text]
+    assert [text for text in listener.warnings if "before and after the export are too optimistic" in text]

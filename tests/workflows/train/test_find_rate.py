@@ -33,7 +33,8 @@ def test_a_rate_is_suggested_with_a_picture_and_nothing_else_is_written(world, m
     assert (content["key"], content["configured"]) == ("training.optimizer.learning_rate", 1e-3)
     assert content["curve"][0].keys() == {"learning_rate", "loss", "smoothed"}
     assert [str(path.relative_to(world.runs)) for path in world.runs.rglob("*")] == ["t", "t/find-lr.png"]
-    assert Image.open(content["picture"]).size == (864, 480)
+    with Image.open(content["picture"]) as picture:
+        assert picture.size == (864, 480)
 
 
 @pytest.mark.parametrize(
