@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from transfercli.config.loader import load, read_document
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.text import counted, duration
 from transfercli.workflows.sweep.result import SweepRequest
 from transfercli.workflows.sweep.search.space import Space, overrides_of
-from transfercli.workflows.sweep.search.study import check_folds, id_of, settings_of, total_trials
+from transfercli.workflows.sweep.search.study import id_of, read_search, total_trials
 from transfercli.workflows.train.results import CostEstimate
 from transfercli.workflows.train.train import TrainRequest, train
 
@@ -74,10 +73,7 @@ class SweepPlan:
 
 def plan(request: SweepRequest, reporter: Reporter) -> SweepPlan:
     """Return the plan of a sweep; nothing is trained or written."""
-    loaded = load(request.config, request.overrides)
-    settings = settings_of(loaded)
-    check_folds(loaded)
-    space = Space.of(loaded.config, read_document(request.config, request.overrides))
+    loaded, settings, space = read_search(request.config, request.overrides)
     estimates = []
     for base, values in _first_of_each_base(space, loaded.config.model.base):
         reporter.info(f"cost of a trial, such as {space.shown(values)}")

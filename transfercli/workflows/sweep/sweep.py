@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from transfercli import errors
-from transfercli.config.loader import LoadedConfig, load, read_document, read_once
+from transfercli.config.loader import LoadedConfig
 from transfercli.errors import EXIT_CODES, Interrupted, TransferError
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
@@ -24,9 +24,8 @@ from transfercli.workflows.sweep.page import write_sweep_page
 from transfercli.workflows.sweep.pool import threads_of_each, train_trials
 from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialRow
 from transfercli.workflows.sweep.search.presence import present
-from transfercli.workflows.sweep.search.space import Space
 from transfercli.workflows.sweep.search.storage import require_optuna
-from transfercli.workflows.sweep.search.study import check_folds, id_of, open_study, settings_of
+from transfercli.workflows.sweep.search.study import id_of, open_study, read_search, settings_of
 from transfercli.workflows.sweep.winner import choose_winner
 from transfercli.workflows.train.results import total_cache_counts
 
@@ -55,14 +54,10 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
     require_optuna()
     if request.report is not None:
         check_output_file(request.report, "--report")
-    document = read_once(request.config)
-    loaded = load(request.config, request.overrides, document)
-    settings = settings_of(loaded)
-    check_folds(loaded)
+    loaded, settings, space = read_search(request.config, request.overrides)
     sweep_id = id_of(loaded, request.sweep_id)
     experiment = request.runs / loaded.config.name
     folder = experiment / "sweeps" / sweep_id
-    space = Space.of(loaded.config, read_document(request.config, request.overrides, document))
     waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
     with (
         stopping(request, reporter),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from transfercli.config.differing_keys import AFTER_TRAINING
-from transfercli.config.loader import LoadedConfig
+from transfercli.config.loader import LoadedConfig, load, read_document, read_once
 from transfercli.config.schema import DataConfig, SweepConfig
 from transfercli.config.types import VAL_LOSS
 from transfercli.data.sources.listing import splits_inside
@@ -20,14 +21,13 @@ from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, check_run_id
 from transfercli.runs.listing import recorded
 from transfercli.text import first_of
+from transfercli.workflows.sweep.search.space import Space
 from transfercli.workflows.sweep.search.storage import open_storage, storage_errors
 from transfercli.workflows.sweep.trials import OtherImagesError
 
 if TYPE_CHECKING:
     import optuna
     from optuna.storages import BaseStorage
-
-    from transfercli.workflows.sweep.search.space import Space
 
 DEFAULT_TRIALS = 20
 MAX_ID = 48  # characters of a sweep's id; those of its runs have up to 64
@@ -75,6 +75,18 @@ class Subject:
     def differences(self, other: Subject) -> list[str]:
         """Return the parts in which another subject differs, in words."""
         return [words for name, words in PARTS.items() if getattr(self, name) != getattr(other, name)]
+
+
+def read_search(path: Path, overrides: Sequence[str]) -> tuple[LoadedConfig, SweepConfig, Space]:
+    """Return a config, its section sweep and the space, of one reading of the file. Raises `ConfigError` as `load`.
+
+    It is raised as well if there is no section sweep, or if the trials cannot be judged as it says.
+    """
+    document = read_once(path)
+    loaded = load(path, overrides, document)
+    settings = settings_of(loaded)
+    check_folds(loaded)
+    return loaded, settings, Space.of(loaded.config, read_document(path, overrides, document))
 
 
 def settings_of(loaded: LoadedConfig) -> SweepConfig:
