@@ -38,6 +38,17 @@ def temporary_lock(
 
 
 @contextmanager
+def plain_lock(file: Path) -> Iterator[None]:
+    """Hold the exclusive lock of a file that says nothing; wait without an end while another process holds it."""
+    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
 def held_lock(
     file: Path, work: str, deadline: float, on_wait: Callable[[], None], *, shared: bool = False
 ) -> Iterator[int]:

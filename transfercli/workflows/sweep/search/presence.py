@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transfercli.io import atomic
+from transfercli.io.file_lock import plain_lock
 
 SILENCE = 180.0  # seconds without a sign of life after which a process on another host counts as gone
 BEAT = 30.0  # seconds between two signs of life
@@ -49,8 +50,7 @@ class Presence:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Hold a lock for a moment, so that two processes do not take up the same trial."""
-        with _opened(self.folder / "taking.lock") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with plain_lock(self.folder / "taking.lock"):
             yield
 
     def forget_the_gone(self) -> None:
@@ -69,16 +69,6 @@ def present(sweep: Path) -> Iterator[Presence]:
     folder, token = sweep / "processes", secrets.token_hex(8)
     atomic.make_folder(folder)
     file = folder / f"{token}.lock"
-    with _opened(file) as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with plain_lock(file):
         yield Presence(folder, token)
         file.unlink(missing_ok=True)
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[int]:
-    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        yield handle
-    finally:
-        os.close(handle)

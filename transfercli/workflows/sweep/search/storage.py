@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.errors import ArtefactError, BusyError, DiskError, TransferError, UsageError, is_out_of_space
+from transfercli.io.file_lock import plain_lock
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -128,24 +128,17 @@ class JournalLock:
 
     def __init__(self, journal: Path) -> None:
         self.journal = journal
-        self._handle: int | None = None
+        self._held = ExitStack()
 
     def acquire(self) -> bool:
-        file = self.journal.with_name(f"{self.journal.name}.lock")
-        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with ExitStack() as stack:
+            stack.enter_context(plain_lock(self.journal.with_name(f"{self.journal.name}.lock")))
             self._drop_torn_line()
-        except BaseException:
-            os.close(handle)
-            raise
-        self._handle = handle
+            self._held = stack.pop_all()
         return True
 
     def release(self) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-        self._handle = None
+        self._held.close()
 
     def _drop_torn_line(self) -> None:
         if not self.journal.exists():
