@@ -18,6 +18,7 @@ from transfercli.config.locations import Document, KeyPath, Place, Problem, Unre
 from transfercli.config.paths import resolve_paths
 from transfercli.config.schema import ExperimentConfig
 from transfercli.config.search import check as search
+from transfercli.config.types import MULTILABEL
 from transfercli.errors import ConfigError
 
 __all__ = ["LoadedConfig", "dump", "load", "problems", "resolve"]
@@ -170,6 +171,8 @@ def resolve(config: ExperimentConfig, command: Literal["finetune", "pretrain"]) 
             data = data.model_copy(update={"image_size": base.size})
         if model.head.pooling is None:
             model = model.model_copy(update={"head": model.head.model_copy(update={"pooling": base.pooling})})
+    if config.task == MULTILABEL:
+        model = model.model_copy(update={"head": model.head.model_copy(update={"output": "sigmoid"})})
     if transfer.phases:
         training = training.model_copy(update={"epochs": sum(phase.epochs for phase in transfer.phases)})
     return config.model_copy(update={"transfer": transfer, "model": model, "data": data, "training": training})

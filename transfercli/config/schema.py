@@ -36,6 +36,7 @@ from transfercli.config.types import (
     Sha256,
     Share,
     SplitSource,
+    Task,
     Text,
     Unfreeze,
     Whole,
@@ -99,7 +100,14 @@ class ColumnsConfig(Section):
     """Names of a table's columns."""
 
     path: Text = Field("path", description="path of the image, relative to the table's folder")
-    label: Text = Field("label", description="class of the image")
+    label: Annotated[
+        Text | Annotated[list[Text], Field(min_length=1)],
+        Allowed("the name of a column, or a list of columns with one label each, such as [dog, cat]"),
+    ] = Field(
+        "label",
+        description="label of the image; or a list of columns, one for each label: 1 if the image has it, 0 or empty if"
+        " not, -1 if nobody knows",
+    )
     split: Text = Field("split", description="train, validation, test or empty; the column may be missing")
     group: Text | None = Field(
         None, description="images with the same value stay in one split, as with data.group; null: no such column"
@@ -157,6 +165,11 @@ class DataConfig(Section):
         None,
         description="path of an image, relative to the table's folder, made of its columns: images/{id}.jpg; null: the"
         " column path has it",
+    )
+    label_separator: Text | None = Field(
+        None,
+        description="text between the labels of an image in the column for labels: ; in green;blurry; null: an image"
+        " has one label, or a list of labels in a JSONL file",
     )
     expect: ExpectConfig | None = Field(
         None,
@@ -508,6 +521,19 @@ class AbstainConfig(Section):
         return self
 
 
+class ThresholdConfig(Section):
+    """Target of the probability from which a label is answered, reached on the validation images."""
+
+    recall: Fraction | None = Field(None, description="share of the images with the label that get it, at least")
+    precision: Fraction | None = Field(None, description="share of the answers with the label that are right, at least")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ThresholdConfig:
+        if (self.recall is None) == (self.precision is None):
+            raise ValueError("give recall or precision, one of the two")
+        return self
+
+
 class EvaluationConfig(Section):
     """Metrics, gates and slices of `evaluate`."""
 
@@ -516,6 +542,16 @@ class EvaluationConfig(Section):
     )
     gates: dict[str, Gate] = Field(
         default_factory=dict, description='bounds that metrics must meet: {accuracy: 0.9, ece: "<=0.05"}'
+    )
+    thresholds: Literal["f1"] | ThresholdConfig | None = Field(
+        None,
+        description="several labels: the probability from which each label is answered, chosen on the validation"
+        " images: f1: highest F1; {precision: P} or {recall: R}: that precision or recall at least; null: 0.5",
+    )
+    threshold: Literal["f1"] | ThresholdConfig | None = Field(
+        None,
+        description="two classes: the probability from which the second class by name is answered, chosen on the"
+        " validation images as in thresholds; null: 0.5",
     )
     slices: list[Text] = Field(
         default_factory=list,
@@ -685,6 +721,11 @@ class ExperimentConfig(Section):
     """Config of one experiment: one YAML file."""
 
     name: FolderName = Field(description="name of the experiment: the folder under runs/")
+    task: Task = Field(
+        "classify",
+        description="classify: one class per image; multilabel: any number of labels per image; if the key is not set,"
+        " it is multilabel for a table with several labels per image",
+    )
     seed: Seed = Field(0, description="seed of all random draws")
     data: DataConfig
     augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)

@@ -119,6 +119,10 @@ def _gate(value: Any) -> Any:
     return value
 
 
+# Kind of answer: one class per image, or any number of labels.
+Task = Literal["classify", "multilabel"]
+MULTILABEL: Task = "multilabel"
+
 # Strict: a number is written 5, not "5" or true.
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True)]

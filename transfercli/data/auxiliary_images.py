@@ -179,7 +179,7 @@ def _check_added(added: Collection[str], used: Sequence[IngestedFile]) -> None:
 
 
 def _split(name: str, files: Sequence[IngestedFile], labels: tuple[str, ...], findings: Findings) -> Split | None:
-    return split_of(name, files, labels, findings.ingest) if files else None
+    return split_of(name, files, labels, findings) if files else None
 
 
 def _record(file: IngestedFile, reason: str) -> Record:

@@ -28,7 +28,7 @@ class Record:
         path: posix path relative to the data root; starts with `../` if a validation or test path is outside of it;
             `train/00017` for `keras:` sources. Bytes that are not UTF-8 are surrogates (PEP 383).
         sha256: SHA-256 of the file's bytes, or of the pixel bytes for `keras:` sources; "" if it could not be read.
-        label: class name.
+        label: class name, or the text of a label set (`data/label_sets.py`).
         split: `train`, `validation` or `test`; "" if there is a problem.
         width, height: size in pixels after EXIF orientation; 0 if unknown.
         problem: why the image is not used, or "".
@@ -65,7 +65,8 @@ class Split:
     Attributes:
         name: `train`, `validation`, `test`, or another name for images outside the data set.
         paths: path of each image, as in its record.
-        targets: int32 [N], indices into `labels`.
+        targets: int32 [N], indices into `labels`; or, if an image may have several labels, int32 [N, L]: 1 if it has
+            the label, 0 if not, -1 if that is unknown.
         labels: all class names in index order, also those without an image in this split.
         images: uint8 [H, W, 3] each, always RGB: conversion to grey is a layer of the model.
         sha256s: SHA-256 of each file's bytes.
@@ -103,9 +104,17 @@ class Split:
             pixel_hashes=tuple(self.pixel_hashes[index] for index in indices) if self.pixel_hashes else (),
         )
 
+    @property
+    def several(self) -> bool:
+        """True if an image may have several labels."""
+        return self.targets.ndim == 2
+
     def counts(self) -> dict[str, int]:
-        """Return the number of images per class, zeros included."""
-        numbers = np.bincount(self.targets, minlength=len(self.labels))
+        """Return the number of images per class or label, zeros included."""
+        if self.several:
+            numbers = (self.targets == 1).sum(axis=0)
+        else:
+            numbers = np.bincount(self.targets, minlength=len(self.labels))
         return {label: int(number) for label, number in zip(self.labels, numbers, strict=True)}
 
 

@@ -62,7 +62,7 @@ def judged_images(
     samples = _samples(images, near, groups)
     rows = _rows_of_varied_classes(samples)
     judged = [samples[row] for row in rows]
-    labels, targets = np.unique(np.array([sample.label for sample in judged], object), return_inverse=True)
+    labels, targets = np.unique(np.array([sample.labels[0] for sample in judged], object), return_inverse=True)
     folds = _folds(judged)
     if len(labels) < 2 or len(np.unique(folds)) < 2:
         return None
@@ -81,15 +81,15 @@ def _samples(images: Sequence[CheckedImage], near: Iterable[Pair], groups: Mappi
             sets.merge(row, first.setdefault(("group", groups[image.path]), row))
     for pair in near:
         sets.merge(*pair)
-    return [Sample(image.pixels, image.label, group=str(sets[row])) for row, image in enumerate(images)]
+    return [Sample(image.pixels, (image.label,), group=str(sets[row])) for row, image in enumerate(images)]
 
 
 def _rows_of_varied_classes(samples: Sequence[Sample]) -> list[int]:
     """Return the rows whose class has at least two groups."""
     groups: dict[str, set[str]] = {}
     for sample in samples:
-        groups.setdefault(sample.label, set()).add(sample.group)
-    return [row for row, sample in enumerate(samples) if len(groups[sample.label]) > 1]
+        groups.setdefault(sample.labels[0], set()).add(sample.group)
+    return [row for row, sample in enumerate(samples) if len(groups[sample.labels[0]]) > 1]
 
 
 def _folds(samples: Sequence[Sample]) -> npt.NDArray[np.int64]:

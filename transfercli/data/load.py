@@ -18,6 +18,7 @@ from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.image import Geometry
 from transfercli.data.image_notes import OF_TRAINING, report_notes
 from transfercli.data.ingest import Reading
+from transfercli.data.label_sets import labels_in
 from transfercli.data.manifest import read_pixels
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.auxiliary import AuxiliaryListing, list_all, without_auxiliary
@@ -176,7 +177,7 @@ def _attempt(step: Callable[[], T], refusals: list[DataError]) -> T | None:
 def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
     """Assign the usable images to splits. Raises `DataError` if a class has too few images."""
     config, usable, labels, listing = request.config, findings.usable, findings.labels, findings.listing
-    samples = [Sample(file.entry.pixel_hash, file.label, file.split, file.group) for file in usable]
+    samples = [Sample(file.entry.pixel_hash, findings.labels_of(file), file.split, file.group) for file in usable]
     folds = Folds(config.folds, config.fold) if config.folds and config.fold else None
     seed = request.seed if config.split == "stratified" else None
     known = _known_by_content(request, usable, findings.reading.reporter)
@@ -188,7 +189,7 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
     warn_of_shares(samples, result, listing.fractions, findings.reading.reporter)
     split_by_id = {id(file): split for file, split in zip(usable, result.splits, strict=True)}
     splits = {
-        split: split_of(split, members, labels, findings.ingest)
+        split: split_of(split, members, labels, findings)
         for split in SPLITS
         if (members := [file for file in usable if split_by_id[id(file)] == split])
     }
@@ -232,20 +233,24 @@ def load_recorded_split(
     labels: Sequence[str],
     reading: Reading,
     max_lost: float = 0.0,
+    *,
+    several: bool = False,
 ) -> Split:
     """Read the images of one split of an earlier run, in the order of its dataset.csv.
 
     Args:
         root: `data.train` of the run.
         max_lost: largest fraction of missing and unreadable files that are left out, with a warning.
+        several: an image may have several labels.
 
     Raises `DataError` if more files are missing or unreadable, or all; warns if their bytes have changed since.
     """
     wanted = [record for record in records if record.split == split and not record.problem]
     if not wanted:
         raise DataError(f"the run has no {split} images")
-    check_known((record.label for record in wanted), labels, f"recorded {split} images", "the run")
-    findings = read_recorded(wanted, root, reading)
+    recorded = (label for record in wanted for label in labels_in(record.label, several=several))
+    check_known(recorded, labels, f"recorded {split} images", "the run")
+    findings = read_recorded(wanted, root, reading, several=several)
     files = findings.files
     lost = [file for file in files if file.entry.problem]
     if lost:
@@ -264,14 +269,15 @@ def load_recorded_split(
         reading.reporter.warning(
             f"{changed} of {counted(len(files), f'{split} image')} have changed since the run recorded them"
         )
-    return split_of(split, files, tuple(labels), findings.ingest, [record.path for record in wanted])
+    return split_of(split, files, tuple(labels), findings, [record.path for record in wanted])
 
 
-def read_recorded(records: Sequence[Record], root: str, reading: Reading) -> Findings:
+def read_recorded(records: Sequence[Record], root: str, reading: Reading, *, several: bool = False) -> Findings:
     """Read images recorded by an earlier run, in order; a missing or unreadable file has a problem in its entry.
 
     Args:
         root: `data.train` of the run.
+        several: an image may have several labels.
 
     Raises `DataError` if a `keras:` data set cannot be loaded or lacks a recorded image.
     """
@@ -281,7 +287,7 @@ def read_recorded(records: Sequence[Record], root: str, reading: Reading) -> Fin
     else:
         base = base_folder(root)
         items = [Item(absolute(record.path, base), record.path, record.label, record.split) for record in records]
-        listing = Listing(items, groups=groups)
+        listing = Listing(items, groups=groups, several=several)
     return read_images(listing, reading)
 
 
@@ -297,7 +303,8 @@ def load_folder_split(
     check_exists(path, "--data", given, SHELL_PATH_HINT)
     base = base_folder(str(path))
     items = list_split(path, split, base, table, reading.reporter, classes_known=True)
-    listing = Listing(items, groups=groups_if_any(table.group, items, reading.reporter))
+    groups = groups_if_any(table.group, items, reading.reporter)
+    listing = Listing(items, groups=groups, several=any(item.several for item in items))
     check_found(listing.items, base)
     check_known(listing.labels_of(split), labels, "images", "the run", _unknown_hint(path, labels))
     findings = read_images(listing, reading)
@@ -305,7 +312,7 @@ def load_folder_split(
     report_notes(findings.note_counts, OF_TRAINING, reading.reporter)
     if not findings.usable:
         raise DataError(f"{str(path)!r} has no usable image")
-    return split_of(split, findings.usable, tuple(labels), findings.ingest)
+    return split_of(split, findings.usable, tuple(labels), findings)
 
 
 def _unknown_hint(path: Path, labels: Sequence[str]) -> str:

@@ -46,4 +46,4 @@ def load_unlabelled(items: list[Item], reading: Reading, groups: Mapping[str, st
     report_notes(findings.note_counts, OF_TRAINING, reading.reporter)
     if not findings.usable:
         raise DataError("none of the images can be read")
-    return split_of(UNKNOWN, findings.usable, (UNKNOWN,), findings.ingest)
+    return split_of(UNKNOWN, findings.usable, (UNKNOWN,), findings)

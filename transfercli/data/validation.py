@@ -16,6 +16,7 @@ from transfercli.data.decoding.decode import decode_file, resize_array
 from transfercli.data.image import Decoded
 from transfercli.data.image_notes import count_notes
 from transfercli.data.ingest import Ingest, Reading
+from transfercli.data.label_sets import label_targets, labels_in
 from transfercli.data.sources.labels import find_label, shown
 from transfercli.data.sources.listing import Listing
 from transfercli.errors import DataError, DiskError
@@ -77,6 +78,10 @@ class Findings:
         """Classes of the training images and those that related images add, sorted by name."""
         return tuple(sorted(self.listing.classes))
 
+    def labels_of(self, file: IngestedFile) -> tuple[str, ...]:
+        """Return the class of a file, or the labels that its image has."""
+        return labels_in(file.label, several=self.listing.several)
+
 
 def read_images(listing: Listing, reading: Reading) -> Findings:
     """Read, check and decode all listed files and arrays in one pass.
@@ -113,15 +118,20 @@ def split_of(
     name: str,
     members: Sequence[IngestedFile],
     labels: tuple[str, ...],
-    ingest: Ingest,
+    findings: Findings,
     paths: Sequence[str] | None = None,
 ) -> Split:
     """Return a split of usable files; `paths` replaces their names."""
-    index_of = {label: index for index, label in enumerate(labels)}
+    ingest = findings.ingest
+    if findings.listing.several:
+        targets = label_targets((file.label for file in members), labels)
+    else:
+        index_of = {label: index for index, label in enumerate(labels)}
+        targets = np.array([index_of[file.label] for file in members], np.int32)
     return Split(
         name,
         tuple(paths or [file.name for file in members]),
-        np.array([index_of[file.label] for file in members], np.int32),
+        targets,
         labels,
         ingest.images([file.entry for file in members], [file.redo for file in members]),
         tuple(file.entry.sha256 for file in members),
@@ -160,10 +170,10 @@ def first_problems(files: Sequence[IngestedFile]) -> str:
 def check_usable(findings: Findings) -> None:
     """Raise `DataError` if a class has no usable training image, or a split of the source no usable image."""
     files, usable, labels = findings.files, findings.usable, findings.labels
-    trainable = Counter(file.label for file in usable if file.split == "train")
+    trainable = Counter(label for file in usable if file.split == "train" for label in findings.labels_of(file))
     for label in labels:
         if not trainable[label] and label not in findings.listing.added:
-            bad = [file for file in files if file.label == label and file.entry.problem]
+            bad = [file for file in files if file.entry.problem and label in findings.labels_of(file)]
             raise DataError(f"class {label!r} has no usable image: {first_problems(bad)}")
     for split in sorted({file.split for file in files} - {file.split for file in usable}):
         bad = [file for file in files if file.split == split]
@@ -174,7 +184,8 @@ def check_expected(expected: ExpectConfig | None, findings: Findings) -> None:
     """Raise `DataError` if images or classes that `data.expect` names are not there."""
     if expected is None:
         return
-    count, present = len(findings.usable), {file.label for file in findings.usable}
+    count = len(findings.usable)
+    present = {label for file in findings.usable for label in findings.labels_of(file)}
     if expected.min_images is not None and count < expected.min_images:
         raise DataError(f"data.expect.min_images is {expected.min_images}, but there are {count} usable images", _GONE)
     if isinstance(expected.classes, int) and len(present) < expected.classes:

@@ -6,6 +6,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from transfercli.config.schema import HeadConfig
+from transfercli.config.types import Task
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Architecture:
     batchnorm_trains: BatchNorm layers that train also update their statistics; needed if the base has random weights.
     drop_path: probability that training skips the last block of a vision transformer for an image.
     members: further networks, whose probabilities are averaged with those of `base` and `head`.
+    task: row of `OUTPUTS`: what the output units answer.
     """
 
     base: str
@@ -38,6 +40,7 @@ class Architecture:
     batchnorm_trains: bool = False
     drop_path: float = 0.0
     members: tuple[Member, ...] = ()
+    task: Task = "classify"
 
 
 def without_drop_path(base: str, rate: float) -> tuple[str, str]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 from transfercli.config.schema import HeadConfig
+from transfercli.config.types import Task
 from transfercli.errors import ConfigError
 from transfercli.models.architecture import Architecture, without_drop_path
 from transfercli.models.base import stages_of
@@ -18,6 +19,7 @@ from transfercli.models.normalised import Normalisation, side_by_side
 from transfercli.models.pooling import pool_all
 from transfercli.models.preprocessing import preprocess
 from transfercli.models.taps import tap_names, trunk_of
+from transfercli.models.tasks.outputs import OUTPUTS
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Classifier:
     taps: names of stages or layers of the base that the head reads besides the base's output.
     normalisation: of the pooled vector of each of them, in the head.
     average: of several networks, of which `base` is the first; None for a classifier of one network.
+    task: row of `OUTPUTS`: what the logits stand for.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Classifier:
     taps: tuple[str, ...] = ()
     normalisation: Normalisation = "none"
     average: Average | None = None
+    task: Task = "classify"
 
     @property
     def trunk(self) -> keras.Model:
@@ -114,16 +118,22 @@ def build_classifier(
     taps = tap_names(BASES[architecture.base], base, architecture.head.taps)
     trunk = trunk_of(BASES[architecture.base], base, taps)
     shapes = [output.shape[1:] for output in trunk.outputs]
-    head = build_head(architecture.head, shapes, len(architecture.labels), prefix_tokens)
+    head = build_head(architecture.head, shapes, len(architecture.labels), prefix_tokens, architecture.task)
     how = normalisation_of(architecture.head, len(shapes))
     trained = trunk if architecture.batchnorm_trains else fold(trunk)
     model = keras.Model(image, head(trained(pixels)), name="classifier")
+    probabilities_of = OUTPUTS[architecture.task].layer
     predictor = keras.Model(image, probabilities_of(divided(head(trunk(pixels)), temperature)), name="predictor")
-    return Classifier(architecture.base, model, base, head, predictor, architecture.labels, taps, how)
+    labels = architecture.labels
+    return Classifier(architecture.base, model, base, head, predictor, labels, taps, how, task=architecture.task)
 
 
 def build_head(
-    config: HeadConfig, shapes: Sequence[tuple[int, ...]], classes: int, prefix_tokens: int = 0
+    config: HeadConfig,
+    shapes: Sequence[tuple[int, ...]],
+    classes: int,
+    prefix_tokens: int = 0,
+    task: Task = "classify",
 ) -> keras.Model:
     """Build the head: features of the taps and of the base -> logits [N, `classes`], or [N, 1] for one sigmoid unit.
 
@@ -132,17 +142,22 @@ def build_head(
 
     Raises `ConfigError` if the output is a sigmoid and there are not two classes, or the pooling does not fit.
     """
-    if config.output == "sigmoid" and classes != 2:
+    if task == "classify" and config.output == "sigmoid" and classes != 2:
         raise ConfigError(
             f"model.head.output: sigmoid is one unit for two classes, and the data has {classes}",
-            "set model.head.output to softmax",
+            "set model.head.output to softmax; or, if an image may have several labels, task to multilabel",
         )
     inputs, vectors = pool_all(shapes, config.pooling or "avg", prefix_tokens)
-    return keras.Model(inputs if len(inputs) > 1 else inputs[0], logits_of(vectors, config, classes), name="head")
+    logits = logits_of(vectors, config, classes, task=task)
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], logits, name="head")
 
 
 def logits_of(
-    vectors: Sequence[keras.KerasTensor], config: HeadConfig, classes: int, name_prefix: str = ""
+    vectors: Sequence[keras.KerasTensor],
+    config: HeadConfig,
+    classes: int,
+    name_prefix: str = "",
+    task: Task = "classify",
 ) -> keras.KerasTensor:
     """Return logits [N, C], or [N, 1] for one sigmoid unit, of the pooled vectors [N, p] that a head reads.
 
@@ -153,7 +168,7 @@ def logits_of(
         x = layers.Dense(units, activation="relu", name=f"{name_prefix}hidden{number}")(x)
     if config.dropout:
         x = layers.Dropout(config.dropout, name=f"{name_prefix}dropout")(x)
-    units = 1 if config.output == "sigmoid" else classes
+    units = OUTPUTS[task].units(classes, config.output)
     return layers.Dense(units, dtype="float32", name=f"{name_prefix}logits")(x)
 
 
@@ -167,10 +182,3 @@ def divided(logits: keras.KerasTensor, temperature: float) -> keras.KerasTensor:
     if temperature == 1:
         return logits
     return layers.Rescaling(1 / temperature, dtype="float32", name="temperature")(logits)
-
-
-def probabilities_of(logits: keras.KerasTensor) -> keras.KerasTensor:
-    """Return float32 probabilities [N, C] of symbolic logits [N, C], or [N, 1] of a sigmoid head."""
-    if logits.shape[-1] != 1:
-        return layers.Softmax(dtype="float32", name="probabilities")(logits)
-    return layers.Concatenate(dtype="float32", name="probabilities")([ops.sigmoid(-logits), ops.sigmoid(logits)])

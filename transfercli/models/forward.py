@@ -31,15 +31,6 @@ def forward(
     return np.concatenate(outputs)
 
 
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Return float64 probabilities [N, C] of logits [N, C], or [N, 2] of logits [N, 1] of a sigmoid head."""
-    logits = logits.astype("float64")
-    if logits.shape[1] == 1:
-        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
-
-
 @contextmanager
 def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
     """Make layers compute in `precision` ("float32" or "bfloat16") inside the block; variables stay float32.

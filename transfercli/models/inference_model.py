@@ -21,9 +21,10 @@ import numpy as np
 from keras import layers
 
 from transfercli.models.batchnorm_folding import foldable, scale_and_shift
-from transfercli.models.classifier import Classifier, divided, probabilities_of
+from transfercli.models.classifier import Classifier, divided
 from transfercli.models.keras_internals import call_with_replacements
 from transfercli.models.preprocessing import preprocess
+from transfercli.models.tasks.outputs import OUTPUTS
 from transfercli.models.unknown.features import score_feature_layers
 from transfercli.models.unknown.layers import score_of
 from transfercli.models.unknown.score import UnknownScore
@@ -54,7 +55,7 @@ def build_inference_model(
     pixels = preprocess(image, classifier.preprocessing, classifier.base.input.shape[-1])
     features = call_with_replacements(classifier.trunk, pixels, _replacements(classifier.trunk))
     logits = _logits(classifier, features, temperature)
-    probabilities = probabilities_of(logits)
+    probabilities = OUTPUTS[classifier.task].layer(logits)
     if score is None:
         return keras.Model(image, probabilities, name="predictor")
     read = score_feature_layers(classifier.head, outputs_of(features), score)

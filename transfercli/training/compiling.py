@@ -11,9 +11,9 @@ from transfercli.config.schema import TrainingConfig
 from transfercli.errors import ArtefactError
 from transfercli.models.classifier import Classifier
 from transfercli.models.trainable.freezing import stage_depths
+from transfercli.training.objectives import OBJECTIVES
 from transfercli.training.optim.accumulation import UpdateGroups
 from transfercli.training.optim.ema import PREFIX, restore_training_weights
-from transfercli.training.optim.losses import build_accuracy, build_loss
 from transfercli.training.optim.optimizers import build_optimizer, regularize, scale_learning_rates
 from transfercli.training.optim.schedules import PLATEAU, REDUCTION, build_schedule
 from transfercli.training.phases import Phase, PhaseSetup
@@ -32,16 +32,16 @@ def compile_phase(
     schedule: number of updates so far -> learning rate of the next; None: that of the config, a `PhaseSchedule`. Return
     the schedule.
     """
-    model, units, soft = setup.model, setup.model.output.shape[-1], setup.batches.soft
+    model = setup.model
     regularize(model, training.regularization)
-    groups = update_groups(setup, training)
+    groups, objective = update_groups(setup, training), OBJECTIVES[classifier.task]
     if schedule is None:
         epochs, start = phase.schedule_epochs, phase.schedule_start
         schedule = build_schedule(training.schedule, phase.learning_rate, epochs, groups.updates, start)
     model.compile(
         build_optimizer(training.optimizer, schedule, groups),
-        loss=build_loss(units, training.regularization.label_smoothing, training.loss, soft=soft),
-        metrics=[build_accuracy(units, soft=soft)],
+        loss=objective.loss(setup, training),
+        metrics=[objective.accuracy(setup)],
         jit_compile=keras.backend.backend() == "jax",
     )
     model.optimizer.build(model.trainable_variables)

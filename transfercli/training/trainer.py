@@ -32,19 +32,20 @@ from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.compiling import compile_phase, optimizer_tensors, restore_optimizer, update_groups
 from transfercli.training.frozen import constant_tensors, layers_of
 from transfercli.training.memory import out_of_memory_error
+from transfercli.training.objectives import OBJECTIVES
 from transfercli.training.optim.batchnorm import fit_momentum, momenta_of
 from transfercli.training.optim.ema import PREFIX as RAW
 from transfercli.training.optim.ema import State, assign_average, restore_training_weights
 from transfercli.training.optim.schedules import PLATEAU
 from transfercli.training.phases import HeldOut, Phase, PhaseSetup, SetUpPhase, Solved
 from transfercli.training.progress import Line, Plan, Progress
-from transfercli.training.validation import validation_metrics
 
 Keep = Callable[[Progress, Checkpoint, bool], None]
 # Keys of an epoch that are not in the contract; they come last.
 ADAPTATION = f"{RAW}lora/"  # names in a checkpoint's state
 LAST = (
-    *("val_macro_f1", "val_balanced_accuracy", "val_recall", "strength", "strengths", "layers"),
+    *("val_map", "val_micro_f1", "val_macro_f1", "val_balanced_accuracy", "val_recall"),
+    *("strength", "strengths", "layers"),
     *("val_accuracy_error", "val_loss_error", "cross_validated", "gain", "gain_error"),
 )
 
@@ -52,7 +53,7 @@ LAST = (
 class Trainer:
     """One training of `classifier`, with metrics of the validation images after every epoch.
 
-    targets: int [N], the classes of the validation images; groups: their groups, as in `Split`.
+    targets: of the validation images, as in `Split`; groups: their groups, as in `Split`.
     set_up_phase: called at the start of every phase, when its layers are frozen.
     keep: called after every epoch with the counters, the checkpoint and a flag, True if the epoch is the best so far.
     validated: the predictions that the last epoch is scored by, of the validation images or cross-validated; None
@@ -71,6 +72,7 @@ class Trainer:
     ) -> None:
         self.classifier, self.set_up_phase, self.targets, self.groups = classifier, set_up_phase, targets, groups
         self.plan, self.reporter, self.keep = plan, reporter, keep
+        self._objective = OBJECTIVES[classifier.task]
         self.progress = Progress()
         self.validated: HeldOut | None = None
         self._setup: PhaseSetup | None = None
@@ -258,7 +260,7 @@ class Trainer:
         solved = solve()
         setup = self.setup
         logits = forward(setup.model, setup.batches.source, setup.batches.batch_size, self.reporter, "measure")
-        metrics = validation_metrics(logits, setup.batches.targets, self.classifier.labels)
+        metrics = self._objective.validation_metrics(logits, setup.batches.targets, self.classifier.labels)
         return {"loss": metrics["val_loss"], "accuracy": metrics["val_accuracy"], **solved.facts}, solved.held_out
 
     def _validate(self, setup: PhaseSetup, held_out: HeldOut | None) -> dict[str, Any]:
@@ -270,7 +272,7 @@ class Trainer:
             logits = forward(setup.model, setup.validation, setup.batches.batch_size, self.reporter, "validate")
             held_out = HeldOut(logits, self.targets, self.groups)
         self.validated = held_out
-        return validation_metrics(held_out.logits, held_out.targets, self.classifier.labels)
+        return self._objective.validation_metrics(held_out.logits, held_out.targets, self.classifier.labels)
 
     def _tensors(self) -> dict[str, np.ndarray]:
         """Return all weights by name; those that no phase changes are copied once."""

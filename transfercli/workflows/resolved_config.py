@@ -28,6 +28,7 @@ def architecture(config: ExperimentConfig, labels: tuple[str, ...], members: tup
         batchnorm_trains=batchnorm_trains(config.model),
         drop_path=config.model.drop_path,
         members=members,
+        task=config.task,
     )
 
 

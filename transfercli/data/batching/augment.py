@@ -140,7 +140,9 @@ class Augment:
 
         targets: int32 [n].
         """
-        return self._run(images, np.eye(self.classes, dtype=np.float32)[targets], key)
+        several = targets.ndim == 2
+        soft = targets.astype(np.float32) if several else np.eye(self.classes, dtype=np.float32)[targets]
+        return self._run(images, soft, key)
 
     def augment_each(self, images: np.ndarray, keys: Sequence[tuple[int, ...]]) -> np.ndarray:
         """Return images, each augmented with its own key as if it were the only image of a batch.

@@ -24,15 +24,15 @@ class Batches(keras.utils.PyDataset):
     Args:
         source: rows; `read(indices)` returns x of a batch, uint8 [n, H, W, 3] for images. If it has a method
             `set_epoch`, as features of several views do, it is called with the epoch.
-        targets: int32 [N].
+        targets: int32 [N]; or [N, L] if an image may have several labels, as in `Split`.
         batch_size: rows per batch.
         seed: seed of the order and the augmentation; None keeps the order of the rows.
         augment: changes a batch of images; its random draws depend only on its key `(seed, epoch, batch)`. If it is
-            `soft`, its `mix` changes targets, too: y is then float32 [n, C], fractions of the classes.
+            `soft`, its `mix` changes targets, too: y is then float32 [n, C], fractions of the classes or labels.
         class_weights: float [C]; the sample weight of a row is the weight of its class, or the weighted mean for mixed
-            targets; 1 if None.
+            targets; 1 if None. If an image may have several labels, the loss applies them and the sample weight is 1.
 
-    soft: True if y is fractions of classes instead of int32 [n].
+    soft: True if y is fractions of classes or labels.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Batches(keras.utils.PyDataset):
         return x, y, self._weights(y)
 
     def _weights(self, y: np.ndarray) -> np.ndarray:
-        if self.class_weights is None:
+        if self.class_weights is None or self.targets.ndim == 2:
             return np.ones(len(y), np.float32)
         return y @ self.class_weights if self.soft else self.class_weights[y]
 

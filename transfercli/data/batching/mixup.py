@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from transfercli.data.label_sets import UNKNOWN
+
 Mixed = tuple[np.ndarray, np.ndarray]
 
 
@@ -32,14 +34,20 @@ class Mixer(ABC):
         self.alpha, self.probability = alpha, probability
 
     def __call__(self, images: np.ndarray, targets: np.ndarray, draws: np.random.Generator) -> Mixed:
-        """Return mixed images, float32 [n, H, W, 3], and targets, [n, C]; the sums of the target rows stay the same."""
+        """Return mixed images, float32 [n, H, W, 3], and targets, [n, C].
+
+        targets: of classes, rows that sum to 1, as the results do; or of labels, negative if unknown: a label is
+        unknown after mixing if it is for one of the two images.
+        """
         count = len(images)
         partner = draws.permutation(count)
         share = draws.beta(self.alpha, self.alpha, count)
         share = np.where(draws.random(count) < self.probability, share, 1.0)
         mixed, share = self._mix(images, images[partner], share, draws)
         share = share[:, None].astype(np.float32)
-        return mixed, share * targets + (1 - share) * targets[partner]
+        others = targets[partner]
+        known = (targets >= 0) & ((others >= 0) | (share == 1))
+        return mixed, np.where(known, share * targets + (1 - share) * others, UNKNOWN).astype(np.float32)
 
     @abstractmethod
     def _mix(self, images: np.ndarray, others: np.ndarray, share: np.ndarray, draws: np.random.Generator) -> Mixed:

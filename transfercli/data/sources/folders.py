@@ -46,6 +46,7 @@ class Item:
         problem: why the file is not opened, or "".
         group: value of the table's `data.group` column, or "".
         is_image: False for files that are no images, such as text files; they have a problem.
+        several: the image may have several labels: `label` is the text of a label set (`data/label_sets.py`).
     """
 
     file: str
@@ -55,6 +56,7 @@ class Item:
     problem: str = ""
     group: str = ""
     is_image: bool = True
+    several: bool = False
 
 
 def relative(file: str, base: Path) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from transfercli.config.paths import normalised_path
 from transfercli.config.schema import DataConfig
+from transfercli.data.label_sets import labels_in
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.folder_source import divided_folder, folder_of_classes, labelled_splits
 from transfercli.data.sources.folders import Item, check_exists, check_filled
@@ -35,6 +36,7 @@ class Listing:
         groups: name of an image -> its group, for images that have one.
         empty: class folder without training images -> a short text on its contents.
         added: classes without training images here, for which there are related ones.
+        several: an image may have several labels.
     """
 
     items: list[Item]
@@ -43,6 +45,7 @@ class Listing:
     groups: dict[str, str] = field(default_factory=dict)
     empty: dict[str, str] = field(default_factory=dict)
     added: frozenset[str] = frozenset()
+    several: bool = False
 
     @property
     def classes(self) -> set[str]:
@@ -51,7 +54,8 @@ class Listing:
 
     def labels_of(self, split: str) -> set[str]:
         """Return the classes of the images that the source gives for a split."""
-        labels = {item.label for item in self.items if item.split == split and item.is_image}
+        texts = {item.label for item in self.items if item.split == split and item.is_image}
+        labels = {label for text in texts for label in labels_in(text, several=self.several)}
         return labels.union(*(arrays.labels for arrays in self.arrays if arrays.split == split))
 
     def __len__(self) -> int:
@@ -90,12 +94,15 @@ def list_images(config: DataConfig, reporter: Reporter) -> Listing:
     if sum(fractions.values()) >= 1:
         given = " and ".join(f"data.{split}: {fraction:g}" for split, fraction in fractions.items())
         raise ConfigError(f"{given} leave no image to train on", "allowed: fractions that add up to less than 1")
-    labels = {item.label for item in items if item.is_image}
+    several = any(item.several for item in items)
+    texts = {item.label for item in items if item.is_image}
+    labels = {label for text in texts for label in labels_in(text, several=several)}
     _warn_of_look_alikes(labels, reporter)
     _warn_of_joined_labels(labels, reporter)
     group = TableFormat.of(config).group
     groups = find_groups(group, items, arrays, reporter) if group else {}
-    return Listing(sorted(items, key=lambda item: (item.name, item.split)), arrays, fractions, groups, source.empty)
+    items = sorted(items, key=lambda item: (item.name, item.split))
+    return Listing(items, arrays, fractions, groups, source.empty, several=several)
 
 
 def splits_inside(config: DataConfig) -> list[str]:

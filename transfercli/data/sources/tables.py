@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from transfercli.data.label_sets import LabelSet
 from transfercli.data.sources.folders import Item, absolute, relative
 from transfercli.data.sources.labels import normalised_label
 from transfercli.data.sources.layout import SPLIT_NAMES
@@ -32,18 +33,29 @@ def table_items(path: Path, base: Path, table: TableFormat = _DEFAULT) -> list[I
     """
     items: dict[str, Item] = {}
     for line, row in _rows(path, table):
-        given, label, split = _checked(row, table, path, line)
+        given, labels, split = _checked(row, table, path, line)
+        several = isinstance(labels, LabelSet)
+        label = labels.text if isinstance(labels, LabelSet) else labels
         file = absolute(given, path.parent)
         if file in items and table.labelled:
             raise DataError(
                 f"{path.name}:{line}: {given!r} is listed twice, with the labels {items[file].label!r} and {label!r}",
                 "keep one of the rows: an image has one label and one split",
             )
-        items[file] = Item(file, relative(file, base), label, split, group=_text(row, table.group, path, line))
+        group = _text(row, table.group, path, line)
+        items[file] = Item(file, relative(file, base), label, split, group=group, several=several)
     if not items:
         columns = ",".join(table.required)
         raise DataError(f"{path.name} lists no images", f"expected the columns {columns} and one row per image")
     return sorted(items.values(), key=lambda item: item.name)
+
+
+def first_labels(path: Path, table: TableFormat) -> LabelSet | None:
+    """Return the labels in the first row of a table if an image may have several; None if it has one.
+
+    Raises `DataError` if the table cannot be read.
+    """
+    return next((table.labels_of(row, f"{path.name}:{line}") for line, row in _rows(path, table)), None)
 
 
 def column_values(
@@ -103,20 +115,30 @@ def _json_rows(path: Path, file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]
         yield line, row
 
 
-def _checked(row: dict[str, Any], table: TableFormat, path: Path, line: int) -> tuple[str, str, str]:
+def _checked(row: dict[str, Any], table: TableFormat, path: Path, line: int) -> tuple[str, str | LabelSet, str]:
     """Return path, label and split of a row. Raises `DataError` if one of them is invalid."""
     place, columns = f"{path.name}:{line}", table.columns
     file = _valid(table.path_of(row, place), columns.path, place)
     if not table.labelled:
         return file, "", "train"
-    label = normalised_label(_valid(row.get(columns.label), columns.label, place, "strict"))
-    if not label:
-        raise DataError(f"{place}: {columns.label} must be text, received {row.get(columns.label)!r}")
+    label = _label(row, table, place)
     given = row.get(columns.split) or ""
     split = SPLIT_NAMES.get(given.strip().lower() or "train") if isinstance(given, str) else None
     if split is None:
         raise DataError(f"{place}: {columns.split} {given!r} is not one of train, validation, test or empty")
     return file, label, split
+
+
+def _label(row: dict[str, Any], table: TableFormat, place: str) -> str | LabelSet:
+    """Return the label of a row, or its labels if the image may have several."""
+    several = table.labels_of(row, place)
+    if several is not None:
+        return several
+    (column,) = table.label_columns
+    label = normalised_label(_valid(row.get(column), column, place, "strict"))
+    if not label:
+        raise DataError(f"{place}: {column} must be text, received {row.get(column)!r}")
+    return label
 
 
 def _valid(value: Any, column: str, place: str, errors: str = "surrogateescape") -> str:

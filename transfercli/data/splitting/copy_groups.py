@@ -14,11 +14,12 @@ class Sample:
     Attributes:
         pixels: hash of the decoded pixels.
         split: the split that the source gives; `train` images may be assigned to another one.
+        labels: its class, or the labels that it has, which may be none.
         group: name of its group, or "".
     """
 
     pixels: str
-    label: str
+    labels: tuple[str, ...]
     split: str = "train"
     group: str = ""
 

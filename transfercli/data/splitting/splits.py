@@ -150,10 +150,11 @@ def _overruled(
 
 def _check_training_left(pool: Sequence[Sample], explicit: Mapping[str, str]) -> None:
     """Raise `DataError` if every training image of a class is a validation or test image of the source as well."""
-    labels = sorted({sample.label for sample in pool})
+    labels = sorted({label for sample in pool for label in sample.labels})
     splits: dict[str, set[str]] = {label: set() for label in labels}
     for sample in pool:
-        splits[sample.label].add(explicit.get(sample.pixels, "train"))
+        for label in sample.labels:
+            splits[label].add(explicit.get(sample.pixels, "train"))
     lost = [label for label in labels if "train" not in splits[label]]
     if not lost:
         return

@@ -30,8 +30,9 @@ class Allocation:
         self.counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._free_of: defaultdict[str, list[Unit]] = defaultdict(list)
         for sample in pool:
-            self.classes[sample.label].add(sample.pixels)
-            self.labels_of[sample.pixels].add(sample.label)
+            self.labels_of[sample.pixels].update(sample.labels)
+            for label in sample.labels:
+                self.classes[label].add(sample.pixels)
         for pixels in self.labels_of:
             if pixels in fixed:
                 self._set(pixels, fixed[pixels])

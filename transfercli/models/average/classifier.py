@@ -21,11 +21,11 @@ from transfercli.models.classifier import (
     build_base,
     divided,
     normalisation_of,
-    probabilities_of,
 )
 from transfercli.models.keras_internals import Call, graph_calls, producer_of
 from transfercli.models.preprocessing import PREPROCESSING, preprocess
 from transfercli.models.taps import tap_names, tap_tensors
+from transfercli.models.tasks.outputs import OUTPUTS
 from transfercli.models.tensor_names import stable_names
 
 INCLUDED = "included"  # row of `PREPROCESSING` that leaves pixels as they are
@@ -56,7 +56,7 @@ def build_average(architecture: Architecture, temperature: float = 1.0) -> Class
         keras.Model(image, head(fold(trunk)(prepared)), name="classifier"),
         base,
         head,
-        keras.Model(image, probabilities_of(divided(head(trunk(prepared)), temperature)), name="predictor"),
+        keras.Model(image, OUTPUTS["classify"].layer(divided(head(trunk(prepared)), temperature)), name="predictor"),
         architecture.labels,
         tuple(source.name for source in sources[:-1]),
         normalisation_of(architecture.head, len(indices[0])),

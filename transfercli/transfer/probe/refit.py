@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from transfercli.data.clusters import cluster_indices
-from transfercli.models.forward import forward, probabilities
+from transfercli.models.forward import forward
+from transfercli.models.tasks.outputs import softmax
 from transfercli.models.tensor_names import assign_tensors, read_tensors
 from transfercli.reporting import Reporter
 from transfercli.training.phases import HeldOut, Phase, PhaseSetup, Solved
@@ -132,7 +133,7 @@ def _assign_better(builder: Builder, phase: Phase, tuned: PhaseSetup) -> tuple[G
 
 def _losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Return the log loss of each image in nats, float64 [N]."""
-    likelihood = probabilities(logits)[np.arange(len(targets)), targets]
+    likelihood = softmax(logits)[np.arange(len(targets)), targets]
     losses: np.ndarray = -np.log(np.maximum(likelihood, np.finfo("float64").tiny))
     return losses
 

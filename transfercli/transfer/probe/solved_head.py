@@ -157,7 +157,7 @@ def groups_of(splits: Sequence[Split]) -> tuple[str, ...]:
     if len(count_of) == len(pixels):
         return tuple(groups) if any(groups) else ()
     images = list(zip(pixels, groups, strict=True))
-    units = units_of([Sample(copied, "", group=group) for copied, group in images])
+    units = units_of([Sample(copied, (), group=group) for copied, group in images])
     key_of = {pixel_hash: unit.key for unit in units for pixel_hash in unit.pixels}
     return tuple(key_of[copied] if group or count_of[copied] > 1 else "" for copied, group in images)
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from transfercli.models.forward import forward
 from transfercli.models.tensor_names import read_tensors
+from transfercli.training.objectives import OBJECTIVES
 from transfercli.training.phases import Phase, PhaseSetup, Solved
-from transfercli.training.validation import validation_metrics
 from transfercli.transfer.probe.blend import choose_blend
 from transfercli.transfer.probe.refit import assign_start, on_plain_features, set_up_refit
 from transfercli.transfer.probe.solved_head import Builder, result_reporter, solve_head
@@ -40,10 +40,11 @@ def set_up_blend(builder: Builder, phase: Phase) -> PhaseSetup:
 def _validation_loss(builder: Builder, setup: PhaseSetup) -> Callable[[], float]:
     """Return a function that gives the log loss of the validation images with the classifier's current weights."""
     targets, labels = builder.inputs.validation.targets, builder.classifier.labels
+    metrics = OBJECTIVES[builder.classifier.task].validation_metrics
 
     def loss() -> float:
         logits = forward(setup.model, setup.validation, setup.batches.batch_size, builder.reporter, "blend")
-        return float(validation_metrics(logits, targets, labels)["val_loss"])
+        return float(metrics(logits, targets, labels)["val_loss"])
 
     return loss
 

@@ -47,7 +47,7 @@ def mislabelled(
     except ArtefactError as error:
         return Mislabelled(note=f"{error.message}; data check lists them once a run is complete")
     reporter.info(f"looking for mislabelled images with the features of {run.label}")
-    images = split_of("", findings.usable, tuple(sorted({image.label for image in report.images})), findings.ingest)
+    images = split_of("", findings.usable, tuple(sorted({image.label for image in report.images})), findings)
     features = extractor.features(images)
     found = find_mislabelled(report.images, features, report.near, findings.listing.groups, reporter, share)
     return replace(found, run=run.label)

@@ -71,7 +71,7 @@ class Candidates:
         usable = [(row, file) for row, file in same if not file.entry.problem]
         if not usable:
             return None
-        split = split_of(UNKNOWN, [file for _, file in usable], (UNKNOWN,), files.ingest)
+        split = split_of(UNKNOWN, [file for _, file in usable], (UNKNOWN,), files)
         return split, self.embedder.embed(split)[1], {row: place for place, (row, _) in enumerate(usable)}
 
 
@@ -155,7 +155,7 @@ def _of_training(run: StoredRun, embedder: Embedder) -> Candidates:
             raise DataError(message, "restore them, or search other images with --in DIR")
         run.reporter.warning(f"{message}; they are left out")
     files, paths = [file for file, _ in usable], [record.path for _, record in usable]
-    split = split_of(TRAINING, files, run.labels, findings.ingest, paths)
+    split = split_of(TRAINING, files, run.labels, findings, paths)
     embeddings, pooled = embedder.embed(split)
     unreadable = tuple((file.name, file.entry.problem) for file in lost)
     return Candidates(embedder, embeddings, tuple(file.file for file in files), split, pooled, unreadable)

@@ -57,7 +57,7 @@ def read_files(images: list[InputImage], reading: Reading, *, strict: bool = Fal
             raise DataError(message, "repair or remove them")
         reading.reporter.warning(f"{message}; they are left out")
     report_notes(findings.note_counts, OF_TRAINING, reading.reporter)
-    split = split_of(UNKNOWN, findings.usable, (UNKNOWN,), findings.ingest)
+    split = split_of(UNKNOWN, findings.usable, (UNKNOWN,), findings)
     left_out = tuple((file.name, file.entry.problem) for file in unreadable)
     return ReadImages(split, tuple(file.file for file in findings.usable), left_out)
 

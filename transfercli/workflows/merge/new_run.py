@@ -66,9 +66,9 @@ def paths_of(images: MergedImages, sha256s: Sequence[str]) -> list[str]:
 
 def _line(model: MergedModel) -> dict[str, Any]:
     """Return the line of metrics.jsonl: the metrics of the merged model, as of a probe, with epoch 0."""
-    from transfercli.training.validation import validation_metrics
+    from transfercli.training.objectives import OBJECTIVES
 
-    metrics = validation_metrics(model.logits, model.answers.targets, model.members[0].labels)
+    metrics = OBJECTIVES["classify"].validation_metrics(model.logits, model.answers.targets, model.members[0].labels)
     return {"phase": PHASE, "epoch": 0, **metrics}
 
 

@@ -21,6 +21,7 @@ from transfercli.config.dump import dump_values
 from transfercli.config.schema import (
     DataConfig,
     EarlyStoppingConfig,
+    EvaluationConfig,
     ExperimentConfig,
     FileWeights,
     HeadConfig,
@@ -94,6 +95,7 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
         (
             "columns",
             "path_template",
+            "label_separator",
             "expect",
             "background",
             "levels",
@@ -103,6 +105,8 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
             "related",
         ),
     ),
+    (): (ExperimentConfig(name="x", data=DataConfig(train="."), model=ModelConfig(base="vgg16")), ("task",)),
+    ("evaluation",): (EvaluationConfig(), ("thresholds", "threshold")),
     ("training", "schedule"): (ScheduleConfig(), ("patience",)),
     ("training", "early_stopping"): (EarlyStoppingConfig(), ("min_delta",)),
     ("retrain",): (RetrainConfig(), ("audit",)),

@@ -12,6 +12,7 @@ from transfercli.config.cross_checks import missing_weights_reason
 from transfercli.config.loader import LoadedConfig, load, resolve
 from transfercli.config.locations import Document
 from transfercli.config.schema import ExperimentConfig
+from transfercli.data.sources.task import with_task
 from transfercli.errors import ArtefactError, ConfigError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, check_run_id, new_run_id, series_folder
@@ -175,7 +176,10 @@ def load_for_new_run(path: Path, overrides: tuple[str, ...], command: Command, r
 def _resolved(loaded: LoadedConfig, command: Command, runs: Path, reporter: Reporter | None = None) -> LoadedConfig:
     with loaded.placing():
         _check_one_network(loaded.config)
-        config = with_base_of_weights(with_parent_structure(loaded.config, runs), runs, reporter or Reporter())
+        task, reason = with_task(loaded.config)
+        if reason and reporter:
+            reporter.info(f"task: multilabel, because {reason}")
+        config = with_base_of_weights(with_parent_structure(task, runs), runs, reporter or Reporter())
     config = config.model_copy(update={"sweep": None})  # a training is one set of values
     return replace(loaded, config=resolve(config, command))
 

@@ -42,6 +42,10 @@ def with_labels(split: Split, labels: tuple[str, ...]) -> Split:
     if split.labels == labels:
         return split
     indices = np.array([labels.index(label) for label in split.labels], "int32")
+    if split.several:  # the images have none of the other labels
+        targets = np.zeros((len(split), len(labels)), "int32")
+        targets[:, indices] = split.targets
+        return replace(split, targets=targets, labels=labels)
     return replace(split, targets=indices[split.targets], labels=labels)
 
 
@@ -53,12 +57,26 @@ def class_weights(setting: Literal["balanced"] | Mapping[str, float] | None, spl
     """
     if setting is None:
         return None
-    counts = np.bincount(split.targets, minlength=len(split.labels))
+    if setting == "balanced" and split.several:
+        return positive_weights(split.targets)
+    counts = np.array(list(split.counts().values()))
     if setting == "balanced":
         present = counts > 0
         return np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 1.0).astype("float32")
     weights = _weights_by_class(setting, split.labels)
     return np.array([weights[label] for label in split.labels], "float32")
+
+
+def positive_weights(targets: np.ndarray) -> np.ndarray:
+    """Return float32 [L] weights that make the presence of each label count as much as its absence.
+
+    They are the number of its negatives by that of its positives (`pos_weight`).
+
+    targets: int [N, L], as in `Split`. A label that no image has, or every image, gets 1.
+    """
+    positives, negatives = (targets == 1).sum(axis=0), (targets == 0).sum(axis=0)
+    both = (positives > 0) & (negatives > 0)
+    return np.where(both, negatives / np.maximum(positives, 1), 1.0).astype("float32")
 
 
 def _weights_by_class(setting: Mapping[str, float], labels: Sequence[str]) -> dict[str, float]:

@@ -1,0 +1,1 @@
+"""Tasks: what a classifier's output units answer."""

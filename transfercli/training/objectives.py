@@ -1,0 +1,50 @@
+"""Table of tasks: the loss and accuracy that a phase trains with, and the metrics of the validation images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from transfercli.config.schema import TrainingConfig
+from transfercli.config.types import Task
+from transfercli.training.optim.losses import build_accuracy, build_label_accuracy, build_label_loss, build_loss
+from transfercli.training.phases import PhaseSetup
+from transfercli.training.validation import label_validation_metrics, validation_metrics
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Training objective of a task.
+
+    loss: function of targets and logits that returns losses [N], for a phase. accuracy: Keras metric of the same.
+    validation_metrics: (logits, targets, labels) -> the keys `val_…` of an epoch's line.
+    """
+
+    loss: Callable[[PhaseSetup, TrainingConfig], Callable[..., Any]]
+    accuracy: Callable[[PhaseSetup], Any]
+    validation_metrics: Callable[[np.ndarray, np.ndarray, Sequence[str]], dict[str, Any]]
+
+
+def _class_loss(setup: PhaseSetup, training: TrainingConfig) -> Callable[..., Any]:
+    smoothing, units = training.regularization.label_smoothing, setup.model.output.shape[-1]
+    return build_loss(units, smoothing, training.loss, soft=setup.batches.soft)
+
+
+def _class_accuracy(setup: PhaseSetup) -> Any:
+    return build_accuracy(setup.model.output.shape[-1], soft=setup.batches.soft)
+
+
+def _label_loss(setup: PhaseSetup, training: TrainingConfig) -> Callable[..., Any]:
+    batches = setup.batches
+    known_share = float((batches.targets >= 0).mean())
+    smoothing = training.regularization.label_smoothing
+    return build_label_loss(smoothing, training.loss, batches.class_weights, known_share)
+
+
+OBJECTIVES: dict[Task, Objective] = {
+    "classify": Objective(_class_loss, _class_accuracy, validation_metrics),
+    "multilabel": Objective(_label_loss, lambda _: build_label_accuracy(), label_validation_metrics),
+}
