@@ -182,9 +182,10 @@ def _of_resamples(data: _Data, drawn: _Resampled) -> dict[str, Interval | None]:
             value = float(LABEL_METRICS[name].value(data.predictions))
             found[name] = _of_spread(data, value, values, name)
         elif name in RANKED_PER_LABEL:
-            of_labels = PER_LABEL[name].value(data.predictions)
+            of_labels, support = PER_LABEL[name].value(data.predictions), data.sample.truth.sum(axis=0)
             for index, label in enumerate(data.predictions.labels):
-                found[f"{name}[{label}]"] = _of_spread(data, float(of_labels[index]), values[:, index], name)
+                few = int(support[index]) if name == "auroc" else None  # precision has the noise of all images
+                found[f"{name}[{label}]"] = _of_spread(data, float(of_labels[index]), values[:, index], name, few)
     for name, share in MACRO.items():
         found[name] = _of_macro(data, drawn, name, [_Component(share, data.hits, data.judged(share))])
     truth, answered, known = data.sample.truth, data.sample.answered, data.sample.known
@@ -195,16 +196,19 @@ def _of_resamples(data: _Data, drawn: _Resampled) -> dict[str, Interval | None]:
     return found
 
 
-def _of_spread(data: _Data, value: float, drawn: Array, name: str) -> Interval | None:
-    """Return a normal interval of a metric on the scale of its bounds; None if it is not defined or at a bound."""
+def _of_spread(data: _Data, value: float, drawn: Array, name: str, positives: int | None = None) -> Interval | None:
+    """Return a normal interval of a metric on the scale of its bounds; None if it is not defined or at a bound.
+
+    positives: number of images whose few scores the metric depends on, as an interval depends on few clusters
+    """
     bounds = (LABEL_METRICS.get(name) or PER_LABEL[name]).bounds
     known = drawn[np.isfinite(drawn)]
     if len(known) == 0 or np.ptp(known) < 1e-12 or not bounds.low < value < bounds.high:
         return None
     if data.of_image is None and name in (*RANKED, *RANKED_PER_LABEL):
         # Resamples without a mistake have infinite log odds; they count as having half of the least mistake.
-        least = 0.5 / data.predictions.targets.size if name in RANKED else 0.5 / len(data.predictions)
-        return log_odds_interval(value, np.clip(known, least, 1 - least), Z)
+        least = 0.5 / (data.predictions.targets.size if name in RANKED else len(data.predictions))
+        return log_odds_interval(value, np.clip(known, least, 1 - least), normal_quantile(CONFIDENCE, positives))
     return bounded_interval(value, float(known.std()), bounds.low, bounds.high, data.quantile)
 
 
