@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.data.clusters import count_clusters
+from transfercli.evaluation.scoring import Answers
 from transfercli.evaluation.statistics.exact_tests import MOST_SWAPS, gain_p_value
-from transfercli.evaluation.statistics.scoring import Answers
 from transfercli.text import counted
 
 Array = npt.NDArray[np.float64]

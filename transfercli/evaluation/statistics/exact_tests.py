@@ -12,8 +12,8 @@ import numpy as np
 
 from transfercli.data.clusters import cluster_indices
 from transfercli.evaluation.metrics.confusion import Targets
+from transfercli.evaluation.scoring import Answers, scoring_of
 from transfercli.evaluation.statistics.permutation_test import TOLERANCE, swapped_gains
-from transfercli.evaluation.statistics.scoring import Answers, scoring_of
 
 ENOUGH = 50  # swaps that gain as much, after which no more are drawn
 MOST_SWAPS = 99_999

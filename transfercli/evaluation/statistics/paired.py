@@ -12,12 +12,12 @@ from transfercli.data.clusters import cluster_indices, count_clusters
 from transfercli.errors import DataError
 from transfercli.evaluation.metrics.confusion import Array, Targets
 from transfercli.evaluation.metrics.registry import Bounds
+from transfercli.evaluation.scoring import CLASSES, Answers, Scoring, metric_row, scoring_of
 from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
 from transfercli.evaluation.statistics.design_effect import expanded_confidence, normal_quantile
 from transfercli.evaluation.statistics.exact_tests import gain_p_value, mcnemar, net_counts, sign_flip_p_value
 from transfercli.evaluation.statistics.intervals import CONFIDENCE, Interval, percentiles
 from transfercli.evaluation.statistics.permutation_test import permutation_p_value
-from transfercli.evaluation.statistics.scoring import CLASSES, Answers, Scoring, metric_row, scoring_of
 
 Outcome = Literal["better", "worse", "no difference"]
 ROUNDING = 1e-9
@@ -112,8 +112,7 @@ class Comparison:
         """
         if self.exact is not None:
             return self.exact[outcome == "worse"]
-        row = self.scoring.metrics.get(self.metric)
-        if self.decisive.interval is not None or row is None or not row.of_counts:
+        if self.decisive.interval is not None or self.metric not in self.scoring.decided:
             return None
         wins, losses = len(self.fixed), len(self.broken)
         if outcome == "worse":

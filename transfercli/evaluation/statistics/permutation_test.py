@@ -8,8 +8,8 @@ import numpy as np
 
 from transfercli.data.clusters import cluster_indices
 from transfercli.evaluation.metrics.confusion import Array
+from transfercli.evaluation.scoring import Answers, scoring_of
 from transfercli.evaluation.statistics.bootstrap import BLOCK_NUMBERS
-from transfercli.evaluation.statistics.scoring import Answers, scoring_of
 
 SWAPS = 999
 TOLERANCE = 1e-12  # gains closer than this are equal

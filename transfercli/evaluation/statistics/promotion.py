@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from transfercli.evaluation.scoring import Answers
 from transfercli.evaluation.statistics.alpha_spending import NightLimit, comparisons_text
 from transfercli.evaluation.statistics.paired import Comparison, Outcome, compare
-from transfercli.evaluation.statistics.scoring import Answers
 from transfercli.text import in_groups
 
 CLASS_METRIC = "recall"

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.data.label_sets import UNKNOWN
 from transfercli.errors import DataError
 from transfercli.evaluation.metrics.confusion import PER_CLASS, Array, Targets
 from transfercli.evaluation.metrics.registry import METRICS, Metric
 from transfercli.evaluation.metrics.weighted import Sample
+from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, PER_LABEL, LabelMetric, LabelSample
+from transfercli.evaluation.multilabel.predictions import LabelPredictions
 from transfercli.evaluation.predictions import Predictions
 
-Answers = Any  # predictions of a task: `Predictions`, or `LabelPredictions` if an image may have several labels
+Answers = Any  # `Predictions`, or `LabelPredictions` if an image may have several labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +30,17 @@ class Scoring:
         right: answers -> bool [N], True if all of the answer to an image is right.
         whole: metric -> function of answers that returns the right answers to each image, int64 [N], for a metric that
             differs between two models as the sums of these do. A test of such a metric is exact.
+        decided: metrics that differ only if one model has more images right as a whole.
         sample: (answers of one model or several, weights float64 [N of all, R], number of images) -> what rules score.
         of_classes: sample -> metrics of each class or label by their names, [R, C] each.
         strata: answers -> int64 [N]; resamples of images hold as many of each stratum as there are.
         aligned: (first, second) -> both models' answers to the images in common, under the labels of both.
     """
 
-    metrics: Mapping[str, Metric]
+    metrics: Mapping[str, Metric | LabelMetric]
     right: Callable[[Answers], npt.NDArray[np.bool_]]
     whole: Mapping[str, Callable[[Answers], Targets]]
+    decided: Collection[str]
     sample: Callable[[Sequence[Answers], Array, int | None], Any]
     of_classes: Callable[[Any], dict[str, Array]]
     strata: Callable[[Answers], Targets]
@@ -103,6 +108,7 @@ CLASSES = Scoring(
     metrics=METRICS,
     right=_right_classes,
     whole={"accuracy": lambda predictions: _right_classes(predictions).astype(np.int64)},
+    decided=[name for name, row in METRICS.items() if row.of_counts],
     sample=_class_sample,
     of_classes=lambda sample: {name: rule(sample.counts) for name, rule in PER_CLASS.items()},
     strata=lambda predictions: predictions.targets,
@@ -110,11 +116,89 @@ CLASSES = Scoring(
 )
 
 
+# -- several labels an image
+
+
+def _label_sample(models: Sequence[LabelPredictions], weights: Array, images: int | None) -> LabelSample:
+    first = models[0]
+    targets, probabilities, known, answered = (
+        np.concatenate([getattr(model, name) for model in models])
+        for name in ("targets", "probabilities", "known", "answered")
+    )
+    paths = tuple(path for model in models for path in model.paths)
+    sample = LabelSample(LabelPredictions(paths, first.labels, targets, probabilities, first.thresholds), weights)
+    sample.answered = known & answered  # each model by its own thresholds
+    return sample
+
+
+def _right_labels(predictions: LabelPredictions) -> npt.NDArray[np.bool_]:
+    """Return bool [N, L], True if the label is known and the answer agrees with it."""
+    return np.asarray(predictions.known & ((predictions.targets == 1) == predictions.answered))
+
+
+def _all_right(predictions: LabelPredictions) -> npt.NDArray[np.bool_]:
+    return np.asarray((_right_labels(predictions) | ~predictions.known).all(axis=1))
+
+
+def _number_right(predictions: LabelPredictions) -> Targets:
+    return _right_labels(predictions).sum(axis=1, dtype=np.int64)
+
+
+def _aligned_labels(first: LabelPredictions, second: LabelPredictions) -> tuple[LabelPredictions, LabelPredictions]:
+    """Return both under the sorted labels of both; a label that a model does not know has probability 0.
+
+    An image is in common if its path is the same, and its truth in the labels that both know.
+    """
+    labels, both = tuple(sorted({*first.labels, *second.labels})), sorted({*first.labels} & {*second.labels})
+    rows = rows_in_common(_rows_by_labels(first, both), _rows_by_labels(second, both))
+    models = [_with_labels(model.of(chosen), labels) for model, chosen in zip((first, second), rows, strict=True)]
+    alone = [[labels.index(label) for label in model.labels if label not in both] for model in (first, second)]
+    for model, other, columns in zip(models, models[::-1], alone, strict=True):
+        other.targets[:, columns] = model.targets[:, columns]
+    return models[0], models[1]
+
+
+def _rows_by_labels(predictions: LabelPredictions, labels: Sequence[str]) -> dict[tuple[str, bytes], int]:
+    truth = predictions.targets[:, [predictions.labels.index(label) for label in labels]]
+    return {
+        (path, row.tobytes()): number for number, (path, row) in enumerate(zip(predictions.paths, truth, strict=True))
+    }
+
+
+def _with_labels(predictions: LabelPredictions, labels: tuple[str, ...]) -> LabelPredictions:
+    """Return the predictions under more labels, whose targets are unknown and whose thresholds are 1."""
+    columns = [labels.index(label) for label in predictions.labels]
+    shape = (len(predictions), len(labels))
+    targets, probabilities, thresholds = np.full(shape, UNKNOWN, np.int64), np.zeros(shape), np.ones(len(labels))
+    targets[:, columns], probabilities[:, columns] = predictions.targets, predictions.probabilities
+    thresholds[columns] = predictions.thresholds
+    return LabelPredictions(predictions.paths, labels, targets, probabilities, thresholds, predictions.groups)
+
+
+LABELS = Scoring(
+    metrics=LABEL_METRICS,
+    right=_all_right,
+    whole={
+        "subset_accuracy": lambda predictions: _all_right(predictions).astype(np.int64),
+        "accuracy": _number_right,
+        "hamming_loss": _number_right,
+    },
+    decided=("subset_accuracy",),
+    sample=_label_sample,
+    of_classes=lambda sample: {name: row.rule(sample) for name, row in PER_LABEL.items()},
+    strata=lambda predictions: np.zeros(len(predictions), np.int64),
+    aligned=_aligned_labels,
+)
+
+
 def scoring_of(answers: Answers) -> Scoring:
     """Return the scoring of a model's answers."""
-    return CLASSES
+    return LABELS if isinstance(answers, LabelPredictions) else CLASSES
 
 
-def metric_row(metric: str) -> Metric | None:
-    """Return the row of a metric of any task; None for a metric of one class, such as `recall[LABEL]`."""
-    return METRICS.get(metric)
+def metric_row(metric: str) -> Metric | LabelMetric | None:
+    """Return the row of a metric of any task; None for a metric of one class, such as `recall[LABEL]`.
+
+    In a metric of both tasks, higher values are better for both or for none.
+    """
+    return METRICS.get(metric) or LABEL_METRICS.get(metric)
