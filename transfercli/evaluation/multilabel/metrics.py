@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -110,19 +111,19 @@ class LabelSample:
         scores, truth = self.predictions.probabilities[images, labels], self.truth[images, labels]
         return bin_gaps(scores, truth, self.weights[images], len(images))
 
-    def sums(self, values: npt.NDArray[np.generic]) -> Array:
+    def sums(self, values: npt.NDArray[Any]) -> Array:
         """Return the weighted sums over the images of values [N, ...], [R, ...]."""
         sums: Array = self.weights.T @ values.astype(np.float64)
         return sums
 
-    def mean_of_pairs(self, values: npt.NDArray[np.generic]) -> Array:
+    def mean_of_pairs(self, values: npt.NDArray[Any]) -> Array:
         """Return the weighted mean of values [N, L] over the pairs whose targets are known, [R]."""
         images = np.where(self.known, values, 0.0).sum(axis=1)
         return ratio(self.sums(images), self.sums(self.known.sum(axis=1)))
 
-    def mean_of_images(self, values: npt.NDArray[np.generic]) -> Array:
+    def mean_of_images(self, values: npt.NDArray[Any]) -> Array:
         """Return the weighted mean of values [N] over the images with a known target, [R]."""
-        judged = self.known.any(axis=1)
+        judged: Bools = self.known.any(axis=1)
         return ratio(self.sums(np.where(judged, values, 0.0)), self.sums(judged))
 
 
@@ -173,6 +174,11 @@ def balanced_accuracy(sample: LabelSample) -> Array:
     specificity = ratio(negatives - (counts.predicted - counts.right), negatives)
     recall = confusion.recall(counts)
     return np.where(np.isnan(specificity), recall, np.where(np.isnan(recall), np.nan, (recall + specificity) / 2))
+
+
+def _subset_accuracy(sample: LabelSample) -> Array:
+    all_right: Bools = (sample.right | ~sample.known).all(axis=1)
+    return sample.mean_of_images(all_right)
 
 
 def _coverage(sample: LabelSample) -> Array:
@@ -260,7 +266,7 @@ LABEL_METRICS: dict[str, LabelMetric] = {
             "subset_accuracy",
             "fraction of images whose known labels are all right",
             "scikit-learn accuracy_score",
-            lambda sample: sample.mean_of_images((sample.right | ~sample.known).all(axis=1)),
+            _subset_accuracy,
         ),
         LabelMetric(
             "hamming_loss",

@@ -123,7 +123,7 @@ class LabelPredictions:
                 f"{path.name} is damaged ({type(error).__name__}: {error})", "run evaluate again"
             ) from error
         paths, normalised = tuple(row[0] for row in rows), tuple(names[label] for label in labels)
-        result = cls(paths, normalised, targets, values.astype(np.float64), thresholds)
+        result = cls(paths, normalised, targets.astype(np.int64), values.astype(np.float64), thresholds)
         if not np.array_equal(result.answered, predicted == 1):
             raise ArtefactError(f"{path.name} was written with other thresholds", "run evaluate again")
         return result

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.loader import dump
+from transfercli.config.types import CLASSIFY, Task
 from transfercli.data.sources.listing import base_folder
 from transfercli.data.sources.table_columns import read_columns, table_columns
 from transfercli.data.sources.table_format import TableFormat
@@ -47,6 +48,7 @@ class EvaluateResult:
     split: str
     evaluation: Evaluation
     folder: Path
+    task: Task = CLASSIFY
 
     @property
     def report(self) -> Path:
@@ -59,16 +61,21 @@ class EvaluateResult:
 
 def evaluate_run(request: EvaluateRequest, reporter: Reporter) -> EvaluateResult:
     """Evaluate a run and write the files of the evaluation. A failed gate raises no error; the result contains it."""
-    from transfercli.evaluation import gates
-
     run = StoredRun.find(request.run, request.runs, reporter)
     check_can_be_written(run, request)
     run.accept_bad(request.max_bad)
-    with run.loaded.placing():
-        active_gates = gates.resolve(run.config.evaluation.gates, request.minimums, run.labels)
+    gates = gates_of(run, request)
     split = run.other_images(request.data, request.split) if request.data else run.split(request.split)
-    evaluation, _ = evaluate_split(run, split, active_gates, request, reporter)
-    return EvaluateResult(run.path, request.split, evaluation, evaluation_folder(run.folder, request))
+    evaluation, _ = evaluate_split(run, split, gates, request, reporter)
+    return EvaluateResult(run.path, request.split, evaluation, evaluation_folder(run.folder, request), run.config.task)
+
+
+def gates_of(run: StoredRun, request: EvaluateRequest) -> list[Gate]:
+    """Return the gates of the run's config and of the command line, which replace those on the same metric."""
+    from transfercli.evaluation import gates
+
+    with run.loaded.placing():
+        return gates.resolve(run.config.evaluation.gates, request.minimums, run.labels, run.config.task)
 
 
 def check_can_be_written(run: StoredRun, request: EvaluateRequest) -> None:
