@@ -3,7 +3,7 @@
 The number of images of each class, or of each label if an image may have several, stands in the log of decisions. A
 loss is reported every night, also when nothing is trained, until the images are back or the config says with
 `data.expect` what must be there: `min_images` ends the warnings about their number, and `classes` those about classes.
- Images whose labels an alert asked to check may go.
+Images whose labels an alert asked to check may go.
 """
 
 from __future__ import annotations
