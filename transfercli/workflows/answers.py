@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from transfercli.errors import UsageError
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
@@ -83,24 +84,36 @@ def metrics_of_answers(answers: Answers) -> dict[str, float | None]:
     return label_metrics_of(answers) if isinstance(answers, LabelPredictions) else metrics_of(answers)
 
 
-def main_metric(several: bool) -> str:
-    """Return the metric that decides if a command does not name one."""
+def main_metric(*, several: bool) -> str:
+    """Return the metric that decides if nothing else is said; several: an image may have several labels."""
     return "map" if several else "accuracy"
+
+
+def metric_of_task(metric: str | None, run: StoredRun) -> str:
+    """Return a metric of the command line, or the main one of a run's task if it is None.
+
+    Raises `UsageError` if the task has no such metric.
+    """
+    from transfercli.evaluation.metric_tables import METRIC_TABLES
+
+    table = METRIC_TABLES[run.config.task]
+    if metric is not None and metric not in table.metrics:
+        raise UsageError(
+            f"--metric {metric}: {run.label} gives {table.answers}, and this is no metric of that",
+            f"use one of {', '.join(table.metrics)}",
+        )
+    return metric or main_metric(several=run.several)
 
 
 def check_same_task(runs: Sequence[StoredRun], command: str) -> None:
     """Raise `UsageError` if some of the runs give an image several labels, and others one class."""
-    from transfercli.errors import UsageError
-
-    for task in (True, False):
-        of_task = [run.label for run in runs if run.several is task]
-        if of_task and len(of_task) < len(runs):
-            several, one = (next(run.label for run in runs if run.several is kind) for kind in (True, False))
-            raise UsageError(
-                f"{command}: {several} gives an image several labels, and {one} one class: they answer different"
-                " questions",
-                "name runs of the same task",
-            )
+    of_task = {several: [run.label for run in runs if run.several is several] for several in (True, False)}
+    if all(of_task.values()):
+        raise UsageError(
+            f"{command}: {of_task[True][0]} gives an image several labels, and {of_task[False][0]} one class: they"
+            " answer different questions",
+            "name runs of the same task",
+        )
 
 
 def refuse_several(run: StoredRun, command: str, reason: str) -> None:
@@ -108,8 +121,6 @@ def refuse_several(run: StoredRun, command: str, reason: str) -> None:
 
     reason: why not, as the end of a sentence.
     """
-    from transfercli.errors import UsageError
-
     if run.several:
         raise UsageError(
             f"{command} works with one class per image so far, and {run.label} gives an image several labels: {reason}"
