@@ -116,26 +116,26 @@ def _explain(
 
 def gradient_method(classifier: Classifier) -> GradientMethod:
     """Return the method for the output of the classifier's base: a map [N, h, w, d] or tokens [N, T, d]."""
+    # The one unit of a single label answers it; that of two classes answers the second of them.
+    first = int(classifier.task == MULTILABEL and len(classifier.labels) == 1)
     if len(classifier.base.output.shape) == 3:
         gradients = patch_gradients(classifier)
         return GradientMethod(
-            PATCH_GRADIENT, lambda images, classes: normalised(np.maximum(gradients(images, classes), 0))
+            PATCH_GRADIENT, lambda images, classes: normalised(np.maximum(gradients(images, classes + first), 0))
         )
     cut = cut_for_grad_cam(classifier)
-    return GradientMethod(GRAD_CAM, lambda images, classes: grad_cam(*cut.with_gradient(images, classes)))
+    return GradientMethod(GRAD_CAM, lambda images, classes: grad_cam(*cut.with_gradient(images, classes + first)))
 
 
 def _explanations(
     classifier: Classifier, read: Reader, chosen: Sequence[Question], reporter: Reporter
 ) -> dict[Question, Explanation]:
     method = gradient_method(classifier)
-    # The one unit of a single label answers it; that of two classes answers the second of them.
-    first = int(classifier.task == MULTILABEL and len(classifier.labels) == 1)
     explanations: dict[Question, Explanation] = {}
     for start in range(0, len(chosen), AT_ONCE):
         questions = chosen[start : start + AT_ONCE]
         indices, classes = np.array(questions).T
-        heats = method.heats(read(indices), classes + first)
+        heats = method.heats(read(indices), classes)
         explanations |= {
             question: Explanation(method.name, heat) for question, heat in zip(questions, heats, strict=True)
         }

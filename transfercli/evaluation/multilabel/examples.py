@@ -142,7 +142,9 @@ def with_label(predictions: LabelPredictions, chosen: npt.NDArray[np.bool_], lab
     return [case_at(predictions, index, label) for index in rows[np.argsort(-distance, kind="stable")][:most]]
 
 
-def _spread(predictions: LabelPredictions, chosen: npt.NDArray[np.bool_], order: npt.NDArray[np.float64]) -> list[LabelCase]:
+def _spread(
+    predictions: LabelPredictions, chosen: npt.NDArray[np.bool_], order: npt.NDArray[np.float64]
+) -> list[LabelCase]:
     """Return the cases of chosen [N, L], by rising `order` [N, L], each image once."""
     rows, labels = np.nonzero(chosen)
     counts = np.zeros(len(predictions.labels), np.int64)

@@ -54,7 +54,9 @@ def training_curves(lines: Sequence[Mapping[str, Any]], key: str, best: int | No
     for name, series in values.items():
         parts += curve_path(name, [(across(x), up(y)) for x, y in zip(epochs, series, strict=True)])
     last = [f"{name} {_last(series)}" for name, series in values.items() if _last(series)]
-    return svg_chart(parts, f"{CURVES[key]} by epoch, {epochs[0]} to {epochs[-1]}; at the end: {', '.join(last)}", HEIGHT)
+    return svg_chart(
+        parts, f"{CURVES[key]} by epoch, {epochs[0]} to {epochs[-1]}; at the end: {', '.join(last)}", HEIGHT
+    )
 
 
 def strengths_chart(strengths: Sequence[Sequence[float]], chosen: float) -> Markup:

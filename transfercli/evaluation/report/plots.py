@@ -98,7 +98,9 @@ class MatrixPanel:
 def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str], title: str = "") -> bytes:
     """Return the confusion matrix int [C, C] (rows = truth) as PNG bytes, with the shares of each row as colours."""
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    return render_matrices([MatrixPanel(matrix, shares, labels, "predicted", "truth", "share of the true class")], title)
+    return render_matrices(
+        [MatrixPanel(matrix, shares, labels, "predicted", "truth", "share of the true class")], title
+    )
 
 
 def render_matrices(panels: Sequence[MatrixPanel], title: str = "") -> bytes:

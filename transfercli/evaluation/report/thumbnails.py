@@ -27,9 +27,7 @@ def thumbnails(indices: Iterable[int], read: Reader, side: int = SIDE) -> dict[i
 
 def heatmap_pictures(explained: Mapping[int, Explanation], read: Reader) -> dict[int, tuple[str, str]]:
     """Return for each explained image the `data:` URLs of its overlays by gradients and by occlusion, or ""."""
-    return {
-        index: overlay_urls(read(np.asarray([index]))[0], explanation) for index, explanation in explained.items()
-    }
+    return {index: overlay_urls(read(np.asarray([index]))[0], explanation) for index, explanation in explained.items()}
 
 
 def overlay_urls(image: npt.NDArray[np.uint8], explanation: Explanation) -> tuple[str, str]:

@@ -128,8 +128,12 @@ def answers_png(evaluation: LabelEvaluation, predictions: LabelPredictions, titl
     matrix, together = answer_matrix(evaluation, predictions), np.array(evaluation.co_occurrence["together"])
     support = _row_sizes(matrix, together)[:, None]
     labels = predictions.labels
-    answers = MatrixPanel(matrix, matrix / support, (*labels, NOTHING), "answered", "has the label", "share of the row's label")
-    both = MatrixPanel(together, together / support[:-1], labels, "also has", "has the label", "share of the row's label")
+    answers = MatrixPanel(
+        matrix, matrix / support, (*labels, NOTHING), "answered", "has the label", "share of the row's label"
+    )
+    both = MatrixPanel(
+        together, together / support[:-1], labels, "also has", "has the label", "share of the row's label"
+    )
     return render_matrices([answers, both], title)
 
 
@@ -213,7 +217,12 @@ def _shown_images(predictions: LabelPredictions, matrix: Counts, shown: Sequence
     rows, columns = (np.array(shown)[places] for places in np.nonzero(wrong))
     order = np.argsort(-matrix[rows, columns], kind="stable")
     pairs = [
-        (_cell_anchor(row, column), f"{labels[row]} missed, {labels[column]} answered", lost[:, row] & extra[:, column], column)
+        (
+            _cell_anchor(row, column),
+            f"{labels[row]} missed, {labels[column]} answered",
+            lost[:, row] & extra[:, column],
+            column,
+        )
         for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True)
     ]
     yield from _within(predictions, pairs, PER_NUMBER, ALL_PAIRS)
