@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from transfercli.config.paths import TABLE_SUFFIXES
 from transfercli.data.label_sets import LabelSet
 from transfercli.data.sources.folders import Item, absolute, relative
 from transfercli.data.sources.labels import normalised_label
@@ -15,13 +16,12 @@ from transfercli.data.sources.layout import SPLIT_NAMES
 from transfercli.data.sources.table_format import TableFormat, columns_error, encoding_of, separator_of
 from transfercli.errors import DataError
 
-SUFFIXES = (".csv", ".jsonl")
 _DEFAULT = TableFormat()
 
 
 def is_table(path: Path) -> bool:
     """Return True if the name is that of a CSV or JSONL file."""
-    return path.suffix.lower() in SUFFIXES
+    return path.suffix.lower() in TABLE_SUFFIXES
 
 
 def table_items(path: Path, base: Path, table: TableFormat = _DEFAULT) -> list[Item]:

@@ -86,7 +86,7 @@ def compare_on_test_images(
     if champion is not None:
         evidence = validation_evidence(champion, challenger) if rule.lifetime_confidence is not None else None
         limit = spend(challenger, images, evidence, log, reporter)
-    gates = from_config(config.evaluation.gates, challenger.labels)
+    gates = from_config(config.evaluation.gates, challenger.labels, config.task)
     request = EvaluateRequest(challenger.label, challenger.path.parent.parent)
     split = recorded_split(challenger, challenger, records, challenger.labels, "test")
     evaluation, predictions = evaluate_split(challenger, split, gates, request, reporter)
