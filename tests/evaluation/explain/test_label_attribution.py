@@ -48,7 +48,7 @@ def explained(labels: int) -> tuple[LabelPredictions, dict]:
     paths = tuple(f"{n}.png" for n in range(len(images)))
     predictions = LabelPredictions(paths, LABELS[:labels], targets, answers, np.full(labels, 0.5))
     assert (predictions.answered == (targets == 1)).mean() > 0.9
-    found = attribution.explain(classifier, predictions, lambda rows: images[rows], 32, Reporter(quiet=True))
+    found = attribution.explain(classifier, predictions, lambda rows: images[rows], 32, Reporter())
     return predictions, found
 
 
