@@ -69,6 +69,11 @@ class Evaluation:
     known_gaps: tuple[str, ...] = ()
 
     @property
+    def headline(self) -> str:
+        """The one metric to name if there is room for one."""
+        return "accuracy"
+
+    @property
     def passed(self) -> bool:
         """True if every gate is met, also if there is no gate."""
         return all(gate["passed"] for gate in self.gates)

@@ -123,7 +123,7 @@ class LabelSample:
 
     def mean_of_images(self, values: npt.NDArray[Any]) -> Array:
         """Return the weighted mean of values [N] over the images with a known target, [R]."""
-        judged: Bools = self.known.any(axis=1)
+        judged = np.any(self.known, axis=1)
         return ratio(self.sums(np.where(judged, values, 0.0)), self.sums(judged))
 
 
@@ -146,6 +146,12 @@ class LabelMetric:
         """Return the value of the predictions, float64 []; [L] in PER_LABEL. It is NaN if it is not defined."""
         value: Array = self.rule(LabelSample.unweighted(predictions))[0]
         return value
+
+
+def label_value_of(name: str, predictions: LabelPredictions) -> float | None:
+    """Return the value of a row of LABEL_METRICS as a Python float, or None if it is not defined."""
+    value = float(LABEL_METRICS[name].value(predictions))
+    return value if math.isfinite(value) else None
 
 
 def _of_labels(rule: Callable[[Counts], Array]) -> Callable[[LabelSample], Array]:
@@ -177,8 +183,7 @@ def balanced_accuracy(sample: LabelSample) -> Array:
 
 
 def _subset_accuracy(sample: LabelSample) -> Array:
-    all_right: Bools = (sample.right | ~sample.known).all(axis=1)
-    return sample.mean_of_images(all_right)
+    return sample.mean_of_images(np.all(sample.right | ~sample.known, axis=1))
 
 
 def _coverage(sample: LabelSample) -> Array:

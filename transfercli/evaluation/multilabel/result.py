@@ -37,6 +37,11 @@ class LabelEvaluation(Evaluation):
 
     co_occurrence: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def headline(self) -> str:
+        """The one metric to name if there is room for one."""
+        return "map"
+
     def as_result(self) -> dict[str, Any]:
         """Return the contract's `evaluate` object without `run` and `split`, with additional keys at the end."""
         return Evaluation.as_result(self) | {"co_occurrence": dict(self.co_occurrence)}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transfercli.config.loader import dump
+from transfercli.config.types import Task
 from transfercli.data.dataset import joined
 from transfercli.errors import UsageError
 from transfercli.evaluation.metric_tables import METRIC_TABLES
@@ -50,6 +51,11 @@ class SeriesEvaluation:
     results: tuple[EvaluateResult, ...]
     metrics: Mapping[str, Spread]
     gates: list[dict[str, Any]]
+
+    @property
+    def task(self) -> Task:
+        """The task of the runs."""
+        return self.results[0].task
 
     def as_json(self) -> dict[str, Any]:
         runs = [
@@ -104,7 +110,7 @@ def _evaluate_out_of_fold(series: StoredSeries, request: EvaluateRequest, report
     active = gates_of(runs[0], request)
     folder = request.out or series.folder
     evaluation = evaluate_out_of_fold(runs, folder, reporter, active, request.gate_on)
-    return OutOfFoldResult(series.folder, request.split, evaluation, folder, series.name)
+    return OutOfFoldResult(series.folder, request.split, evaluation, folder, runs[0].config.task, series.name)
 
 
 def evaluate_out_of_fold(
