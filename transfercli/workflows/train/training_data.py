@@ -145,7 +145,7 @@ def draw_batch(path: Path, batches: Batches, labels: tuple[str, ...], *, grey: b
     if not path.exists():
         batches.set_epoch(1)
         images, targets, _ = batches[0]
-        batch_png(path, images, targets, labels, grey=grey)
+        batch_png(path, images, targets, labels, grey=grey, several=batches.targets.ndim == 2)
 
 
 def fingerprint(dataset: Dataset) -> str:
