@@ -296,7 +296,9 @@ class StoredRun:
 
     def other_images(self, folder: Path, split: str) -> Split:
         """Return the images of a folder or table as a split whose targets index the run's labels."""
-        return load_folder_split(folder, split, self.labels, self.reading, TableFormat.of(self.config.data))
+        return load_folder_split(
+            folder, split, self.labels, self.reading, TableFormat.of(self.config.data, self.config.task)
+        )
 
     def prepare_data(self) -> None:
         """Set up the backend before Keras is imported, if the images are a `keras:` data set."""

@@ -16,6 +16,7 @@ from transfercli.config.loader import LoadedConfig, load, read_document, read_on
 from transfercli.config.schema import DataConfig, SweepConfig
 from transfercli.config.types import VAL_LOSS
 from transfercli.data.sources.listing import splits_inside
+from transfercli.data.sources.task import with_task
 from transfercli.errors import ConfigError, DataError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, check_run_id
@@ -111,7 +112,8 @@ def check_folds(loaded: LoadedConfig) -> None:
             raise ConfigError(f"{loaded.where(f'data.{key}')}: {message}", hint)
     inside: list[str] = []
     with suppress(DataError, OSError):  # of images that cannot be read, the trials say more
-        inside = splits_inside(data)
+        config = with_task(loaded.config)[0]
+        inside = splits_inside(config.data, config.task)
     if "validation" in inside:
         raise ConfigError(
             f"{loaded.where('sweep.folds')}: sweep.folds: {data.train!r} has validation images of its own, and"
