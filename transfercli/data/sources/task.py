@@ -147,7 +147,6 @@ class _Table:
         zero = next((value for value in values if value and label_state(value) == 0), None)
         cells, file = counted(values[""], "empty cell"), self.path.name
         if zero is not None:
-            note = f"data.empty_labels: unknown, because {file} has {zero} for no: {cells} take no part in the loss"
+            note = f"data.empty_labels: unknown, because {file} has {zero} for no ({cells})"
             return "unknown", note if values[""] else ""
-        note = f"data.empty_labels: absent, because {file} has no 0: {cells} stand for no"
-        return "absent", note if values[""] else ""
+        return "absent", f"data.empty_labels: absent, because {file} has no 0 ({cells})" if values[""] else ""
