@@ -16,7 +16,7 @@ from transfercli.data.decoding.decode import decode_file, resize_array
 from transfercli.data.image import Decoded
 from transfercli.data.image_notes import count_notes
 from transfercli.data.ingest import Ingest, Reading
-from transfercli.data.label_sets import UNKNOWN, label_targets, labels_in
+from transfercli.data.label_sets import UNKNOWN, LabelSet, label_targets, labels_in
 from transfercli.data.sources.labels import find_label, shown
 from transfercli.data.sources.listing import Listing
 from transfercli.errors import DataError, DiskError
@@ -197,6 +197,42 @@ def check_one_sided_labels(findings: Findings) -> None:
         )
 
 
+def check_copies(findings: Findings) -> None:
+    """Raise `DataError` if more images with several labels than `max_bad_fraction` contradict a copy of themselves.
+
+    Warn of fewer. Copies have the same pixels; they contradict each other if one has a label that another lacks.
+    """
+    if not findings.listing.several:
+        return
+    copies: defaultdict[str, list[IngestedFile]] = defaultdict(list)
+    for file in findings.usable:
+        copies[file.entry.pixel_hash].append(file)
+    texts, number = [], 0
+    for files in copies.values():
+        if labels := contradicted([LabelSet.read(file.label) for file in files]):
+            number += len(files)
+            names = first_of([file.name for file in files], _LISTED, written=repr)
+            texts.append(f"{names} (contradicted: {first_of(labels, _LISTED, written=repr)})")
+    if not texts:
+        return
+    reading = findings.reading
+    message = (
+        f"{counted(number, 'image')} of {len(findings.usable)} have the same pixels as one with other labels:"
+        f" {first_of(texts, _LISTED)}"
+    )
+    if number > reading.max_bad_fraction * len(findings.usable):
+        raise DataError(
+            f"{message}; {reading.max_bad_name} allows {reading.max_bad_fraction:g} of them",
+            f"give copies the same labels, or -1 for unknown; or raise {reading.max_bad_name}",
+        )
+    reading.reporter.warning(f"{message}; each is used with its own labels")
+
+
+def contradicted(sets: Sequence[LabelSet]) -> list[str]:
+    """Return the labels that one of the sets has and another lacks, sorted."""
+    return sorted({label for one in sets for label in one.has if any(label not in other.named for other in sets)})
+
+
 def one_sided_labels(targets: np.ndarray, labels: Sequence[str]) -> list[str]:
     """Return a text on each label that no image has, or every one, unknown answers aside.
 
@@ -258,6 +294,8 @@ def check_expected(expected: ExpectConfig | None, findings: Findings) -> None:
 def warn_of_several_labels(findings: Findings) -> None:
     """Warn of images with the same pixels as an image of another class."""
     labels: defaultdict[str, set[str]] = defaultdict(set)
+    if findings.listing.several:  # `check_copies` compares sets
+        return
     for file in findings.usable:
         labels[file.entry.pixel_hash].add(file.label)
     names = [file.name for file in findings.usable if len(labels[file.entry.pixel_hash]) > 1]
@@ -270,4 +308,4 @@ def warn_of_several_labels(findings: Findings) -> None:
 
 
 # Checks before images are assigned to splits; training stops at the first that fails.
-RULES: tuple[Callable[[Findings], None], ...] = (check_bad, check_usable, check_one_sided_labels)
+RULES: tuple[Callable[[Findings], None], ...] = (check_bad, check_usable, check_one_sided_labels, check_copies)
