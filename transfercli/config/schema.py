@@ -102,11 +102,11 @@ class ColumnsConfig(Section):
     path: Text = Field("path", description="path of the image, relative to the table's folder")
     label: Annotated[
         Text | Annotated[list[Text], Field(min_length=1)],
-        Allowed("the name of a column, or a list of columns with one label each, such as [dog, cat]"),
+        Allowed("the name of a column, or a list of columns with one label each, such as [dog, cat] or [finding_*]"),
     ] = Field(
         "label",
-        description="label of the image; or a list of columns, one for each label: 1 if the image has it, 0 or empty if"
-        " not, -1 if nobody knows",
+        description="label of the image (labels, if a table has no column label); or a list of columns, one for each"
+        " label: 1 if the image has it, 0 if not, -1 if nobody knows; finding_* stands for all that match",
     )
     split: Text = Field("split", description="train, validation, test or empty; the column may be missing")
     group: Text | None = Field(
@@ -170,6 +170,11 @@ class DataConfig(Section):
         None,
         description="text between the labels of an image in the column for labels: ; in green;blurry; null: an image"
         " has one label, or a list of labels in a JSONL file",
+    )
+    empty_labels: Literal["absent", "unknown"] | None = Field(
+        None,
+        description="empty cells in columns that hold one label each: absent: the image does not have the label;"
+        " unknown: nobody knows; null: unknown if the columns have a 0 somewhere, else absent",
     )
     expect: ExpectConfig | None = Field(
         None,

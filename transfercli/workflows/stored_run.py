@@ -304,7 +304,8 @@ class StoredRun:
 
     def other_images(self, folder: Path, split: str) -> Split:
         """Return the images of a folder or table as a split whose targets index the run's labels."""
-        images = load_folder_split(folder, split, self.labels, self.reading, TableFormat.of(self.config.data))
+        table = TableFormat.of(self.config.data, self.config.task)
+        images = load_folder_split(folder, split, self.labels, self.reading, table)
         if images.several != self.several:
             one, several = "one class per image", "several labels per image"
             expected, given = (several, one) if self.several else (one, several)
