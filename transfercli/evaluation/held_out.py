@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
+from transfercli.data.label_sets import UNKNOWN
 from transfercli.errors import ArtefactError
 from transfercli.io import atomic
 from transfercli.models.weights.safetensors_reader import read_safetensors
@@ -27,7 +28,7 @@ class HeldOutAnswers:
     """Logits of N images.
 
     paths: of the images, as in `dataset.csv`, each once
-    targets: int64 [N], indices into the run's labels
+    targets: int64 [N], indices into the run's labels; or [N, L] if an image may have several labels, as in `Split`
     logits: float32 [N, C], or [N, 1] of a sigmoid head; not calibrated
     """
 
@@ -61,11 +62,13 @@ def read_held_out(path: Path) -> HeldOutAnswers | None:
     except KeyError as error:
         raise ArtefactError(f"{path.name} is damaged: it has no tensor {error}", HINT) from None
     units = logits.shape[-1] if logits.ndim else 0
-    if logits.shape != (len(paths), units) or targets.shape != (len(paths),) or len(set(paths)) != len(paths):
+    shapes_allowed = ((len(paths),), (len(paths), units))
+    if logits.shape != (len(paths), units) or targets.shape not in shapes_allowed or len(set(paths)) != len(paths):
         shapes = f"{len(paths)} paths, logits {list(logits.shape)} and targets {list(targets.shape)}"
         raise ArtefactError(f"{path.name} is damaged: it has {shapes}", HINT)
     if logits.dtype != np.float32 or targets.dtype != np.int32 or not np.isfinite(logits).all():
         raise ArtefactError(f"{path.name} is damaged: its logits or targets are not numbers", HINT)
-    if targets.min() < 0 or targets.max() >= max(units, 2):
-        raise ArtefactError(f"{path.name} is damaged: its targets are no classes of {max(units, 2)}", HINT)
+    low, high = (UNKNOWN, 1) if targets.ndim == 2 else (0, max(units, 2) - 1)
+    if targets.min() < low or targets.max() > high:
+        raise ArtefactError(f"{path.name} is damaged: its targets are not from {low} to {high}", HINT)
     return HeldOutAnswers(paths, targets.astype(np.int64), logits)

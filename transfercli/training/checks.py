@@ -6,7 +6,6 @@ warning names the keys that mend it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from transfercli.reporting import Reporter
@@ -99,15 +98,16 @@ def _few_images(images: Mapping[str, int]) -> Iterator[str]:
         )
 
 
-def warn_of_result(plan: Plan, lines: Sequence[Line], best_epoch: int, classes: int, reporter: Reporter) -> None:
+def warn_of_result(
+    plan: Plan, lines: Sequence[Line], best_epoch: int, guess: tuple[float, str], reporter: Reporter
+) -> None:
     """Warn of a finished training that diverged, learnt nothing, or is worse than guessing.
 
-    lines: of `metrics.jsonl`. classes: number of classes of the head.
+    lines: of `metrics.jsonl`. guess: log loss of guessing, and its name, as `Objective.guessing` returns them.
     """
     trained = [line for line in lines if plan.phases[line["phase"] - 1].kind == "train"]
     best = next(line for line in lines if line["epoch"] == best_epoch)
-    guessing = math.log(classes)
-    for text in (*_worse_than_guessing(best, trained, guessing, classes), *_diverged(trained, guessing, best_epoch)):
+    for text in (*_worse_than_guessing(best, trained, *guess), *_diverged(trained, guess[0], best_epoch)):
         reporter.warning(text)
         return
     if len(trained) > 1 and len({(line["phase"], line["val_loss"]) for line in trained}) == len(
@@ -128,7 +128,7 @@ def still_improving(plan: Plan, lines: Sequence[Line]) -> bool:
     return bool(earlier) and last["val_loss"] < (1 - CLEAR_FALL) * min(earlier)
 
 
-def _worse_than_guessing(best: Line, trained: Sequence[Line], guessing: float, classes: int) -> Iterator[str]:
+def _worse_than_guessing(best: Line, trained: Sequence[Line], guessing: float, name: str) -> Iterator[str]:
     if best["val_loss"] <= guessing:
         return
     last = trained[-1] if trained else best
@@ -139,7 +139,7 @@ def _worse_than_guessing(best: Line, trained: Sequence[Line], guessing: float, c
         mend = "set training.early_stopping or training.regularization, or check the labels of the validation images"
     yield (
         f"the best validation loss, {best['val_loss']:.4g} in epoch {best['epoch']}, is worse than that of guessing"
-        f" ({guessing:.2f}, ln {classes}), at a validation accuracy of {best['val_accuracy']:.4f}: {mend}"
+        f" ({guessing:.2f}, {name}), at a validation accuracy of {best['val_accuracy']:.4f}: {mend}"
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import xlogy
 
 from transfercli.config.schema import TrainingConfig
 from transfercli.config.types import Task
@@ -21,11 +23,13 @@ class Objective:
 
     loss: function of targets and logits that returns losses [N], for a phase. accuracy: Keras metric of the same.
     validation_metrics: (logits, targets, labels) -> the keys `val_…` of an epoch's line.
+    guessing: targets and number of classes -> log loss of answers that do not depend on the image, and their name.
     """
 
     loss: Callable[[PhaseSetup, TrainingConfig], Callable[..., Any]]
     accuracy: Callable[[PhaseSetup], Any]
     validation_metrics: Callable[[np.ndarray, np.ndarray, Sequence[str]], dict[str, Any]]
+    guessing: Callable[[np.ndarray, int], tuple[float, str]]
 
 
 def _class_loss(setup: PhaseSetup, training: TrainingConfig) -> Callable[..., Any]:
@@ -44,7 +48,19 @@ def _label_loss(setup: PhaseSetup, training: TrainingConfig) -> Callable[..., An
     return build_label_loss(smoothing, training.loss, batches.class_weights, known_share)
 
 
+def _guessed_class(targets: np.ndarray, classes: int) -> tuple[float, str]:
+    return math.log(classes), f"ln {classes}"
+
+
+def _guessed_labels(targets: np.ndarray, classes: int) -> tuple[float, str]:
+    """Return the mean entropy of the labels, and its name."""
+    known, positives = (targets >= 0).sum(axis=0), (targets == 1).sum(axis=0)
+    frequency = positives / np.maximum(known, 1)
+    entropy = -(xlogy(frequency, frequency) + xlogy(1 - frequency, 1 - frequency))
+    return float((known * entropy).sum() / known.sum()), "each label by its frequency"
+
+
 OBJECTIVES: dict[Task, Objective] = {
-    "classify": Objective(_class_loss, _class_accuracy, validation_metrics),
-    "multilabel": Objective(_label_loss, lambda _: build_label_accuracy(), label_validation_metrics),
+    "classify": Objective(_class_loss, _class_accuracy, validation_metrics, _guessed_class),
+    "multilabel": Objective(_label_loss, lambda _: build_label_accuracy(), label_validation_metrics, _guessed_labels),
 }

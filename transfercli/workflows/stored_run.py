@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from transfercli.config.loader import LoadedConfig, load
 from transfercli.config.schema import ExperimentConfig, HeadConfig
+from transfercli.config.types import MULTILABEL
 from transfercli.data.image import EARLIER, IGNORE, NO_BACKGROUND
 from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
@@ -21,7 +22,9 @@ from transfercli.data.sources.table_format import TableFormat
 from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.evaluation.confidence.trust import Assessment, Trust, read_trust
 from transfercli.evaluation.held_out import HeldOutAnswers, read_held_out
+from transfercli.evaluation.multilabel.trust import LabelTrust, read_label_trust
 from transfercli.io.bounded import read_json
+from transfercli.models.tasks.outputs import OUTPUTS
 from transfercli.models.unknown.file import read_score
 from transfercli.models.unknown.score import UnknownScore
 from transfercli.reporting import Reporter
@@ -96,6 +99,11 @@ class StoredRun:
     def config(self) -> ExperimentConfig:
         return self.loaded.config
 
+    @property
+    def several(self) -> bool:
+        """True if an image may have several labels."""
+        return self.config.task == MULTILABEL
+
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """Class names in index order, normalised."""
@@ -142,6 +150,8 @@ class StoredRun:
     @cached_property
     def stored_trust(self) -> Trust | None:
         """Calibration and abstention thresholds, or None for a run from before they were stored."""
+        if self.several:
+            return None
         trust = read_trust(self.folder.calibration)
         if trust and trust.conformal and len(trust.conformal.classes) != len(self._stored_labels):
             classes, labels = len(trust.conformal.classes), len(self._stored_labels)
@@ -154,7 +164,7 @@ class StoredRun:
     @cached_property
     def unknown(self) -> UnknownScore | None:
         """The out-of-distribution score, or None for a run from before it was stored, whose score is the energy."""
-        return read_score(self.folder.unknown) if self.stored_trust else None
+        return read_score(self.folder.unknown) if self.folder.calibration.exists() else None
 
     @cached_property
     def held_out(self) -> HeldOutAnswers | None:
@@ -170,6 +180,11 @@ class StoredRun:
     @property
     def trust(self) -> Trust:
         return self.stored_trust or Trust()
+
+    @cached_property
+    def label_trust(self) -> LabelTrust:
+        """Calibration and thresholds of a run with several labels."""
+        return read_label_trust(self.folder.calibration) or LabelTrust.without_fit(self.labels)
 
     # -- model
 
@@ -191,7 +206,8 @@ class StoredRun:
         checkpoint = self.read_checkpoint()
         model = self.config.model
         for number, head in enumerate([model.head, *(member.head for member in model.members)], start=1):
-            check_head(checkpoint.model, head, len(self.labels), number)
+            units = OUTPUTS[self.config.task].units(len(self.labels), head.output)
+            check_head(checkpoint.model, head, units, number)
         self._prepare_backend()
         from transfercli.models.average.classifier import build_average
         from transfercli.models.classifier import build_classifier
@@ -237,6 +253,8 @@ class StoredRun:
 
     def calibrate(self, logits: np.ndarray) -> np.ndarray:
         """Return float32 probabilities [N, C] for logits [N, C], or [N, 1] of a sigmoid head."""
+        if self.several:
+            return self.label_trust.probabilities(logits).astype("float32")
         return self.trust.assess(logits).probabilities.astype("float32")
 
     def probabilities(self, split: Split, stage: str = "evaluate", reporter: Reporter | None = None) -> np.ndarray:
@@ -273,7 +291,8 @@ class StoredRun:
             raise DataError(
                 f"run {self.label} has no {name} images; it has {present}", "name another --split, or --data DIR"
             )
-        return load_recorded_split(self.images, self.config.data.train, name, self.labels, self.reading, self.max_lost)
+        root, several = self.config.data.train, self.several
+        return load_recorded_split(self.images, root, name, self.labels, self.reading, self.max_lost, several=several)
 
     def other_images(self, folder: Path, split: str) -> Split:
         """Return the images of a folder or table as a split whose targets index the run's labels."""
@@ -304,14 +323,14 @@ def as_trained(config: ExperimentConfig) -> ExperimentConfig:
     return config.model_copy(update={"data": data, "model": model})
 
 
-def check_head(tensors: Mapping[str, np.ndarray], head: HeadConfig, classes: int, number: int = 1) -> None:
+def check_head(tensors: Mapping[str, np.ndarray], head: HeadConfig, output_units: int, number: int = 1) -> None:
     """Check that the stored weights have the head's sizes, before a head larger than memory is built.
 
     number: of the network in an average, from 1.
 
     Raises `ArtefactError` if a size differs.
     """
-    units = [*head.hidden, 1 if head.output == "sigmoid" else classes]
+    units = [*head.hidden, output_units]
     names = [*(f"hidden{number}" for number in range(1, len(units))), "logits"]
     for layer, expected in zip(names, units, strict=True):
         name = f"member{number}_{layer}" if number > 1 else layer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,12 +132,25 @@ def scored_images(builder: PhaseBuilder, plan: Plan) -> int:
 
 def keep_answers(job: Job, builder: PhaseBuilder, scored: HeldOut) -> None:
     """Write the answers that score the run, and the calibration, thresholds and conformal scores of them."""
-    from transfercli.evaluation.confidence.trust import fit_trust, write_trust
     from transfercli.evaluation.held_out import write_held_out
+
+    keep = {"classify": keep_trust, "multilabel": keep_label_trust}[job.config.task]
+    keep(job, scored, builder.classifier.labels)
+    write_held_out(job.run.held_out, scored_paths(builder, scored), scored.targets, scored.logits)
+
+
+def keep_trust(job: Job, scored: HeldOut, labels: Sequence[str]) -> None:
+    from transfercli.evaluation.confidence.trust import fit_trust, write_trust
 
     trust = fit_trust(scored.logits, scored.targets, job.config.evaluation.abstain, scored.groups)
     write_trust(job.run.calibration, trust)
-    write_held_out(job.run.held_out, scored_paths(builder, scored), scored.targets, scored.logits)
+
+
+def keep_label_trust(job: Job, scored: HeldOut, labels: Sequence[str]) -> None:
+    from transfercli.evaluation.multilabel.trust import fit_label_trust, write_label_trust
+
+    trust = fit_label_trust(scored.logits, scored.targets, labels, job.config.evaluation, scored.groups)
+    write_label_trust(job.run.calibration, trust)
 
 
 def scored_paths(builder: PhaseBuilder, scored: HeldOut) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
     from transfercli.transfer.transplant import Transplant
 
+KEPT_METRICS = ("val_accuracy", "val_loss", "val_map", "val_micro_f1", "val_macro_f1")  # of the best epoch, in run.json
+
 
 def train(request: TrainRequest | ContinueRequest, reporter: Reporter) -> TrainResult | CostEstimate:
     """Train a new run, resume one, or go on with a completed one; with `dry_run` only estimate the cost.
@@ -97,8 +99,9 @@ def train_job(
             with watch("train"):
                 train_epochs(job, setup, reporter)
             check_result(job, setup, reporter)
-            with watch("train"):
-                fit_unknown(job, setup, reporter)
+            if setup.classifier.task == "classify":
+                with watch("train"):
+                    fit_unknown(job, setup, reporter)
             return finish(job, setup, watch)
 
 
@@ -201,14 +204,16 @@ def check_result(job: Job, setup: Setup, reporter: Reporter) -> None:
     from transfercli.evaluation.confidence.trust import read_trust
     from transfercli.training import history
     from transfercli.training.checks import still_improving, warn_of_result
+    from transfercli.training.objectives import OBJECTIVES
 
-    best_epoch, classes = setup.trainer.progress.best_epoch, len(setup.classifier.labels)
+    best_epoch, classifier = setup.trainer.progress.best_epoch, setup.classifier
     lines = history.read(job.run.metrics)
-    warn_of_result(setup.plan, lines, best_epoch, classes, reporter)
+    guess = OBJECTIVES[classifier.task].guessing(setup.builder.inputs.training.targets, len(classifier.labels))
+    warn_of_result(setup.plan, lines, best_epoch, guess, reporter)
     if still_improving(setup.plan, lines):
         further = continue_command(job.run, job.runs, job.command, max(1, setup.plan.epochs // 2))
         reporter.info(f"the validation loss still fell in the last epoch; to train further epochs: {further}")
-    if trust := read_trust(job.run.calibration):
+    if classifier.task == "classify" and (trust := read_trust(job.run.calibration)):
         refitted = any("cross_validated" in line for line in lines if line["epoch"] == best_epoch)
         report_confidence(trust, job.config.evaluation, reporter, refitted=refitted)
 
@@ -221,7 +226,7 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
     lines = history.read(job.run.metrics)
     best = next(line for line in lines if line["epoch"] == setup.trainer.progress.best_epoch)
     history_png(job.run.history, lines, best["epoch"], f"training of {job.run.label}")
-    metrics = {key: best[key] for key in ("val_accuracy", "val_loss", "accuracy", "loss")}
+    metrics = {key: best[key] for key in (*KEPT_METRICS, "accuracy", "loss") if key in best}
     decided = [line["adaptation"] for line in lines if "adaptation" in line]
     facts = {
         "status": "completed",
