@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -26,13 +26,13 @@ HALVINGS = 30
 TINY = 1e-300
 RARE = 1e-6  # least frequency of a class in the start of a fit; a fold may lack a class
 ROUNDING = 1e-6  # of float32, relative to the trace
+ABSENT = float(np.log(RARE))  # the bias of a class without images
 BLOCK = 4096  # most rows of a block
 BLOCK_LOGITS = 2**19  # most logits of a block
 PARTS = 4  # of a pass, computed at the same time; a constant, so that sums do not depend on the number of cores
 HESSIAN_BLOCK = 512  # rows copied at a time
 DENSE = 4096  # most coordinates P for which a P x P matrix is factorised
 
-Strength = float | np.ndarray
 Metric = Callable[[np.ndarray], np.ndarray]  # from gradients [C, K, P] to steps of the same shape
 
 
@@ -55,6 +55,11 @@ class Problem:
         theta[..., -1] = np.log(np.maximum(totals / totals.sum(0), RARE))
         return theta
 
+    def part(self, rows: np.ndarray) -> Problem:
+        """Return the problem of some rows, int [n], with weights of mean 1."""
+        weights = self.weights[:, rows]
+        return replace(self, rows=self.rows[rows], targets=self.targets[rows], weights=weights / weights.mean())
+
     def blocks(self) -> list[slice]:
         """Return the blocks of rows of a pass."""
         size = int(np.clip(BLOCK_LOGITS // (self.classes * len(self.weights)), 1, BLOCK))
@@ -65,6 +70,26 @@ class Problem:
         flat = theta.reshape(-1, theta.shape[-1]).astype(np.float32, copy=False)
         logits = (flat @ self.rows[block].T).reshape(*theta.shape[:2], -1)
         return cross_entropy(logits, self.targets[block])
+
+    def answers(self, theta: np.ndarray, number: int, rows: np.ndarray) -> np.ndarray:
+        """Return the logits, float32 [n, C], of rows by one of the problems; NaN for a label that it was not taught."""
+        found: np.ndarray = self.rows[rows] @ theta[:, number].astype(np.float32).T
+        return found
+
+    def centred(self, values: np.ndarray, axis: int) -> np.ndarray:
+        """Return logits or parameters with a sum of 0 over the classes, which changes no probability."""
+        return values - values.mean(axis=axis, keepdims=True)
+
+    def score(self, theta: np.ndarray, held_out: np.ndarray, scores: np.ndarray) -> None:
+        """Score the images that each problem holds out, bool [K, N], in their columns of `scores`, float64 [3, N].
+
+        They are set to the loss in nats, the share of right answers, and the weight that the image has by its targets.
+        """
+        for block in self.blocks():
+            losses, probabilities = self.predict(theta, block)
+            fold, image = np.nonzero(held_out[:, block])
+            hits = probabilities[:, fold, image].argmax(0) == self.targets[block][image]
+            scores[:, block][:, image] = losses[fold, image], hits, np.ones(len(image))
 
     def loss_and_gradient(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the weighted sum of the losses, float64 [K], and its gradient, float64 [C, K, P]."""
@@ -154,11 +179,11 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, 
     return below_top + np.log(sums), probabilities
 
 
-def fit(problem: Problem, theta: np.ndarray, strength: Strength, tolerance: float, *, dense: bool = False) -> np.ndarray:
+def fit(problem: Problem, theta: np.ndarray, strength: float, tolerance: float, *, dense: bool = False) -> np.ndarray:
     """Return the parameters float64 [C, K, P] that minimise each problem's loss, starting from `theta`.
 
     The loss is the weighted sum of cross-entropies + |theta without the bias|^2 / (2 strength); `strength` is
-    scikit-learn's `C`, one for all problems, or an array that broadcasts to their losses. A problem is done when the predicted decrease of its next step, relative to its loss, is below
+    scikit-learn's `C`. A problem is done when the predicted decrease of its next step, relative to its loss, is below
     `tolerance`; it then stays constant. Each is minimised by L-BFGS (Liu & Nocedal 1989); the loss is convex, so every
     step that lowers it gives a valid update of the memory.
     dense: the initial inverse Hessian is that of a full matrix, not of the mean curvature: far fewer steps, each at
@@ -178,9 +203,9 @@ def fit(problem: Problem, theta: np.ndarray, strength: Strength, tolerance: floa
 class _Descent:
     """State of the minimisation; memory: (step, change of the gradient, 1 / their inner product) of recent steps."""
 
-    def __init__(self, problem: Problem, theta: np.ndarray, strength: Strength, dense: bool) -> None:
+    def __init__(self, problem: Problem, theta: np.ndarray, strength: float, dense: bool) -> None:
         self.problem, self.theta = problem, theta
-        self.penalty = (1 / np.asarray(strength, np.float64))[..., None] * np.append(np.ones(theta.shape[-1] - 1), 0.0)
+        self.penalty = np.append(np.full(theta.shape[-1] - 1, 1 / strength), 0.0)
         by_problem, by_row = problem.curvatures(theta)
         if dense:
             self.inverse = problem.dense_inverse(self._mean_hessian(by_row), by_problem, self.penalty)
@@ -194,14 +219,14 @@ class _Descent:
 
     def _diagonal_inverse(self, curvatures: np.ndarray) -> Metric:
         """Return an initial inverse Hessian: one value for all weights of a problem, one for the bias."""
-        spread = np.ones(self.penalty.shape[-1])
+        spread = np.ones(len(self.penalty))
         spread[:-1] /= max(len(spread) - 1, 1)  # rows have a mean square norm of 1, shared by their coordinates
         inverse = 1 / ((curvatures + TINY)[..., None] * spread + self.penalty)
         return lambda gradient: gradient * inverse
 
     def _mean_hessian(self, curvatures: np.ndarray) -> np.ndarray:
         """Return the sum of the outer products of the rows [N, P], each times its curvature: float32 [P, P]."""
-        rows, width = self.problem.rows, self.penalty.shape[-1]
+        rows, width = self.problem.rows, len(self.penalty)
         row_scales = np.sqrt(curvatures).astype(np.float32)
 
         def columns(panel: np.ndarray) -> np.ndarray:
