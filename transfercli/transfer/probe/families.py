@@ -206,10 +206,10 @@ class Binary:
         return fold_of if self._can_be_compared(targets, fold_of) else None
 
     def _can_be_compared(self, targets: np.ndarray, fold_of: np.ndarray) -> bool:
-        """Return True if some label is known for a fold whose other folds teach it."""
+        """Return True if some label is that of images in one fold and is taught by the other folds."""
         for fold in range(int(fold_of.max()) + 1):
             others, own = targets[fold_of != fold], targets[fold_of == fold]
-            if ((others == 1).any(axis=0) & (others == 0).any(axis=0) & (own >= 0).any(axis=0)).any():
+            if ((others == 1).any(axis=0) & (others == 0).any(axis=0) & (own == 1).any(axis=0)).any():
                 return True
         return False
 

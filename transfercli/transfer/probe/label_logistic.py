@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,8 @@ class LabelProblem(Problem):
     A label whose images of non-zero weight all have it, or none of them, keeps its start.
     """
 
+    BY_ROW: ClassVar[tuple[str, ...]] = ("rows", "targets", "label_weights")
+
     label_weights: np.ndarray
 
     def start(self) -> np.ndarray:
@@ -38,10 +41,6 @@ class LabelProblem(Problem):
         positives = self._positives()
         taught: np.ndarray = (positives > 0) & (self._totals() - positives > TINY)
         return taught
-
-    def part(self, rows: np.ndarray) -> LabelProblem:
-        """Return the problem of some rows, int [n]."""
-        return replace(super().part(rows), label_weights=self.label_weights[rows])  # type: ignore[return-value]
 
     def predict(self, theta: np.ndarray, block: slice) -> tuple[np.ndarray, np.ndarray]:
         """Return the losses in nats and the probabilities, float32 [L, K, n] both, of a block of rows."""

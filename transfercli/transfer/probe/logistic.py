@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -43,6 +43,8 @@ class Problem:
     rows: float32 [N, P], the last column ones, for the bias; targets: int [N]; weights: float64 [K, N].
     """
 
+    BY_ROW: ClassVar[tuple[str, ...]] = ("rows", "targets")
+
     rows: np.ndarray
     targets: np.ndarray
     weights: np.ndarray
@@ -58,7 +60,8 @@ class Problem:
     def part(self, rows: np.ndarray) -> Problem:
         """Return the problem of some rows, int [n], with weights of mean 1."""
         weights = self.weights[:, rows]
-        return replace(self, rows=self.rows[rows], targets=self.targets[rows], weights=weights / weights.mean())
+        by_row = {name: getattr(self, name)[rows] for name in self.BY_ROW}
+        return replace(self, **by_row, weights=weights / weights.mean())
 
     def blocks(self) -> list[slice]:
         """Return the blocks of rows of a pass."""
@@ -280,7 +283,7 @@ class _Descent:
     def _remember(self, step: np.ndarray, change: np.ndarray) -> None:
         """Add a step and its change of the gradient to the memory; problems without positive curvature are done."""
         product = self.problem.dots(step, change)
-        curved = product > 0  # False if a problem is done, or moves only within the rounding of float32
+        curved = product > TINY  # False if a problem is done, or moves only within the rounding of float32
         self.done |= ~curved
         safe = np.where(curved, product, 1.0)
         self.gain = np.where(curved, safe / (self.problem.dots(change, self.inverse(change)) + TINY), self.gain)
