@@ -166,6 +166,16 @@ def keep_absent_classes(probe: Probe, kernel: np.ndarray, bias: np.ndarray) -> t
     return merged[:-1], merged[-1]
 
 
+def keep_absent_labels(probe: Probe, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probe's kernel [D, L] and bias [L], but with the previous weights of labels that it was not taught.
+
+    kernel, bias: of the previous head on the same features; a label that it has not learnt has zero weights. A probe is
+    taught a label if some of its images have it and others have it not.
+    """
+    kept = (np.abs(probe.bias) == np.float32(-ABSENT)) & ~probe.kernel.any(axis=0) & kernel.any(axis=0)
+    return np.where(kept, kernel, probe.kernel), np.where(kept, bias, probe.bias)
+
+
 def sigmoid_unit(probe: Probe) -> tuple[np.ndarray, np.ndarray]:
     """Return the kernel [D, 1] and bias [1], float32, of one sigmoid unit for the second of two classes."""
     kernel, bias = probe.kernel.astype(np.float64), probe.bias.astype(np.float64)
