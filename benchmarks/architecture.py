@@ -29,6 +29,7 @@ ALLOWED_SIBLING_IMPORTS = {
         "confidence": {"metrics", "statistics"},
         "robustness": {"metrics", "statistics"},
         "explain": {"confidence"},
+        "multilabel": {"metrics", "statistics", "confidence"},
         "report": {"metrics", "statistics", "robustness", "explain"},
     },
     "export": {"formats": {"tf_graph", "onnx_graph"}, "verify": {"formats"}, "card": {"formats"}},
