@@ -67,7 +67,10 @@ def test_rounding_to_float32_changes_no_answer(rule: Rule) -> None:
     threshold = choose_threshold(scores, positive, rule).threshold
     as_float32 = scores.astype(np.float32).astype(np.float64)
     assert len(np.unique(as_float32)) < len(np.unique(scores))
-    assert ((scores >= threshold) == (as_float32 >= threshold)).all()
+    assert np.float32(threshold) == threshold
+    precision, recall, _ = quality(as_float32, positive, threshold)
+    choice = choose_threshold(as_float32, positive, rule)
+    assert (choice.precision, choice.recall, choice.threshold) == (precision, recall, threshold)
 
 
 def test_without_positives_or_negatives_the_threshold_is_one_half_and_says_why() -> None:

@@ -15,7 +15,7 @@ from transfercli.models.tasks.calibration import IDENTITY, Calibration
 TRUST = LabelTrust(("a", "b", "c"), np.array([0.5, 1.0, 3.0]), np.array([1.0, 0.0, -2.0]), np.full(3, 0.5))
 
 
-@pytest.mark.parametrize("hidden", [[], [5]], ids=["linear", "hidden layer"])
+@pytest.mark.parametrize("hidden", [[], [16]], ids=["linear", "hidden layer"])
 def test_predictor_and_inference_model_give_the_calibrated_probabilities_of_each_label(hidden: list[int]) -> None:
     import keras
 

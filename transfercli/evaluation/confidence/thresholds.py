@@ -1,7 +1,7 @@
 """Thresholds: the probability from which a label is answered, chosen on held-out images.
 
-Candidates are the points half way between neighbouring scores in float32, the type that artefacts compute, so that the
-rounding of another runtime changes no answer. Every candidate is tried. The precision and recall that a threshold
+Candidates are the points half way between neighbouring scores, all in float32, the type that artefacts compute, so that
+the rounding of another runtime changes no answer. Every candidate is tried. The precision and recall that a threshold
 promises on new images are estimated by cross-validation, because those of the images that chose it are too high.
 """
 
@@ -33,7 +33,7 @@ ROUNDING = 1e-9  # of a share of images
 class Choice:
     """A threshold and its quality.
 
-    threshold: probability from which the label is answered
+    threshold: probability from which the label is answered, a number of float32
     precision, recall, f1: on the images that it was chosen on; None if not defined
     promised_precision, promised_recall: that new images have at least, with 95% certainty; None if not defined
     positives, negatives: number of images that it was chosen on
@@ -67,11 +67,13 @@ class CutPoints:
     @classmethod
     def of(cls, scores: Array, positive: Array) -> CutPoints:
         """Return the cut points of scores [N]; positive: [N], 1 with the label, 0 without, or a probability."""
-        values = scores.astype(np.float32).astype(np.float64)
+        values = as_float32(scores)
         order = np.argsort(-values, kind="stable")
         values = values[order]
         ends = np.flatnonzero(np.r_[np.diff(values) != 0, True])
-        thresholds = np.r_[(values[ends][:-1] + values[ends][1:]) / 2, 0.0]
+        upper, lower = values[ends][:-1], values[ends][1:]
+        middle = as_float32((upper + lower) / 2)
+        thresholds = np.r_[np.where(middle > lower, middle, upper), 0.0]  # no float32 is between two neighbours
         return cls(thresholds, (ends + 1).astype(np.float64), np.cumsum(positive[order])[ends], float(positive.sum()))
 
     @property
@@ -119,6 +121,11 @@ RULES: dict[str, Callable[[CutPoints, float], int]] = {
 }
 
 
+def as_float32(values: npt.NDArray[np.floating]) -> Array:
+    """Return the values rounded to float32, as float64, in which a comparison with a Python number is exact."""
+    return values.astype(np.float32).astype(np.float64)
+
+
 def rule_of(config: str | ThresholdConfig | None) -> Rule | None:
     """Return the rule of `evaluation.threshold` or `evaluation.thresholds`; None for a threshold of 0.5."""
     return config.model_dump(exclude_none=True) if isinstance(config, ThresholdConfig) else config
@@ -160,7 +167,7 @@ def choose_threshold(scores: Array, positive: Bools, rule: Rule, groups: Sequenc
     clusters = cluster_indices(groups)
     clusters = np.arange(len(scores)) if clusters is None else clusters
     threshold = _chosen(scores, positive, rule)
-    answered = scores.astype(np.float32).astype(np.float64) >= threshold
+    answered = as_float32(scores) >= threshold
     precision, recall, f1 = _quality(answered, positive)
     held_out = _answered_out_of_fold(scores, positive, rule, clusters)
     name, target = _parts(rule)
@@ -218,7 +225,7 @@ def _answered_out_of_fold(scores: Array, positive: Bools, rule: Rule, clusters: 
     for number in range(FOLDS):
         mine = fold[clusters] == number
         if positive[~mine].any():
-            answered[mine] = scores[mine] >= _chosen(scores[~mine], positive[~mine], rule)
+            answered[mine] = as_float32(scores[mine]) >= _chosen(scores[~mine], positive[~mine], rule)
     return answered
 
 

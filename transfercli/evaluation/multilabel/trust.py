@@ -24,6 +24,7 @@ from transfercli.evaluation.confidence.thresholds import (
     DEFAULT_THRESHOLD,
     Choice,
     Rule,
+    as_float32,
     checked_rule,
     choose_threshold,
     read_choice,
@@ -119,8 +120,8 @@ class LabelTrust:
         return sigmoid(self.calibration.of(logits))
 
     def answered(self, probabilities: npt.NDArray[np.floating]) -> Bools:
-        """Return the answered labels, bool [N, L], of calibrated probabilities [N, L]."""
-        answered: Bools = probabilities.astype(np.float64) >= self.thresholds
+        """Return the answered labels, bool [N, L], of calibrated probabilities [N, L], which float32 rounds."""
+        answered: Bools = as_float32(probabilities) >= self.thresholds
         return answered
 
     def unsure(self, probabilities: npt.NDArray[np.floating]) -> Bools:
