@@ -39,6 +39,7 @@ def network_of(base: str, **head: Any) -> SimpleNamespace:
     from transfercli.models.bases import BASES
     from transfercli.models.classifier import build_classifier
     from transfercli.models.inference_model import build_inference_model
+    from transfercli.models.tasks.calibration import Calibration
     from transfercli.models.tensor_names import assign_tensors, read_tensors
 
     keras.utils.set_random_seed(0)
@@ -51,7 +52,9 @@ def network_of(base: str, **head: Any) -> SimpleNamespace:
     }
     assign_tensors(classifier, tensors)
     network = Network(base, BASES[base].preprocessing, 3, "avg", (), tensors)
-    return SimpleNamespace(network=network, predictor=build_inference_model(classifier, TEMPERATURE))
+    return SimpleNamespace(
+        network=network, predictor=build_inference_model(classifier, Calibration.of_temperature(TEMPERATURE))
+    )
 
 
 @pytest.fixture(scope="module")
