@@ -21,7 +21,7 @@ import numpy as np
 from keras import layers
 
 from transfercli.models.batchnorm_folding import foldable, scale_and_shift
-from transfercli.models.classifier import Classifier
+from transfercli.models.classifier import Classifier, divided
 from transfercli.models.keras_internals import call_with_replacements
 from transfercli.models.preprocessing import preprocess
 from transfercli.models.tasks.outputs import OUTPUTS
@@ -43,51 +43,34 @@ Call = Callable[..., Any]
 
 
 def build_inference_model(
-    classifier: Classifier,
-    temperature: float | np.ndarray = 1.0,
-    score: UnknownScore | None = None,
-    offset: float | np.ndarray = 0.0,
+    classifier: Classifier, temperature: float = 1.0, score: UnknownScore | None = None
 ) -> keras.Model:
-    """Build the model uint8 [N, H, W, 3] -> float32 probabilities [N, C] of logits / `temperature` + `offset`.
+    """Build the model uint8 [N, H, W, 3] -> float32 probabilities [N, C], the softmax of logits / `temperature`.
 
-    temperature, offset: one number, or with several labels one a label, [L]. score: of the run; then the model has a
-    second output, `unknown`, float32 [N].
+    score: of the run; then the model has a second output, `unknown`, float32 [N].
 
     Folded layers and the last layer are copies; all other layers are shared with `classifier`.
     """
     image = keras.Input(classifier.model.input.shape[1:], dtype="uint8", name="image")
     pixels = preprocess(image, classifier.preprocessing, classifier.base.input.shape[-1])
     features = call_with_replacements(classifier.trunk, pixels, _replacements(classifier.trunk))
-    logits = _logits(classifier, features, temperature, offset)
+    logits = _logits(classifier, features, temperature)
     probabilities = OUTPUTS[classifier.task].layer(logits)
     if score is None:
         return keras.Model(image, probabilities, name="predictor")
     read = score_feature_layers(classifier.head, outputs_of(features), score)
-    shifted = logits - offset if np.any(offset) else logits
-    unknown = score_of(score, read, shifted * temperature)
+    unknown = score_of(score, read, logits * temperature)
     return keras.Model(image, [probabilities, unknown], name="predictor")
 
 
-def _logits(
-    classifier: Classifier, features: Any, temperature: float | np.ndarray, offset: float | np.ndarray
-) -> keras.KerasTensor:
-    """Return the calibrated logits, by the last layer's weights; an average has no such layer."""
+def _logits(classifier: Classifier, features: Any, temperature: float) -> keras.KerasTensor:
+    """Return the logits divided by the temperature, by the last layer's weights; an average has no such layer."""
     head = classifier.head
     if classifier.average:
-        return _calibrated(call_with_replacements(head, features, _replacements(head)), temperature, offset)
+        return divided(call_with_replacements(head, features, _replacements(head)), temperature)
     last = head.get_layer("logits")
-    output = _copy(last, _array(last.kernel) / temperature, _array(last.bias) / temperature + offset)
+    output = _copy(last, last.kernel / temperature, last.bias / temperature)
     return call_with_replacements(head, features, _replacements(head) | {last.name: output})
-
-
-def _calibrated(
-    logits: keras.KerasTensor, temperature: float | np.ndarray, offset: float | np.ndarray
-) -> keras.KerasTensor:
-    """Return the logits divided by the temperature, plus the offset."""
-    if np.all(np.equal(temperature, 1)) and not np.any(offset):
-        return logits
-    scale, shift = (1 / np.asarray(temperature)).tolist(), np.asarray(offset).tolist()
-    return layers.Rescaling(scale, shift, dtype="float32", name="temperature")(logits)
 
 
 def outputs_of(features: Any) -> list[keras.KerasTensor]:
