@@ -241,15 +241,22 @@ class StoredRun:
 
     def judge(self, outputs: np.ndarray) -> tuple[np.ndarray, Assessment]:
         """Return logits [N, C], or [N, 1] of a sigmoid head, and the assessment, of outputs of `scored_model`."""
+        logits, scores = self.separated(outputs)
+        if scores is None or self.unknown is None:
+            return logits, self.trust.assess(logits)
+        return logits, self.trust.assess(logits, scores, self.unknown.threshold)
+
+    def separated(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return logits and out-of-distribution scores, float64 [N] or None if the run has none, of `scored_model`."""
         if self.unknown is None:
-            return outputs, self.trust.assess(outputs)
+            return outputs, None
         import numpy as np
 
         logits, scores = outputs[:, :-1], outputs[:, -1].astype("float64")
         if np.isfinite(logits).all() and not np.isfinite(scores).all():
             name = self.folder.unknown.name
             raise ArtefactError(f"{name} is damaged: it gives scores that are not finite", "restore the run")
-        return logits, self.trust.assess(logits, scores, self.unknown.threshold)
+        return logits, scores
 
     def calibrate(self, logits: np.ndarray) -> np.ndarray:
         """Return float32 probabilities [N, C] for logits [N, C], or [N, 1] of a sigmoid head."""
