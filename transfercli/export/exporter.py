@@ -237,8 +237,9 @@ class _Job:
         }
 
     def _unproved_result(self, size: int) -> dict[str, Any]:
-        exported = [f"{name}_exported" for name in self.measures.names]
-        return self._facts(size, proved=False) | dict.fromkeys([*MEASURED, *exported])
+        measures = self.measures
+        others = [*measures.closeness(self.reference.probabilities, 0.0), *(f"{name}_exported" for name in measures.names)]
+        return self._facts(size, proved=False) | dict.fromkeys([*MEASURED, *others])
 
     def _facts(self, size: int, *, proved: bool) -> dict[str, Any]:
         """Return what is known of an artefact without running it."""
