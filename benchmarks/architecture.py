@@ -32,7 +32,12 @@ ALLOWED_SIBLING_IMPORTS = {
         "report": {"metrics", "statistics", "robustness", "explain"},
     },
     "export": {"formats": {"tf_graph", "onnx_graph"}, "verify": {"formats"}, "card": {"formats"}},
-    "models": {"unknown": {"weights"}, "base_rows": {"networks"}, "weights": {"base_rows", "networks"}},
+    "models": {
+        "average": {"tasks"},
+        "unknown": {"weights"},
+        "base_rows": {"networks"},
+        "weights": {"base_rows", "networks"},
+    },
     "training": {},
     "transfer": {"adapt": {"probe"}, "probe": {"features"}, "unknown": {"probe"}, "labelling": {"probe"}},
     "workflows": {

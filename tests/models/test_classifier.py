@@ -12,12 +12,12 @@ from transfercli.errors import ConfigError
 @pytest.mark.parametrize("pooling", ["avg", "max", "flatten"])
 @pytest.mark.parametrize("output", ["softmax", "sigmoid"])
 def test_probabilities_are_those_of_the_logits(pooling: str, output: str) -> None:
-    from transfercli.models.forward import probabilities
+    from transfercli.models.tasks.outputs import softmax
 
     model = build(labels=("no", "yes"), pooling=pooling, output=output, hidden=[8], dropout=0.5)
     given = model.predictor.predict(PIXELS, verbose=0)
     assert given.shape == (4, 2)
-    np.testing.assert_allclose(given, probabilities(model.model.predict(PIXELS, verbose=0)), atol=1e-6)
+    np.testing.assert_allclose(given, softmax(model.model.predict(PIXELS, verbose=0)), atol=1e-6)
     np.testing.assert_allclose(given.sum(axis=1), 1, atol=1e-6)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -36,7 +37,7 @@ def line(epoch: int, loss: float, val_loss: float, phase: int = 1, accuracy: flo
 def warnings_of_result(*lines: dict[str, Any], plan: Plan | None = None, best: int | None = None) -> list[str]:
     listener = Listener()
     best_epoch = min(lines, key=lambda line: line["val_loss"])["epoch"] if best is None else best
-    warn_of_result(plan or globals()["plan"](len(lines)), lines, best_epoch, 3, listener)
+    warn_of_result(plan or globals()["plan"](len(lines)), lines, best_epoch, (math.log(3), "ln 3"), listener)
     return listener.warnings
 
 

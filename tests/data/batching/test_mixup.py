@@ -10,7 +10,7 @@ from PIL import Image
 
 from transfercli.config.schema import AugmentationConfig
 from transfercli.data.batching.augment import Augment, build
-from transfercli.data.batching.mixup import MIXERS
+from transfercli.data.batching.mixup import MIXERS, MixUp
 
 TARGETS = np.arange(12, dtype=np.int32) % 3
 
@@ -85,3 +85,23 @@ def test_images_alone_cannot_be_mixed(flat: np.ndarray) -> None:
     with pytest.raises(ValueError, match="call mix"):
         augment(flat, (0, 0, 0))
     assert not Augment([{"RandomFlip": {}}]).soft
+
+
+def test_label_vectors_mix_and_a_label_unknown_to_one_of_the_images_is_unknown_after_it() -> None:
+    targets = np.array([[1, 0, -1], [0, 0, 1]], np.float32)
+    images = np.stack([np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 200, np.uint8)])
+    for seed in range(8):
+        mixed, labels = MixUp(1.0)(images, targets, np.random.default_rng(seed))
+        if mixed[0].mean() in (0.0, 200.0):  # mixed with itself
+            continue
+        own = 1 - mixed[0].mean() / 200
+        np.testing.assert_allclose(labels[0], [own, 0, -1], atol=1e-6)
+        np.testing.assert_allclose(labels[1, :2], [1 - mixed[1].mean() / 200, 0], atol=1e-6)
+        return
+    raise AssertionError("no draw mixed the two images")
+
+
+def test_an_image_that_is_not_mixed_keeps_its_unknown_labels_and_no_others() -> None:
+    targets = np.array([[1, 0, -1], [-1, 0, 1]], np.float32)
+    _, labels = MixUp(1.0, probability=0.0)(np.zeros((2, 4, 4, 3), np.uint8), targets, np.random.default_rng(0))
+    np.testing.assert_array_equal(labels, targets)

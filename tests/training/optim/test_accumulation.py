@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -40,7 +42,7 @@ def trained(digits, size: int, epochs: int = 3, schedule: ScheduleConfig | None 
         schedule=schedule or ScheduleConfig(),
         regularization=RegularizationConfig(l2=1e-3),
     )
-    compile_phase(PhaseSetup(model, batches, x), Phase("all", epochs, 0.05), training, None)
+    compile_phase(PhaseSetup(model, batches, x), Phase("all", epochs, 0.05), training, SimpleNamespace(task="classify"))
     model.fit(input_pipeline(batches), epochs=epochs, shuffle=False, verbose=0)
     average = [keras.ops.convert_to_numpy(v) for v in model.optimizer.average] if optimizer.get("ema") else []
     return [*model.get_weights(), *average, int(model.optimizer.iterations)]

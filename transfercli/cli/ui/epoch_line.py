@@ -27,14 +27,14 @@ def epoch_parts(record: dict[str, Any], total: int, left: float) -> list[Part]:
     all epochs; left: estimated seconds of the remaining epochs.
     """
     number, seconds = record["epoch"], duration(record["seconds"])
-    trained = 1 <= number <= total
+    trained, several = 1 <= number <= total, "val_map" in record
     parts = [
         Part(f"epoch {number}/{total}" if trained else "blend" if number else "probe"),
         Part(f"loss {record['loss']:.4f}", priority=8),
         Part(f"accuracy {record['accuracy']:.4f}", priority=5),
         Part(f"val_loss {record['val_loss']:.4f}", priority=7),
-        Part(f"val_accuracy {record['val_accuracy']:.4f}"),
-        Part(worst_class(record.get("val_recall", {})), priority=4),
+        Part(f"val_map {record['val_map']:.4f}" if several else f"val_accuracy {record['val_accuracy']:.4f}"),
+        Part(worst_class(record.get("val_recall", {}), "label" if several else "class"), priority=4),
     ]
     if trained:
         parts += [
@@ -47,10 +47,10 @@ def epoch_parts(record: dict[str, Any], total: int, left: float) -> list[Part]:
     return [part for part in parts if part.text]
 
 
-def worst_class(recall: dict[str, float]) -> str:
-    """Return the class with the lowest recall, or "" if every recall is 1."""
+def worst_class(recall: dict[str, float], kind: str = "class") -> str:
+    """Return the class or label with the lowest recall, or "" if every recall is 1."""
     lowest, label = min(((value, label) for label, value in recall.items()), default=(1.0, ""))
-    return f"worst class {shortened(repr(label), CLASS_LENGTH)} {lowest:.2f}" if lowest < 1 else ""
+    return f"worst {kind} {shortened(repr(label), CLASS_LENGTH)} {lowest:.2f}" if lowest < 1 else ""
 
 
 def line_of(parts: Sequence[Part], width: int | None = None) -> str:

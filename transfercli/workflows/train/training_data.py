@@ -108,6 +108,11 @@ def sampled_weights(weights: np.ndarray | None, sampling: str, split: Split) -> 
     """
     if sampling != "balanced":
         return weights
+    if split.several:
+        raise ConfigError(
+            "training.sampling: balanced draws all classes equally often, but an image may have several labels here",
+            "set training.sampling to shuffle; training.class_weights: balanced weighs rare labels higher",
+        )
     equal = class_weights("balanced", split)
     return equal if weights is None else weights * equal
 
