@@ -49,9 +49,10 @@ def write_table(
     longest = max(len(printable(label)) for label in labels)
     first = _within(OTHERS_WIDTHS, 3 * (longest + 2)) if several else _within(LABEL_WIDTHS, longest + len(STRANGE))
     widths = [first, len(PROBABILITY)]
-    if top > 1 or sets:
+    further = max(top if several else top - 1, 2 * sets)
+    if further:
         room = shutil.get_terminal_size().columns - sum(widths) - PATH_WIDTH - 3 * len(GAP)
-        needed = max(top - 1, 2 * sets) * (longest + 1 + NUMBER_WIDTH + len(", "))
+        needed = further * (longest + 1 + NUMBER_WIDTH + len(", "))
         widths.append(_within(OTHERS_WIDTHS, min(room, needed)))
     header = ("labels" if several else "label", PROBABILITY, *["set" if sets else "then"] * (len(widths) - 2), "image")
     out.write(_row(header, widths) + "\n" + _row(["-" * width for width in (*widths, len("image"))], widths) + "\n")
