@@ -171,6 +171,11 @@ class DataConfig(Section):
         description="text between the labels of an image in the column for labels: ; in green;blurry; null: an image"
         " has one label, or a list of labels in a JSONL file",
     )
+    order: Annotated[list[Text], Field(min_length=2)] | None = Field(
+        None,
+        description="task ordinal: the classes, from the lowest to the highest; null: by number, if all names are"
+        " numbers",
+    )
     expect: ExpectConfig | None = Field(
         None,
         description="images that must be there; its keys also end the warnings of retrain about lost images; null: any",
@@ -723,8 +728,9 @@ class ExperimentConfig(Section):
     name: FolderName = Field(description="name of the experiment: the folder under runs/")
     task: Task = Field(
         "classify",
-        description="classify: one class per image; multilabel: any number of labels per image; if the key is not set,"
-        " it is multilabel for a table with several labels per image",
+        description="classify: one class per image; multilabel: any number of labels per image; ordinal: one of the"
+        " steps of a scale, such as grades; if the key is not set, it is multilabel for a table with several labels per"
+        " image",
     )
     seed: Seed = Field(0, description="seed of all random draws")
     data: DataConfig

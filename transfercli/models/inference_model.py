@@ -66,7 +66,7 @@ def build_inference_model(
 def _logits(classifier: Classifier, features: Any, temperature: float) -> keras.KerasTensor:
     """Return the logits divided by the temperature, by the last layer's weights; an average has no such layer."""
     head = classifier.head
-    if classifier.average:
+    if classifier.average or classifier.task == "ordinal":
         return divided(call_with_replacements(head, features, _replacements(head)), temperature)
     last = head.get_layer("logits")
     output = _copy(last, last.kernel / temperature, last.bias / temperature)

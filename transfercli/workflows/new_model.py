@@ -14,6 +14,7 @@ from transfercli.config.schema import (
     RunReference,
     RunWeights,
 )
+from transfercli.data.sources.class_order import in_order
 from transfercli.data.sources.labels import shown
 from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.models.bases import BASES
@@ -182,10 +183,16 @@ def labels_for(
     a kept head without names has another number of classes.
     """
     if config.model.head.init == "new" or (parent.run is None and parent.head is None):
-        return tuple(data_labels)
+        return in_order(data_labels, config.data.order) if config.task == "ordinal" else tuple(data_labels)
     if parent.head and not parent.labels:
         return labels_of_kept_head(parent.head, data_labels, reporter)
     unknown = [label for label in data_labels if label not in parent.labels]
+    if unknown and config.task == "ordinal":
+        raise DataError(
+            f"the data has classes that the kept head does not have: {_shown(unknown, parent.labels)}; a scale cannot"
+            " be extended, as every step would change its meaning",
+            "set model.head.init to new",
+        )
     if not unknown:
         return parent.labels
     if config.model.head.init == "keep":

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from transfercli.config.schema import ExperimentConfig
+from transfercli.config.types import MULTILABEL
 from transfercli.data.clusters import count_clusters
 from transfercli.data.load import load_dataset
 from transfercli.data.sources.keras_datasets import is_keras
@@ -99,7 +100,7 @@ def train_job(
             with watch("train"):
                 train_epochs(job, setup, reporter)
             check_result(job, setup, reporter)
-            if setup.classifier.task == "classify":
+            if setup.classifier.task != MULTILABEL:
                 with watch("train"):
                     fit_unknown(job, setup, reporter)
             return finish(job, setup, watch)
@@ -213,7 +214,7 @@ def check_result(job: Job, setup: Setup, reporter: Reporter) -> None:
     if still_improving(setup.plan, lines):
         further = continue_command(job.run, job.runs, job.command, max(1, setup.plan.epochs // 2))
         reporter.info(f"the validation loss still fell in the last epoch; to train further epochs: {further}")
-    if classifier.task == "classify" and (trust := read_trust(job.run.calibration)):
+    if classifier.task != MULTILABEL and (trust := read_trust(job.run.calibration)):
         refitted = any("cross_validated" in line for line in lines if line["epoch"] == best_epoch)
         report_confidence(trust, job.config.evaluation, reporter, refitted=refitted)
 
