@@ -134,7 +134,7 @@ def keep_answers(job: Job, builder: PhaseBuilder, scored: HeldOut) -> None:
     """Write the answers that score the run, and the calibration, thresholds and conformal scores of them."""
     from transfercli.evaluation.held_out import write_held_out
 
-    keep = {"classify": keep_trust, "multilabel": keep_label_trust}[job.config.task]
+    keep = {"classify": keep_trust, "ordinal": keep_trust, "multilabel": keep_label_trust}[job.config.task]
     keep(job, scored, builder.classifier.labels)
     write_held_out(job.run.held_out, scored_paths(builder, scored), scored.targets, scored.logits)
 
