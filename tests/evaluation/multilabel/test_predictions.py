@@ -19,7 +19,7 @@ LABELS = ("=1+1", 'chien, "chat"; ñ', "dog")
 def predictions() -> LabelPredictions:
     probabilities = np.array([[0.9, 0.1, 0.4], [0.2, 0.3, 0.1], [1 / 3, 0.7, 0.6]], np.float32)
     targets = [[1, 0, 1], [0, 0, 0], [-1, 1, -1]]
-    return LabelPredictions(("a.png", "b\udcff.png", "c.png"), LABELS, targets, probabilities, [0.5, 0.7, 0.4])
+    return LabelPredictions(("a.png", "b\udcff.png", "c.png"), LABELS, targets, probabilities, [0.5, 0.625, 0.375])
 
 
 def test_a_file_names_the_labels_that_images_have_and_get(predictions: LabelPredictions, tmp_path: Path) -> None:
@@ -69,4 +69,4 @@ def test_arrays_of_other_shapes_or_values_are_refused(predictions: LabelPredicti
     with pytest.raises(ValueError, match="targets must be 1, 0, or -1 if unknown"):
         replace(predictions, targets=predictions.targets * 2)
     with pytest.raises(ArtefactError, match=r"NaN, infinite or negative .* for 1 of 3 images"):
-        replace(predictions, probabilities=np.where(predictions.probabilities == 0.9, np.nan, 0.5))
+        replace(predictions, probabilities=np.where(predictions.probabilities > 0.85, np.nan, 0.5))

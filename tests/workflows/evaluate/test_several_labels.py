@@ -130,6 +130,7 @@ def test_a_folder_of_classes_says_too_little_for_several_labels(
     folder = tmp_path / "others"
     for digit in "01":
         shutil.copytree(digits_folder / "digits" / "test" / digit, folder / digit)
-    with pytest.raises(DataError, match="is for several labels per image, and .* has one class per image") as caught:
+    with pytest.raises(
+        DataError, match=r"is a folder, which gives each image one class; here an image may have several"
+    ):
         evaluate_run(EvaluateRequest(str(run), world.runs, data=folder), Reporter())
-    assert "give a table" in str(caught.value.hint)
