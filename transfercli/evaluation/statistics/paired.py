@@ -230,7 +230,9 @@ def _with_labels(predictions: Predictions, labels: tuple[str, ...]) -> Predictio
     columns = np.array([labels.index(label) for label in predictions.labels])
     probabilities = np.zeros((len(predictions), len(labels)))
     probabilities[:, columns] = predictions.probabilities
-    return Predictions(predictions.paths, labels, columns[predictions.targets], probabilities, predictions.groups)
+    targets, answers = columns[predictions.targets], predictions.answers
+    answers = None if answers is None else columns[answers]
+    return Predictions(predictions.paths, labels, targets, probabilities, predictions.groups, answers)
 
 
 def _differences(
@@ -238,11 +240,12 @@ def _differences(
 ) -> dict[str, Difference]:
     models, labels = (champion, challenger), champion.labels
     clusters = None if of_image is None else int(of_image.max()) + 1
-    values = [_values(Sample.unweighted(model.targets, model.probabilities), labels) for model in models]
+    values = [_values(Sample.unweighted(model.targets, model.probabilities, model.answers), labels) for model in models]
     drawn: dict[str, list[Array]] = {name: [] for name in values[0]}
     for weights in resample_weights(champion.targets, RESAMPLES, np.random.default_rng(seed), of_image):
         before, after = (
-            _values(Sample(model.targets, model.probabilities, weights, len(model)), labels) for model in models
+            _values(Sample(model.targets, model.probabilities, weights, len(model), model.answers), labels)
+            for model in models
         )
         for name, blocks in drawn.items():
             blocks.append(after[name] - before[name])

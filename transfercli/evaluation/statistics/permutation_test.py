@@ -50,6 +50,7 @@ def swapped_gains(
     sign = 1 if row.higher_is_better else -1
     targets = np.concatenate([champion.targets, challenger.targets])
     probabilities = np.concatenate([champion.probabilities, challenger.probabilities])
+    answers = np.concatenate([champion.predicted, challenger.predicted])
     clusters = cluster_indices(champion.groups)
     units = len(champion) if clusters is None else int(clusters.max()) + 1
     block = max(1, BLOCK_NUMBERS // len(targets))
@@ -60,7 +61,7 @@ def swapped_gains(
         if clusters is not None:
             swapped = swapped[clusters]
         old, new = (
-            row.rule(Sample(targets, probabilities, np.concatenate(weights)))
+            row.rule(Sample(targets, probabilities, np.concatenate(weights), answers=answers))
             for weights in ((1 - swapped, swapped), (swapped, 1 - swapped))
         )
         yield sign * (new - old)

@@ -63,7 +63,8 @@ def _scoring(run: StoredRun, held_out: HeldOutAnswers) -> Answers:
 
     splits = compared_splits(run, "validation")
     probabilities = run.calibrate(held_out.logits).astype("float64")
-    predictions = Predictions(held_out.paths, run.labels, held_out.targets, probabilities)
+    answers = run.trust.answers(probabilities)
+    predictions = Predictions(held_out.paths, run.labels, held_out.targets, probabilities, answers=answers)
     hashes = {image.path: image.sha256 for image in run.images if image.split in splits}
     groups = _groups(run, splits, predictions.paths)
     return Answers(run, _grouped(predictions, groups), hashes, out_of_fold=run.record.refitted)

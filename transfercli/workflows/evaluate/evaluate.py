@@ -97,7 +97,8 @@ def evaluate_split(
     outputs = forward(run.scored_model, split.images, config.data.batch_size, reporter, "evaluate")
     logits, assessment = run.judge(outputs)
     probabilities = assessment.probabilities.astype("float32")
-    predictions = Predictions(split.paths, run.labels, split.targets, probabilities, split.groups)
+    answers = run.trust.answers(probabilities)
+    predictions = Predictions(split.paths, run.labels, split.targets, probabilities, split.groups, answers)
     evaluation = evaluate(
         predictions,
         shown=config.evaluation.metrics,

@@ -123,7 +123,8 @@ def champion_figure(predictions: Predictions, compared: Comparison, seed: int) -
     from transfercli.evaluation.statistics.intervals import intervals
 
     targets, probabilities, labels = predictions.targets, predictions.probabilities, predictions.labels
-    bounds = intervals(targets, probabilities, labels, [compared.metric], seed, predictions.groups)
+    groups, answers = predictions.groups, predictions.answers
+    bounds = intervals(targets, probabilities, labels, [compared.metric], seed, groups, answers)
     return _figure(compared.metric, {compared.metric: compared.decisive.champion}, bounds)
 
 
@@ -198,9 +199,12 @@ def predict(run: StoredRun, split: Split) -> Predictions:
     """Return predictions float64 [N, C] over the split's C classes; a class that the run does not have gets 0."""
     from transfercli.evaluation.predictions import Predictions
 
-    probabilities = np.zeros((len(split), len(split.labels)))
-    probabilities[:, [split.labels.index(label) for label in run.labels]] = run.probabilities(split)
-    return Predictions(split.paths, split.labels, split.targets, probabilities, split.groups)
+    probabilities, own = np.zeros((len(split), len(split.labels))), run.probabilities(split)
+    columns = np.array([split.labels.index(label) for label in run.labels])
+    probabilities[:, columns] = own
+    answers = run.trust.answers(own)
+    answers = None if answers is None else columns[answers]
+    return Predictions(split.paths, split.labels, split.targets, probabilities, split.groups, answers)
 
 
 def failed_gates(evaluation: Evaluation) -> Iterator[str]:

@@ -130,7 +130,9 @@ def _held_out_metrics(run: StoredRun) -> dict[str, float | None]:
     from transfercli.evaluation.predictions import Predictions
 
     answers = held_out_of(run)
-    predictions = Predictions(answers.paths, run.labels, answers.targets, run.calibrate(answers.logits))
+    probabilities = run.calibrate(answers.logits)
+    chosen = run.trust.answers(probabilities)
+    predictions = Predictions(answers.paths, run.labels, answers.targets, probabilities, answers=chosen)
     return _honest_metrics(run, predictions)
 
 
