@@ -172,7 +172,7 @@ def resolve(config: ExperimentConfig, command: Literal["finetune", "pretrain"]) 
         if model.head.pooling is None:
             model = model.model_copy(update={"head": model.head.model_copy(update={"pooling": base.pooling})})
     if config.task == MULTILABEL:
-        config = _with_defaults_of_labels(config)
+        config = with_defaults_of_labels(config)
         model = model.model_copy(update={"head": model.head.model_copy(update={"output": "sigmoid"})})
     if transfer.phases:
         training = training.model_copy(update={"epochs": sum(phase.epochs for phase in transfer.phases)})
@@ -187,7 +187,7 @@ _DEFAULTS_OF_LABELS: tuple[tuple[KeyPath, Any], ...] = (
 )
 
 
-def _with_defaults_of_labels(config: ExperimentConfig) -> ExperimentConfig:
+def with_defaults_of_labels(config: ExperimentConfig) -> ExperimentConfig:
     """Return the config with the metrics that several labels per image have by default."""
     for path, value in _DEFAULTS_OF_LABELS:
         sections: list[Any] = [config]

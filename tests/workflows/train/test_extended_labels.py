@@ -20,7 +20,7 @@ LABELS = {"columns": {"label": "labels"}, "label_separator": ";"}
 
 
 def weights(run: str | Path) -> dict[str, np.ndarray]:
-    return Checkpoints(RunFolder(Path(run)).checkpoints).load("last").model
+    return Checkpoints(RunFolder(Path(run)).checkpoints).load("best").model
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ EXTENDED = ("transfer.strategy=full", "model.weights={run: first}", "model.head.
 def test_a_new_label_extends_the_head_and_earlier_labels_keep_their_weights(scenes) -> None:
     first = scenes("first")
     write_scenes(scenes.folder, range(40, 60), labels=(1, 2, 3))
-    second = scenes("second", *EXTENDED, "training.learning_rate=1e-12", "training.epochs=1")
+    second = scenes("second", *EXTENDED, "training.optimizer={name: sgd, learning_rate: 1e-12}", "training.epochs=1")
     assert json.loads((Path(second["run"]) / "labels.json").read_text()) == ["0", "1", "2", "3"]
     before, after = (weights(run["run"])["head/logits/kernel"] for run in (first, second))
     assert after.shape[1] == 4
@@ -55,7 +55,7 @@ def test_a_label_that_the_data_does_not_have_any_more_is_unknown_and_keeps_its_w
     first = scenes("first")
     (scenes.folder / "labels.csv").unlink()
     write_scenes(scenes.folder, range(60))
-    second = scenes("second", *EXTENDED, "training.optimizer.weight_decay=0")
+    second = scenes("second", *EXTENDED, "training.optimizer={name: adam}")
     assert second["status"] == "completed"
     run = StoredRun(RunFolder(Path(second["run"])))
     assert run.labels == ("0", "1", "2", "3")
@@ -81,7 +81,7 @@ def test_a_stopped_run_with_several_labels_goes_on_to_the_same_bits(scenes, worl
     extra = (
         "model.head.dropout=0.2",
         "augmentation.layers=[{RandomFlip: {}}, {MixUp: {probability: 0.5}}, {CutMix: {}}]",
-        "training.ema=0.9",
+        "training.optimizer.ema=0.9",
     )
     whole = scenes("s", *extra, run_id="whole")
     with pytest.raises(Interrupted):

@@ -15,6 +15,7 @@ from transfercli.data.dataset import joined
 from transfercli.errors import UsageError
 from transfercli.evaluation.metric_tables import METRIC_TABLES
 from transfercli.reporting import Reporter
+from transfercli.workflows.answers import evaluate_answers
 from transfercli.workflows.evaluate.evaluate import EvaluateResult, evaluate_run, gates_of, read_slices
 from transfercli.workflows.evaluate.request import EvaluateRequest
 from transfercli.workflows.known_images import VALIDATION, known_images, report_known
@@ -118,13 +119,12 @@ def evaluate_out_of_fold(
 ) -> Evaluation:
     """Return the evaluation of the runs' answers to their own folds, and write its files to a folder."""
     from transfercli.evaluation.report.write import write_evaluation
-    from transfercli.evaluation.result import evaluate
 
     pooled, config = pool_answers(runs), runs[0].config
     splits = [_in_order(run.split(VALIDATION), pooled, number) for number, run in enumerate(runs)]
     known = [known_images(run, split, reporter, own=True) for run, split in zip(runs, splits, strict=True)]
     split, predictions = joined(splits, OUT_OF_FOLD), pooled.predictions()
-    evaluation = evaluate(
+    evaluation = evaluate_answers(
         predictions,
         shown=config.evaluation.metrics,
         gates=gates,
