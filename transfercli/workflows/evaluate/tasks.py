@@ -30,13 +30,13 @@ class EvaluationSteps:
     predictions: outputs of `StoredRun.scored_model` -> predictions and the result's confidence metrics
     evaluate: predictions, with the keywords of `evaluation.result.evaluate` -> the result
     passes: additional passes over changed images -> the result's keys `robustness` and `tta`
-    heatmaps: heat maps of some images, by their index
+    heatmaps: heat maps of some images, with the keys of `explain`
     """
 
     predictions: Callable[[StoredRun, Split, np.ndarray], tuple[Any, Trust]]
     evaluate: Callable[..., Evaluation]
     passes: Callable[[StoredRun, Split, Any, EvaluateRequest], dict[str, Any]]
-    heatmaps: Callable[[StoredRun, Split, Any], dict[int, Explanation]]
+    heatmaps: Callable[[StoredRun, Split, Any], dict[Any, Explanation]]
 
 
 def _class_predictions(run: StoredRun, split: Split, outputs: np.ndarray) -> tuple[Predictions, Trust]:
@@ -83,17 +83,17 @@ def _class_passes(run: StoredRun, split: Split, plain: Predictions, request: Eva
     return robustness_and_tta(run, split, plain, request)
 
 
-def _class_heatmaps(run: StoredRun, split: Split, predictions: Predictions) -> dict[int, Explanation]:
+def _heatmaps(run: StoredRun, split: Split, predictions: Any) -> dict[Any, Explanation]:
     from transfercli.evaluation.explain.attribution import explain
 
     return explain(run.classifier, predictions, split.images.read, run.config.data.batch_size, run.reporter)
 
 
-_OF_CLASSES = EvaluationSteps(_class_predictions, _evaluate_classes, _class_passes, _class_heatmaps)
+_OF_CLASSES = EvaluationSteps(_class_predictions, _evaluate_classes, _class_passes, _heatmaps)
 STEPS: dict[Task, EvaluationSteps] = {
     CLASSIFY: _OF_CLASSES,
     ORDINAL: _OF_CLASSES,
     MULTILABEL: EvaluationSteps(
-        _label_predictions, _evaluate_labels, lambda *_: {"robustness": None, "tta": None}, lambda *_: {}
+        _label_predictions, _evaluate_labels, lambda *_: {"robustness": None, "tta": None}, _heatmaps
     ),
 }
