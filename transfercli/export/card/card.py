@@ -72,6 +72,8 @@ HUB_METRICS = {
     "brier": "brier_score",
     "mcc": "matthews_correlation",
     "micro_f1": "f1",
+    "micro_precision": "precision",
+    "micro_recall": "recall",
     "macro_auroc": "roc_auc",
 }
 
