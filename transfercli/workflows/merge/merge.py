@@ -19,6 +19,7 @@ from transfercli.runs.folder import RunFolder, check_run_id, new_run_id
 from transfercli.runs.listing import latest_completed, update_latest_link
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import RunRecord
+from transfercli.workflows.answers import refuse_several
 from transfercli.workflows.command_lines import command_line, runs_option
 from transfercli.workflows.confidence import report_confidence
 from transfercli.workflows.evaluate.provenance import model_fingerprint
@@ -53,6 +54,8 @@ def merge_runs(request: MergeRequest, reporter: Reporter) -> MergeResult:
     started = time.perf_counter()
     experiment, run_id = _named(request.name)
     members = find_members(request.members, request.runs, reporter)
+    for member in members:
+        refuse_several(member, "merge", "an average is one of class probabilities")
     check_same_task(members)
     if request.how == "soup":
         check_same_network(members)
