@@ -16,6 +16,7 @@ from transfercli.evaluation.multilabel.predictions import LabelPredictions
 SHOWN = 24
 PER_LABEL = 3  # images that one label contributes to a gallery
 MOST_MARKS = 12  # labels named under one image
+MOST_EXPLAINED = 4  # labels of one image with a heat map
 
 Kind = Literal["hit", "missed", "false", "unknown"]
 Indices = npt.NDArray[np.int64]
@@ -58,6 +59,11 @@ class LabelCase:
     def shown(self) -> tuple[LabelMark, ...]:
         """The marks to name under the image."""
         return self.marks[:MOST_MARKS]
+
+    @property
+    def explained(self) -> tuple[LabelMark, ...]:
+        """The marks to explain: the one that the image was chosen for, then the others."""
+        return tuple(sorted(self.marks, key=lambda mark: mark.label != self.about)[:MOST_EXPLAINED])
 
 
 def case_at(predictions: LabelPredictions, index: int, about: int | None = None) -> LabelCase:

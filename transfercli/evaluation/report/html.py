@@ -76,6 +76,7 @@ def _title(metric: str) -> str:
         "map": "mAP",
         "ap": "AP",
         "auroc": "AUROC",
+        "hamming": "Hamming",
     }
     return " ".join(words.get(word, word) for word in metric.split("_"))
 

@@ -116,7 +116,7 @@ def render_matrices(panels: Sequence[MatrixPanel], title: str = "") -> bytes:
     width = sum(max(side + margin + 1.0, 3.6) for side, margin in zip(sides, margins, strict=True))
     height = max(max(side + margin + 0.2, 3.2) for side, margin in zip(sides, margins, strict=True))
     with plot_style():
-        figure = Figure((width, height), dpi=DPI, layout="constrained")
+        figure = Figure((width, height), dpi=DPI, layout="constrained" if len(panels) == 1 else "compressed")
         if title:
             figure.suptitle(clipped(title, TITLE_LENGTH), fontsize=10)
         drawn = figure.subplots(1, len(panels), squeeze=False)[0]

@@ -25,8 +25,9 @@ NOTHING = "nothing"
 # Larger tables are hard to read: only the labels with the most mistakes are in them, and a picture shows all.
 TABLE_LABELS = 30
 LISTED = 10
-# Images shown for one number, and for all numbers, to limit the size of the page.
-PER_NUMBER, ALL_NUMBERS = 6, 320
+# Images shown for one number, for the mistakes about all labels, and for all pairs, to limit the size of the page.
+PER_NUMBER, FEWEST = 6, 2
+ALL_MISTAKES, ALL_PAIRS = 320, 160
 
 Counts = npt.NDArray[np.int64]
 
@@ -201,16 +202,17 @@ def _cell_anchor(row: int, column: int) -> str:
 
 
 def _shown_images(predictions: LabelPredictions, matrix: Counts, shown: Sequence[int]) -> Iterator[ShownImages]:
-    """Yield the images of missed and false labels, then those of pairs; ALL_NUMBERS in all, half of them for pairs."""
+    """Yield the images of missed and false labels, then those of pairs, the largest numbers first."""
     lost, extra = missed(predictions), false(predictions)
-    labels, left = predictions.labels, ALL_NUMBERS // 2
+    labels = predictions.labels
     mistakes = [
         (f"{kind}-{index}", f"{labels[index]} {words}", chosen[:, index], index)
         for kind, words, chosen in (("missed", "missed", lost), ("false", "answered though absent", extra))
         for index in range(len(labels))
     ]
     mistakes.sort(key=lambda mistake: -int(mistake[2].sum()))
-    left = yield from _within(predictions, mistakes, left)
+    each = max(FEWEST, min(PER_NUMBER, ALL_MISTAKES // len(mistakes)))
+    yield from _within(predictions, mistakes, each, ALL_MISTAKES)
     wrong = matrix[np.ix_(shown, shown)] * (1 - np.eye(len(shown), dtype=np.int64))
     rows, columns = (np.array(shown)[places] for places in np.nonzero(wrong))
     order = np.argsort(-matrix[rows, columns], kind="stable")
@@ -223,17 +225,14 @@ def _shown_images(predictions: LabelPredictions, matrix: Counts, shown: Sequence
         )
         for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True)
     ]
-    yield from _within(predictions, pairs, left + ALL_NUMBERS // 2)
+    yield from _within(predictions, pairs, PER_NUMBER, ALL_PAIRS)
 
 
 def _within(
-    predictions: LabelPredictions, numbers: Sequence[tuple[str, str, npt.NDArray[np.bool_], int]], left: int
+    predictions: LabelPredictions, numbers: Sequence[tuple[str, str, npt.NDArray[np.bool_], int]], each: int, most: int
 ) -> Iterator[ShownImages]:
-    """Yield the images of each (anchor, title, chosen bool [N], label), at most `left` in all; return the rest."""
+    """Yield images of (anchor, title, chosen bool [N], label): at most `each` of one, and `most` of all."""
     for anchor, title, chosen, label in numbers:
-        if left <= 0:
-            break
-        if cases := with_label(predictions, chosen, label, min(PER_NUMBER, left)):
-            left -= len(cases)
+        if cases := with_label(predictions, chosen, label, min(each, most)):
+            most -= len(cases)
             yield ShownImages(anchor, title, int(chosen.sum()), tuple(cases))
-    return left
