@@ -99,7 +99,6 @@ def test_runs_of_two_tasks_are_not_compared_and_commands_that_cannot_work_say_so
     from transfercli.workflows.compare.comparison import CompareRequest
     from transfercli.workflows.compare.why import explain_difference
     from transfercli.workflows.data.next import NextRequest, data_next
-    from transfercli.workflows.merge.merge import MergeRequest, merge_runs
     from transfercli.workflows.recommend.recommend import RecommendRequest, recommend_base
 
     first, second = (str(scenes.runs / "scenes" / name) for name in ("first", "second"))
@@ -109,10 +108,35 @@ def test_runs_of_two_tasks_are_not_compared_and_commands_that_cannot_work_say_so
         explain_difference(WhyRequest(first, second, scenes.runs), Listener())
     with pytest.raises(UsageError, match="data next works with one class per image so far"):
         data_next(NextRequest(first, scenes.folder / "images", scenes.runs, 5), Listener())
-    with pytest.raises(UsageError, match="merge works with one class per image so far"):
-        merge_runs(MergeRequest((first, second), "merged", scenes.runs), Listener())
     with pytest.raises(ConfigError, match="recommend compares bases for one class per image so far"):
         recommend_base(RecommendRequest(scenes.config, scenes.runs), Listener())
+
+
+@pytest.mark.parametrize("how", ["average", "soup"])
+def test_runs_are_merged_and_an_average_has_the_mean_probability_of_each_label(scenes: Scenes, how: Any) -> None:
+    from transfercli.workflows.merge.merge import MergeRequest, merge_runs
+
+    scenes.train("third", "training.epochs=2", "data.batch_size=8")
+    names = ("scenes/second", "scenes/third")
+    result = merge_runs(MergeRequest(names, f"merged-{how}", scenes.runs, how), Listener())
+    merged = StoredRun(RunFolder(result.run))
+    members = [StoredRun(RunFolder(scenes.runs / name)) for name in names]
+    split = merged.split("test").at(np.arange(3))  # as many images as labels
+    if how == "average":
+        logits = merged.logits(split).astype(np.float64)
+        mean = np.mean([member.probabilities(split) for member in members], axis=0)
+        np.testing.assert_allclose(1 / (1 + np.exp(-logits)), mean, atol=1e-6)
+        np.testing.assert_allclose(
+            merged.classifier.predictor.predict(split.images.read(np.arange(3)), verbose=0),
+            merged.probabilities(split),
+            atol=1e-5,
+        )
+    assert merged.held_out is not None
+    assert result.metrics["val_map"] == pytest.approx(
+        average_precision_score(merged.held_out.targets == 1, merged.held_out.logits), abs=1e-6
+    )
+    assert result.gains["best_member"]["val_loss"]["merged"] == pytest.approx(result.metrics["val_loss"], abs=1e-5)
+    assert result.gains["best_member"]["val_accuracy"]["merged"] == pytest.approx(result.metrics["val_accuracy"])
 
 
 def test_a_sweep_is_won_by_map_with_a_corrected_score(scenes: Scenes) -> None:

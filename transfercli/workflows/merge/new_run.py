@@ -7,7 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from transfercli.config.loader import dump
-from transfercli.evaluation.confidence.trust import Trust, fit_trust, write_trust
+from transfercli.config.schema import EvaluationConfig
+from transfercli.config.types import CLASSIFY, MULTILABEL, Task
+from transfercli.evaluation.confidence.trust import fit_trust, write_trust
 from transfercli.evaluation.held_out import write_held_out
 from transfercli.io import atomic
 from transfercli.models.unknown.file import write_score
@@ -24,10 +26,14 @@ from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.reproducibility import reproducibility_facts
 
 PHASE = "merge"
+KEPT_METRICS: dict[Task, tuple[str, ...]] = {  # of the model, in its record
+    CLASSIFY: ("val_accuracy", "val_loss"),
+    MULTILABEL: ("val_accuracy", "val_loss", "val_map", "val_micro_f1", "val_macro_f1"),
+}
 
 
-def write_run(run: RunFolder, model: MergedModel, facts: dict[str, Any], reporter: Reporter) -> Trust:
-    """Write a merged run and return its calibration. The network is built once: one that cannot be leaves no run.
+def write_run(run: RunFolder, model: MergedModel, facts: dict[str, Any], reporter: Reporter) -> None:
+    """Write a merged run, with its calibration. The network is built once: one that cannot be leaves no run.
 
     facts: keys of its record that only the workflow knows: command, merged, seconds.
     """
@@ -35,14 +41,13 @@ def write_run(run: RunFolder, model: MergedModel, facts: dict[str, Any], reporte
 
     first, images = model.members[0], merged_images(model.members, learnt=cross_validated(model) is not None)
     config = first.config.model_copy(update={"name": run.experiment, "model": model.config})
-    trust = fit_trust(model.logits, model.answers.targets, config.evaluation.abstain, model.answers.groups)
     with atomic.new_folder(run.path) as folder:
         written = RunFolder(folder)
         atomic.write_text(written.config, dump(config))
         atomic.write_json(written.labels, list(first.labels))
         images.write(written)
         copy_slices(first, written)
-        write_trust(written.calibration, trust)
+        _write_trust(written, model, config.evaluation)
         paths = paths_of(images, model.answers.sha256s)
         write_held_out(written.held_out, paths, model.answers.targets, model.logits)
         line = _line(model)
@@ -53,7 +58,19 @@ def write_run(run: RunFolder, model: MergedModel, facts: dict[str, Any], reporte
         _ = stored.classifier
         if (score := score_of_merged(stored, model)) is not None:
             write_score(written.unknown, score)
-    return trust
+
+
+def _write_trust(run: RunFolder, model: MergedModel, evaluation: EvaluationConfig) -> None:
+    """Fit and write the calibration of the merged model."""
+    from transfercli.evaluation.multilabel.trust import fit_label_trust, write_label_trust
+
+    answers = model.answers
+    if answers.task == MULTILABEL:
+        labels = model.members[0].labels
+        trust = fit_label_trust(model.logits, answers.targets, labels, evaluation, answers.groups)
+        write_label_trust(run.calibration, trust)
+    else:
+        write_trust(run.calibration, fit_trust(model.logits, answers.targets, evaluation.abstain, answers.groups))
 
 
 def paths_of(images: MergedImages, sha256s: Sequence[str]) -> list[str]:
@@ -68,7 +85,8 @@ def _line(model: MergedModel) -> dict[str, Any]:
     """Return the line of metrics.jsonl: the metrics of the merged model, as of a probe, with epoch 0."""
     from transfercli.training.objectives import OBJECTIVES
 
-    metrics = OBJECTIVES["classify"].validation_metrics(model.logits, model.answers.targets, model.members[0].labels)
+    answers, labels = model.answers, model.members[0].labels
+    metrics = OBJECTIVES[answers.task].validation_metrics(model.logits, answers.targets, labels)
     return {"phase": PHASE, "epoch": 0, **metrics}
 
 
@@ -115,7 +133,7 @@ def _record(
         "best_epoch": 0,
         "epochs": 0,
         "cross_validated": learnt,
-        "metrics": {name: line[name] for name in ("val_accuracy", "val_loss")},
+        "metrics": {name: line[name] for name in KEPT_METRICS[model.answers.task]},
     }
 
 
