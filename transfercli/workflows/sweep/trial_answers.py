@@ -12,7 +12,7 @@ import numpy.typing as npt
 from transfercli.data.clusters import cluster_indices
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.confidence.temperature import class_logits, log_losses
-from transfercli.evaluation.statistics.label_selection import LabelAnswers
+from transfercli.evaluation.multilabel.selection import LabelAnswers
 from transfercli.evaluation.statistics.selection import MOST_LOSS, Answers
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
