@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transfercli.data.dataset import Record
+from transfercli.data.label_sets import labels_in
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,14 @@ class Difference:
         return {kind: getattr(self, kind) for kind in kinds}
 
 
-def compare(earlier: Sequence[Record], present: Sequence[Record]) -> Difference:
+def compare(earlier: Sequence[Record], present: Sequence[Record], *, several: bool = False) -> Difference:
     """Compare two lists of records: first by path, then by content what is not the same there.
 
     So two images of different classes that change places are relabelled. An image that became unusable or usable has
     changed; a record with a problem in both lists is ignored. A present record whose `split` is "" has an unknown
     split, and has not moved.
+
+    several: an image may have several labels; these are the classes then, and an image with other ones is relabelled.
     """
     before, now = _by_path(earlier), _by_path(present)
     gone = [before[path] for path in sorted(before.keys() - now.keys()) if not before[path].problem]
@@ -100,7 +103,10 @@ def compare(earlier: Sequence[Record], present: Sequence[Record]) -> Difference:
     relabelled |= {record.path: old.label for old, record in pairs if old.label != record.label}
     renamed = [(old, record) for old, record in pairs if old.label == record.label]
     moved += [record.path for old, record in renamed if _splits_differ(old, record)]
-    classes = [{record.label for record in records if not record.problem} for records in (earlier, present)]
+    classes = [
+        {label for record in records if not record.problem for label in labels_in(record.label, several=several)}
+        for records in (earlier, present)
+    ]
     return Difference(
         added=[record.path for record in new if id(record) not in paired],
         removed=[record.path for record in gone if id(record) not in paired],

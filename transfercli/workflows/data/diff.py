@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from transfercli.config.types import MULTILABEL
 from transfercli.data.dataset import Record
 from transfercli.data.load import Examination
 from transfercli.data.quality.diff import Difference, compare, compare_auxiliary
+from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
 from transfercli.workflows.data.check import examine
 from transfercli.workflows.stored_run import StoredRun
@@ -51,7 +53,13 @@ def diff_data(request: DiffRequest, reporter: Reporter) -> DiffResult:
     for refusal in examined.refusals:
         reporter.warning(f"training would refuse this data: {refusal.message}")
     present = examined.dataset.auxiliary.records if examined.dataset else run.auxiliary  # unknown after an error
-    difference = compare(run.images, _records(examined))
+    if run.several != (config.task == MULTILABEL):
+        raise UsageError(
+            f"data diff: {run.label} is of task: {run.config.task}, and the config of task: {config.task}: their labels"
+            " cannot be compared",
+            "name a run of the same task",
+        )
+    difference = compare(run.images, _records(examined), several=run.several)
     return DiffResult(replace(difference, auxiliary=compare_auxiliary(run.auxiliary, present)))
 
 
