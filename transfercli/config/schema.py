@@ -102,11 +102,11 @@ class ColumnsConfig(Section):
     path: Text = Field("path", description="path of the image, relative to the table's folder")
     label: Annotated[
         Text | Annotated[list[Text], Field(min_length=1)],
-        Allowed("the name of a column, or a list of columns with one label each, such as [dog, cat]"),
+        Allowed("the name of a column, or a list of columns with one label each, such as [dog, cat] or [finding_*]"),
     ] = Field(
         "label",
-        description="label of the image; or a list of columns, one for each label: 1 if the image has it, 0 or empty if"
-        " not, -1 if nobody knows",
+        description="label of the image (labels, if a table has no column label); or a list of columns, one for each"
+        " label: 1 if the image has it, 0 if not, -1 if nobody knows; finding_* stands for all that match",
     )
     split: Text = Field("split", description="train, validation, test or empty; the column may be missing")
     group: Text | None = Field(
@@ -170,6 +170,16 @@ class DataConfig(Section):
         None,
         description="text between the labels of an image in the column for labels: ; in green;blurry; null: an image"
         " has one label, or a list of labels in a JSONL file",
+    )
+    empty_labels: Literal["absent", "unknown"] | None = Field(
+        None,
+        description="empty cells in columns that hold one label each: absent: the image does not have the label;"
+        " unknown: nobody knows; null: unknown if the columns have a 0 somewhere, else absent",
+    )
+    order: Annotated[list[Text], Field(min_length=2)] | None = Field(
+        None,
+        description="task ordinal: the classes, from the lowest to the highest; null: by number, if all names are"
+        " numbers",
     )
     expect: ExpectConfig | None = Field(
         None,
@@ -556,12 +566,13 @@ class EvaluationConfig(Section):
     gates: dict[str, Gate] = Field(
         default_factory=dict, description='bounds that metrics must meet: {accuracy: 0.9, ece: "<=0.05"}'
     )
-    thresholds: Literal["f1"] | ThresholdConfig | None = Field(
+    thresholds: Literal["f1", "expected_f1"] | ThresholdConfig | None = Field(
         None,
         description="several labels: the probability from which each label is answered, chosen on the validation"
-        " images: f1: highest F1; {precision: P} or {recall: R}: that precision or recall at least; null: 0.5",
+        " images: f1: highest F1; expected_f1: the same, but each image counts half by its calibrated probability,"
+        " better with few positives; {precision: P} or {recall: R}: that precision or recall at least; null: 0.5",
     )
-    threshold: Literal["f1"] | ThresholdConfig | None = Field(
+    threshold: Literal["f1", "expected_f1"] | ThresholdConfig | None = Field(
         None,
         description="two classes: the probability from which the second class by name is answered, chosen on the"
         " validation images as in thresholds; null: 0.5",
@@ -742,8 +753,9 @@ class ExperimentConfig(Section):
     name: FolderName = Field(description="name of the experiment: the folder under runs/")
     task: Task = Field(
         "classify",
-        description="classify: one class per image; multilabel: any number of labels per image; if the key is not set,"
-        " it is multilabel for a table with several labels per image",
+        description="classify: one class per image; multilabel: any number of labels per image; ordinal: one of the"
+        " steps of a scale, such as grades; if the key is not set, it is multilabel for a table with several labels per"
+        " image",
     )
     seed: Seed = Field(0, description="seed of all random draws")
     data: DataConfig

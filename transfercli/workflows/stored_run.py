@@ -22,8 +22,9 @@ from transfercli.data.sources.table_format import TableFormat
 from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.evaluation.confidence.trust import Assessment, Trust, read_trust
 from transfercli.evaluation.held_out import HeldOutAnswers, read_held_out
-from transfercli.evaluation.multilabel.trust import LabelTrust, read_label_trust
+from transfercli.evaluation.multilabel.trust import LabelAssessment, LabelTrust, read_label_trust
 from transfercli.io.bounded import read_json
+from transfercli.models.tasks.calibration import Calibration
 from transfercli.models.tasks.outputs import OUTPUTS
 from transfercli.models.unknown.file import read_score
 from transfercli.models.unknown.score import UnknownScore
@@ -181,6 +182,11 @@ class StoredRun:
     def trust(self) -> Trust:
         return self.stored_trust or Trust()
 
+    @property
+    def calibration(self) -> Calibration:
+        """The map of the logits that gives calibrated probabilities."""
+        return (self.label_trust if self.several else self.trust).calibration
+
     @cached_property
     def label_trust(self) -> LabelTrust:
         """Calibration and thresholds of a run with several labels."""
@@ -220,7 +226,7 @@ class StoredRun:
             )
         build = build_average if model.members else build_classifier
         members = members_of(model, checkpoint.model)
-        classifier = build(architecture(self.config, self.labels, members), temperature=self.trust.temperature)
+        classifier = build(architecture(self.config, self.labels, members), calibration=self.calibration)
         assign_tensors(classifier, checkpoint.model)
         return classifier
 
@@ -243,6 +249,11 @@ class StoredRun:
         """Return logits [N, C], or [N, 1] of a sigmoid head, and the assessment, of outputs of `scored_model`."""
         logits, scores = self.logits_and_scores(outputs)
         return logits, self.trust.assess(logits, scores, self.unknown.threshold if self.unknown else None)
+
+    def judge_labels(self, outputs: np.ndarray) -> tuple[np.ndarray, LabelAssessment]:
+        """Return logits [N, L] and the assessment, of outputs of `scored_model` of a run with several labels."""
+        logits, scores = self.logits_and_scores(outputs)
+        return logits, self.label_trust.assess(logits, scores, self.unknown.threshold if self.unknown else None)
 
     def logits_and_scores(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return logits [N, units] and out-of-distribution scores float64 [N] of outputs of `scored_model`.
@@ -304,7 +315,8 @@ class StoredRun:
 
     def other_images(self, folder: Path, split: str) -> Split:
         """Return the images of a folder or table as a split whose targets index the run's labels."""
-        images = load_folder_split(folder, split, self.labels, self.reading, TableFormat.of(self.config.data))
+        table = TableFormat.of(self.config.data, self.config.task)
+        images = load_folder_split(folder, split, self.labels, self.reading, table)
         if images.several != self.several:
             one, several = "one class per image", "several labels per image"
             expected, given = (several, one) if self.several else (one, several)

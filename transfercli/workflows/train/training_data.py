@@ -33,9 +33,8 @@ def data_request(config: ExperimentConfig, experiment: Path) -> DataRequest:
     """Return the data request of a config. experiment: folder of its runs, whose splits.csv keeps earlier splits."""
     assignments = read_assignments(splits_file(experiment))
     pixel_files = tuple(run.pixels for run in runs_of(experiment)) if experiment.is_dir() else ()
-    return DataRequest(
-        config.data, image_size(config), config.compute, assignments, config.seed, pixel_files=pixel_files
-    )
+    about = config.data, image_size(config), config.compute, assignments, config.seed
+    return DataRequest(*about, pixel_files=pixel_files, task=config.task)
 
 
 def with_labels(split: Split, labels: tuple[str, ...]) -> Split:

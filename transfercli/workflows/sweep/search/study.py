@@ -119,7 +119,8 @@ def check_folds(loaded: LoadedConfig) -> None:
             raise ConfigError(f"{loaded.where(f'data.{key}')}: {message}", hint)
     inside: list[str] = []
     with suppress(DataError, OSError):  # of images that cannot be read, the trials say more
-        inside = splits_inside(data)
+        config = with_task(loaded.config)[0]
+        inside = splits_inside(config.data, config.task)
     if "validation" in inside:
         raise ConfigError(
             f"{loaded.where('sweep.folds')}: sweep.folds: {data.train!r} has validation images of its own, and"
