@@ -191,7 +191,7 @@ def recorded_split(
     model: StoredRun, data: StoredRun, records: Sequence[Record], labels: tuple[str, ...], name: str
 ) -> Split:
     """Return images of a split of the run `data`, read at the size that `model` takes; targets index `labels`."""
-    return load_recorded_split(records, data.config.data.train, name, labels, model.reading)
+    return load_recorded_split(records, data.config.data.train, name, labels, model.reading, several=data.several)
 
 
 def predict(run: StoredRun, split: Split) -> Predictions:
