@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
+from tests.digits import Digits
+from tests.sampled_scenes import write_scenes
 from transfercli.reporting import Reporter
 
 
@@ -46,3 +50,26 @@ def source(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> tup
     world = World(tmp_path_factory.mktemp("source"), digits_folder)
     path = world.config("digits-source", "digits-source", training={"epochs": 4})
     return world, world.train("pretrain", path)
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path, digits: Digits) -> tuple[World, Path]:
+    """A run of scenes with several labels, the digits 0 to 3, and its world; the images are in `scenes` of its folder.
+
+    Its thresholds differ, so that most scenes get some of the labels, and some get none.
+    """
+    from transfercli.evaluation.multilabel.trust import read_label_trust, write_label_trust
+    from transfercli.workflows.stored_run import StoredRun
+
+    world = World(tmp_path_factory.mktemp("scenes"), digits_folder)
+    table = write_scenes(world.folder / "scenes", digits, 160)
+    data = {"train": str(table), "columns": {"label": "labels"}, "label_separator": ";", "validation": 0.3}
+    config = world.config("scenes", "digits", data=data, training={"epochs": 3, "optimizer": {"learning_rate": 0.01}})
+    run = Path(world.train("pretrain", config)["run"])
+    stored = StoredRun.find(str(run), world.runs, Reporter())
+    answers = stored.probabilities(stored.split("validation"))
+    thresholds = np.quantile(answers, [0.8, 0.3, 0.6, 0.7], axis=0).diagonal().astype(np.float64)
+    trust = read_label_trust(stored.folder.calibration)
+    assert trust is not None
+    write_label_trust(stored.folder.calibration, replace(trust, thresholds=thresholds + 1e-4))
+    return world, run

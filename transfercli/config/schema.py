@@ -435,8 +435,19 @@ class LossConfig(Section):
 class EarlyStoppingConfig(Section):
     """Early end of a phase without improvement."""
 
-    monitor: Literal["val_loss", "val_accuracy", "val_macro_f1", "val_balanced_accuracy", "loss", "accuracy"] = Field(
-        "val_loss", description="metric that must improve, and by which the best epoch is chosen"
+    monitor: Literal[
+        "val_loss",
+        "val_accuracy",
+        "val_macro_f1",
+        "val_balanced_accuracy",
+        "val_map",
+        "val_micro_f1",
+        "loss",
+        "accuracy",
+    ] = Field(
+        "val_loss",
+        description="metric that must improve, and by which the best epoch is chosen; val_map and val_micro_f1 are for"
+        " several labels per image",
     )
     min_delta: NonNegative = Field(0.0, description="an improvement by no more than this does not count")
     patience: Annotated[Whole, Field(ge=1)] | None = Field(
@@ -543,17 +554,20 @@ class EvaluationConfig(Section):
     """Metrics, gates and slices of `evaluate`."""
 
     metrics: list[Annotated[str, RowName("metric")]] = Field(
-        default_factory=lambda: ["accuracy", "macro_f1"], min_length=1, description="metrics shown first in tables"
+        default_factory=lambda: ["accuracy", "macro_f1"],
+        min_length=1,
+        description="metrics shown first in tables; with several labels per image [map, macro_f1] if it is not set",
     )
     gates: dict[str, Gate] = Field(
         default_factory=dict, description='bounds that metrics must meet: {accuracy: 0.9, ece: "<=0.05"}'
     )
-    thresholds: Literal["f1"] | ThresholdConfig | None = Field(
+    thresholds: Literal["f1", "expected_f1"] | ThresholdConfig | None = Field(
         None,
         description="several labels: the probability from which each label is answered, chosen on the validation"
-        " images: f1: highest F1; {precision: P} or {recall: R}: that precision or recall at least; null: 0.5",
+        " images: f1: highest F1; expected_f1: the same, but each image counts half by its calibrated probability,"
+        " better with few positives; {precision: P} or {recall: R}: that precision or recall at least; null: 0.5",
     )
-    threshold: Literal["f1"] | ThresholdConfig | None = Field(
+    threshold: Literal["f1", "expected_f1"] | ThresholdConfig | None = Field(
         None,
         description="two classes: the probability from which the second class by name is answered, chosen on the"
         " validation images as in thresholds; null: 0.5",
@@ -581,7 +595,10 @@ class ExportConfig(Section):
 class PromoteConfig(Section):
     """Conditions for a challenger to replace the champion."""
 
-    metric: Annotated[str, RowName("metric")] = Field("accuracy", description="metric that a challenger must improve")
+    metric: Annotated[str, RowName("metric")] = Field(
+        "accuracy",
+        description="metric that a challenger must improve; with several labels per image map if it is not set",
+    )
     min_gain: NonNegative = Field(0.0, description="smallest gain of that metric")
     confidence: Fraction = Field(0.95, description="confidence level of the paired bootstrap")
     lifetime_confidence: Fraction | None = Field(
@@ -698,7 +715,10 @@ class SweepConfig(Section):
         " successive halving (Li et al. 2018)",
     )
     metric: SelectionMetric = Field(
-        "val_accuracy", validate_default=True, description="metric of the validation images that the search improves"
+        "val_accuracy",
+        validate_default=True,
+        description="metric of the validation images that the search improves; with several labels per image val_map"
+        " if it is not set",
     )
     folds: Annotated[Whole, Field(ge=2, le=1000)] | None = Field(
         None,

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 
 from transfercli.errors import ArtefactError, GateError, UsageError
-from transfercli.export.formats.embedded_spec import labels_text
+from transfercli.export.formats.embedded_spec import companions
 from transfercli.export.formats.registry import FORMATS, PARITY, Format, check_formats, check_installed
 from transfercli.export.spec import EXPORTED, ExportSpec, Network, WriteJob
 from transfercli.export.verify.checksums import CHECKSUMS, checksums_of
+from transfercli.export.verify.measures import Measures, measures_for
 from transfercli.export.verify.parity import ParityInput, ParityOutput, run_in_child
 from transfercli.export.writing import write
 from transfercli.io import atomic
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 
-DROP, DROPPED_IMAGES = 0.01, 2
 SCORE_PARITY = 0.01  # largest difference of out-of-distribution scores, in the unit of `_Job._score_parity`
 # Keys of an artefact's result that need its runtime; null if it is not installed.
 MEASURED = (
@@ -29,18 +29,18 @@ MEASURED = (
     "max_abs_diff_bytes",
     "label_agreement",
     "label_agreement_bytes",
-    "accuracy_exported",
     "latency_ms",
     "load_seconds",
 )
-ROUNDING = 1e-9  # tolerance for the difference of two accuracies
+ROUNDING = 1e-9  # tolerance for the difference of two scores
 
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
     """Options of an export.
 
-    formats: keys of `FORMATS`. out: the folder with one folder for each format. max_drop: largest drop in accuracy.
+    formats: keys of `FORMATS`. out: the folder with one folder for each format. max_drop: largest drop in accuracy or,
+    with several labels an image, in mean average precision.
     samples: uint8 [M, H, W, 3], training images; needed for int8 only. network: of the run, for formats that write the
     network of another library.
     """
@@ -52,10 +52,10 @@ class ExportRequest:
     samples: np.ndarray | None = None
     network: Network | None = None
 
-    def allowed_drop(self, examples: int) -> float | None:
-        """Return `max_drop`; if it is None, for int8 the larger of 0.01 and two images, and None otherwise."""
+    def allowed_drop(self, measures: Measures, examples: int) -> float | None:
+        """Return `max_drop`; if it is None, for int8 the default of the measures, and None otherwise."""
         if self.max_drop is None and self.quantize == "int8":
-            return max(DROP, DROPPED_IMAGES / examples)
+            return measures.default_drop(examples)
         return self.max_drop
 
 
@@ -65,7 +65,7 @@ class Reference:
 
     images: uint8 [N, H, W, 3], as the run's own decoder reads `files`. files: N encoded images; empty for images that
     are not files (`keras:` data sets), which are then written as PNG files. probabilities: float32 [N, C] of the run's
-    predictor on `images`. targets: int [N], indices into the labels. known: number of images that the run trained on or
+    predictor on `images`. targets: int [N], indices into the labels, or int [N, L] as in `Split`. known: number of images that the run trained on or
     an ancestor learnt from. unknown: float [N], the run's out-of-distribution scores; None if it has none.
     """
 
@@ -159,6 +159,10 @@ class _Job:
     def folder(self) -> Path:
         return self.request.out / self.row.name
 
+    @property
+    def measures(self) -> Measures:
+        return measures_for(self.spec.thresholds)
+
     def run(self, predictor: Any, reporter: Reporter) -> tuple[dict[str, Any], list[str]]:
         """Return the result, and the reasons for removing the artefact; without any it is installed."""
         try:
@@ -216,33 +220,37 @@ class _Job:
 
     def _result(self, outputs: ParityOutput, size: int) -> dict[str, Any]:
         self._check(outputs)
-        original = self.reference.probabilities
-        predicted, expected = outputs.probabilities.argmax(axis=1), original.argmax(axis=1)
+        original, measures = self.reference.probabilities, self.measures
+        difference = _max_difference(outputs.probabilities, original)
+        scores = measures.scores(outputs.probabilities, self.reference.targets)
         return {
             **self._facts(size, proved=True),
-            "max_abs_diff": _max_difference(outputs.probabilities, original),
+            "max_abs_diff": difference,
             "max_abs_diff_bytes": _max_difference(outputs.probabilities_bytes, original),
-            "label_agreement": float(np.mean(predicted == expected)),
-            "label_agreement_bytes": float(np.mean(outputs.probabilities_bytes.argmax(axis=1) == expected)),
-            "accuracy_exported": float(np.mean(predicted == self.reference.targets)),
+            "label_agreement": measures.agreement(outputs.probabilities, original),
+            "label_agreement_bytes": measures.agreement(outputs.probabilities_bytes, original),
+            **measures.closeness(original, difference),
+            **{f"{name}_exported": value for name, value in scores.items()},
             "latency_ms": {f"batch_{batch}": round(value, 3) for batch, value in outputs.latency_ms.items()},
             "load_seconds": round(outputs.load_seconds, 3),
             **self._score_parity(outputs),
         }
 
     def _unproved_result(self, size: int) -> dict[str, Any]:
-        return self._facts(size, proved=False) | dict.fromkeys(MEASURED)
+        measures = self.measures
+        others = [*measures.closeness(self.reference.probabilities, 0.0), *(f"{name}_exported" for name in measures.names)]
+        return self._facts(size, proved=False) | dict.fromkeys([*MEASURED, *others])
 
     def _facts(self, size: int, *, proved: bool) -> dict[str, Any]:
         """Return what is known of an artefact without running it."""
-        expected = self.reference.probabilities.argmax(axis=1)
+        scores = self.measures.scores(self.reference.probabilities, self.reference.targets)
         return {
             "format": self.row.name,
             "path": str(self.folder / self.row.entry),
             "bytes": size,
             "proved": proved,
-            "accuracy_original": float(np.mean(expected == self.reference.targets)),
-            "examples": len(expected),
+            **{f"{name}_original": value for name, value in scores.items()},
+            "examples": len(self.reference.probabilities),
             "known": self.reference.known,
         }
 
@@ -261,9 +269,11 @@ class _Job:
         }
 
     def _check(self, outputs: ParityOutput) -> None:
-        """Raise `ArtefactError` for other labels, another shape or values that are not finite."""
+        """Raise `ArtefactError` for other labels or thresholds, another shape or values that are not finite."""
         if outputs.labels is not None and outputs.labels != self.spec.labels:
             raise ArtefactError(f"{self.row.name}: the artefact has other labels than the run: {list(outputs.labels)}")
+        if outputs.thresholds != self.spec.thresholds:
+            raise ArtefactError(f"{self.row.name}: the artefact has other thresholds than the run")
         shape = self.reference.probabilities.shape
         for probabilities in (outputs.probabilities, outputs.probabilities_bytes):
             if probabilities.shape != shape:
@@ -284,16 +294,25 @@ class _Job:
                 f"out-of-distribution scores differ from the run's by {apart:.2g} of the distance to their threshold,"
                 f" and {SCORE_PARITY:g} is allowed"
             )
-        drop = result["accuracy_original"] - result["accuracy_exported"]
-        allowed = self.request.allowed_drop(result["examples"])
-        if allowed is not None and not drop <= allowed + ROUNDING:
-            reasons.append(f"accuracy drops by {drop:.4f}, and --max-drop allows {allowed:g}")
-        return reasons
+        return reasons + self._reasons_of_drop(result)
+
+    def _reasons_of_drop(self, result: dict[str, Any]) -> list[str]:
+        """Return the reason if the score that `--max-drop` limits drops by more, else nothing."""
+        allowed = self.request.allowed_drop(self.measures, result["examples"])
+        name = next((name for name in reversed(self.measures.names) if result[f"{name}_original"] is not None), None)
+        if allowed is None or name is None:
+            return []
+        drop = result[f"{name}_original"] - result[f"{name}_exported"]
+        return [] if drop <= allowed + ROUNDING else [f"{name} drops by {drop:.4f}, and --max-drop allows {allowed:g}"]
 
     def _write_companions(self, folder: Path, result: dict[str, Any]) -> None:
-        """Write labels.txt, and export.json: the result with a relative path, the card, provenance and checksums."""
+        """Write labels.txt, any thresholds.json, and export.json.
+
+        That is the result with a relative path, the card, provenance and checksums.
+        """
         checksums = checksums_of(folder)
-        atomic.write_text(folder / "labels.txt", labels_text(self.spec.labels))
+        for name, text in companions(self.spec).items():
+            atomic.write_text(folder / name, text)
         atomic.write_json(
             folder / EXPORTED,
             {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transfercli.config.types import HEX_COLOUR
+from transfercli.config.types import HEX_COLOUR, MULTILABEL, Task
 from transfercli.data.image import (
     CONVERT,
     EARLIER,
@@ -34,8 +34,33 @@ if TYPE_CHECKING:
 CARD = "transfercli"  # the card's key in a format's own metadata
 CARD_FILE = f"{CARD}.json"
 EXPORTED = "export.json"  # in the folder of an artefact: the result of its export
-OWN_KEYS = ("labels", "input", "temperature", "abstain", "conformal", "unknown")  # of a card; all others are its origin
+# Keys of a card; all others are its origin.
+OWN_KEYS = (
+    *("task", "labels", "input", "temperature", "calibration", "thresholds", "abstain", "conformal", "unknown"),
+)
 MAX_SIDE, MAX_CLASSES = 8192, 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class LabelAnswers:
+    """Calibration and thresholds of a model that gives an image several labels; each has one number a label.
+
+    scales, offsets: the calibrated logit is `logit * scale + offset`, computed inside the artefact. thresholds: values
+    of float32; an image has the labels whose calibrated probability is at least their threshold.
+    """
+
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
+    thresholds: tuple[float, ...]
+
+    @classmethod
+    def of(cls, scales: np.ndarray, offsets: np.ndarray, thresholds: np.ndarray) -> LabelAnswers:
+        """Return the answers of three arrays float [L].
+
+        The thresholds are rounded to float32, the type of the probabilities that they are compared with.
+        """
+        rounded = thresholds.astype(np.float32).tolist()
+        return cls(tuple(scales.tolist()), tuple(offsets.tolist()), tuple(rounded))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +74,8 @@ class ExportSpec:
     background: colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`. levels, profiles,
     max_megapixels: how files are read, as in `Geometry`. conformal: scores for prediction sets, as JSON; None in an
     artefact of an earlier version. unknown: {"score": name, "threshold": number} of the output `unknown`, above whose
-    threshold an image is strange; None if the artefact has no such output.
+    threshold an image is strange; None if the artefact has no such output. several: calibration and thresholds if an
+    image may have several labels; None if it has exactly one.
     """
 
     labels: tuple[str, ...]
@@ -64,6 +90,16 @@ class ExportSpec:
     max_megapixels: float = MAX_MEGAPIXELS
     conformal: Mapping[str, Any] | None = field(default=None, hash=False)
     unknown: Mapping[str, Any] | None = field(default=None, hash=False)
+    several: LabelAnswers | None = None
+
+    @property
+    def task(self) -> Task:
+        return "multilabel" if self.several else "classify"
+
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """Threshold of each label, values of float32; None if an image has exactly one label."""
+        return self.several.thresholds if self.several else None
 
     @property
     def columns(self) -> int:
@@ -79,6 +115,7 @@ class ExportSpec:
         """Return the card as JSON values; it is the same for the same export."""
         height, width = self.image_size
         return {
+            "task": self.task,
             "labels": list(self.labels),
             "input": {
                 "height": height,
@@ -95,6 +132,7 @@ class ExportSpec:
                 "max_megapixels": self.max_megapixels,
             },
             "temperature": self.temperature,
+            **(_several_card(self.several) if self.several else {}),
             "abstain": {"confidence": self.confidence},
             **({"conformal": dict(self.conformal)} if self.conformal else {}),
             "unknown": dict(self.unknown) if self.unknown else None,
@@ -142,6 +180,11 @@ class NeedsTensorFlow(Exception):
     """Raised by a writer that needs Keras to run on TensorFlow for this predictor, though not for every one."""
 
 
+def _several_card(several: LabelAnswers) -> dict[str, Any]:
+    calibration = {"scales": list(several.scales), "offsets": list(several.offsets)}
+    return {"calibration": calibration, "thresholds": list(several.thresholds)}
+
+
 def card_text(spec: ExportSpec) -> str:
     return json.dumps(spec.card(), sort_keys=True)
 
@@ -168,11 +211,29 @@ def parse_card(text: str | bytes) -> ExportSpec:
             max_megapixels=float(geometry.get("max_megapixels", MAX_MEGAPIXELS)),
             conformal=card.get("conformal"),
             unknown=card.get("unknown"),
+            several=_several_of(card),
         )
         _check(spec)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtefactError(f"the artefact's card is damaged: {error}", "export the run again") from error
     return spec
+
+
+def _several_of(card: Mapping[str, Any]) -> LabelAnswers | None:
+    """Return the calibration and thresholds of a card; None if it is of one label an image. Raises `ValueError`."""
+    task = card.get("task", "classify")  # cards of earlier versions lack it
+    if task == "classify":
+        return None
+    if task != MULTILABEL:
+        raise ValueError(f"task is {task!r}; allowed are classify and {MULTILABEL}")
+    calibration = card["calibration"]
+    values = [calibration["scales"], calibration["offsets"], card["thresholds"]]
+    for numbers in values:
+        if not isinstance(numbers, list) or len(numbers) != len(card["labels"]):
+            raise ValueError("calibration and thresholds must have one number a label")
+        if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
+            raise ValueError("calibration and thresholds must be finite numbers")
+    return LabelAnswers(*(tuple(map(float, numbers)) for numbers in values))
 
 
 def _check(spec: ExportSpec) -> None:

@@ -11,7 +11,12 @@ VALIDATION = "validation"
 
 
 def scores_of_run(run: StoredRun) -> ConformalScores | None:
-    """Return the conformal scores of a run; None if it is of an earlier version and has no such evaluation."""
+    """Return the conformal scores of a run.
+
+    None if it is of an earlier version and has no such evaluation, or if an image may have several labels.
+    """
+    if run.several:
+        return None
     trust = run.stored_trust
     if trust is not None and trust.conformal is not None:
         return trust.conformal

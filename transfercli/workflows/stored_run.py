@@ -24,6 +24,7 @@ from transfercli.evaluation.confidence.trust import Assessment, Trust, read_trus
 from transfercli.evaluation.held_out import HeldOutAnswers, read_held_out
 from transfercli.evaluation.multilabel.trust import LabelTrust, read_label_trust
 from transfercli.io.bounded import read_json
+from transfercli.models.tasks.calibration import Calibration
 from transfercli.models.tasks.outputs import OUTPUTS
 from transfercli.models.unknown.file import read_score
 from transfercli.models.unknown.score import UnknownScore
@@ -181,6 +182,11 @@ class StoredRun:
     def trust(self) -> Trust:
         return self.stored_trust or Trust()
 
+    @property
+    def calibration(self) -> Calibration:
+        """The map of the logits that gives calibrated probabilities."""
+        return (self.label_trust if self.several else self.trust).calibration
+
     @cached_property
     def label_trust(self) -> LabelTrust:
         """Calibration and thresholds of a run with several labels."""
@@ -220,7 +226,7 @@ class StoredRun:
             )
         build = build_average if model.members else build_classifier
         members = members_of(model, checkpoint.model)
-        classifier = build(architecture(self.config, self.labels, members), temperature=self.trust.temperature)
+        classifier = build(architecture(self.config, self.labels, members), self.calibration)
         assign_tensors(classifier, checkpoint.model)
         return classifier
 
@@ -241,15 +247,23 @@ class StoredRun:
 
     def judge(self, outputs: np.ndarray) -> tuple[np.ndarray, Assessment]:
         """Return logits [N, C], or [N, 1] of a sigmoid head, and the assessment, of outputs of `scored_model`."""
+        logits, scores = self.logits_and_scores(outputs)
+        return logits, self.trust.assess(logits, scores, self.unknown.threshold if self.unknown else None)
+
+    def logits_and_scores(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return logits [N, units] and out-of-distribution scores float64 [N] of outputs of `scored_model`.
+
+        The scores are None for a run from before they were stored.
+        """
         if self.unknown is None:
-            return outputs, self.trust.assess(outputs)
+            return outputs, None
         import numpy as np
 
         logits, scores = outputs[:, :-1], outputs[:, -1].astype("float64")
         if np.isfinite(logits).all() and not np.isfinite(scores).all():
             name = self.folder.unknown.name
             raise ArtefactError(f"{name} is damaged: it gives scores that are not finite", "restore the run")
-        return logits, self.trust.assess(logits, scores, self.unknown.threshold)
+        return logits, scores
 
     def calibrate(self, logits: np.ndarray) -> np.ndarray:
         """Return float32 probabilities [N, C] for logits [N, C], or [N, 1] of a sigmoid head."""
@@ -296,9 +310,14 @@ class StoredRun:
 
     def other_images(self, folder: Path, split: str) -> Split:
         """Return the images of a folder or table as a split whose targets index the run's labels."""
-        return load_folder_split(
-            folder, split, self.labels, self.reading, TableFormat.of(self.config.data, self.config.task)
-        )
+        table = TableFormat.of(self.config.data, self.config.task)
+        images = load_folder_split(folder, split, self.labels, self.reading, table)
+        if images.several != self.several:
+            one, several = "one class per image", "several labels per image"
+            expected, given = (several, one) if self.several else (one, several)
+            hint = "give a table with label sets, as the run's own" if self.several else "give one label per image"
+            raise DataError(f"the run {self.label} is for {expected}, and {str(folder)!r} has {given}", hint)
+        return images
 
     def prepare_data(self) -> None:
         """Set up the backend before Keras is imported, if the images are a `keras:` data set."""

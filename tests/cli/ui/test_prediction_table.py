@@ -28,3 +28,23 @@ def test_a_strange_image_is_marked_as_such_and_an_unsure_answer_as_unsure(monkey
         f"{mark} 0.9999 {answer.path}" for mark, answer in zip(marks, answers, strict=True)
     ]
     assert summary == "4 images: trouser (4); 2 strange, unlike the training images"
+
+
+def test_several_labels_share_a_column_and_an_image_without_one_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    top = (("beach", 0.9), ("dog", 0.8), ("sunset", 0.1))
+    answers = [
+        Prediction("both.png", top, answered=top[:2]),
+        Prediction("none.png", (("dog", 0.3), ("beach", 0.2), ("sunset", 0.1)), answered=()),
+        Prediction("gone.png", error="does not exist"),
+    ]
+    out = io.StringIO()
+    write_table(answers, ("beach", "dog", "sunset"), 3, out, several=True)
+    header, _, *rows, _, summary, _ = out.getvalue().splitlines()
+    assert header.split() == ["labels", "probability", "then", "image"]
+    assert [" ".join(row.split()) for row in rows] == [
+        "beach, dog 0.9000 sunset 0.1000 both.png",
+        "(none) 0.3000 dog 0.3000, beach 0.2000, sunset 0.1000 none.png",
+        "- - - gone.png (not read: does not exist)",
+    ]
+    assert summary == "3 images: beach (1), dog (1), (none) (1), not read (1)"

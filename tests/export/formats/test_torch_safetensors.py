@@ -15,13 +15,14 @@ import pytest
 import safetensors.numpy
 
 from tests.listener import Listener
+from transfercli.config.types import Task
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.export import exporter
 from transfercli.export.exporter import ExportRequest, Reference, export_formats
 from transfercli.export.formats import registry
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.formats.torch_safetensors import check_network, read_torch_safetensors
-from transfercli.export.spec import ExportSpec, Network, WriteJob
+from transfercli.export.spec import ExportSpec, LabelAnswers, Network, WriteJob
 
 NAME = "torch_safetensors"
 TEMPERATURE = 1.7
@@ -30,8 +31,8 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (6, 64, 48, 3)).astype("uint8
 SPEC = ExportSpec(("a", "b", "c"), (64, 48), "stretch", TEMPERATURE)
 
 
-def network_of(base: str, **head: Any) -> SimpleNamespace:
-    """Return a network with random weights and statistics, and its calibrated predictor."""
+def network_of(base: str, task: Task = "classify", **head: Any) -> SimpleNamespace:
+    """Return a network with random weights and statistics, and its predictor, calibrated if it has one label."""
     import keras
 
     from transfercli.config.schema import HeadConfig
@@ -39,11 +40,13 @@ def network_of(base: str, **head: Any) -> SimpleNamespace:
     from transfercli.models.bases import BASES
     from transfercli.models.classifier import build_classifier
     from transfercli.models.inference_model import build_inference_model
+    from transfercli.models.tasks.calibration import Calibration
     from transfercli.models.tensor_names import assign_tensors, read_tensors
 
     keras.utils.set_random_seed(0)
     labels = SPEC.labels[: 2 if head.get("output") == "sigmoid" else 3]
-    classifier = build_classifier(Architecture(base, (64, 48), 3, HeadConfig(pooling="avg", **head), labels))
+    shape = Architecture(base, (64, 48), 3, HeadConfig(pooling="avg", **head), labels, task=task)
+    classifier = build_classifier(shape)
     generator = np.random.default_rng(0)
     tensors = {
         name: value if value.ndim > 1 else (value + 0.1 * generator.random(value.shape)).astype("float32")
@@ -51,7 +54,9 @@ def network_of(base: str, **head: Any) -> SimpleNamespace:
     }
     assign_tensors(classifier, tensors)
     network = Network(base, BASES[base].preprocessing, 3, "avg", (), tensors)
-    return SimpleNamespace(network=network, predictor=build_inference_model(classifier, TEMPERATURE))
+    temperature = TEMPERATURE if task == "classify" else 1.0
+    calibration = Calibration.of_temperature(temperature)
+    return SimpleNamespace(network=network, predictor=build_inference_model(classifier, calibration))
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +129,35 @@ def export(made: SimpleNamespace, out: Path, reporter: Any, **options: Any) -> d
     return result
 
 
+SEVERAL = LabelAnswers.of(np.array([0.5, 2.0, 1.0]), np.array([0.25, -1.0, 0.0]), np.array([0.3, 0.5, 0.7]))
+
+
+def test_several_labels_are_told_by_the_config_and_their_calibration_is_in_the_head(
+    resnet: SimpleNamespace, tmp_path: Path
+) -> None:
+    path = write(resnet, tmp_path, replace(SPEC, temperature=1.0, several=SEVERAL))
+    tensors, config = safetensors.numpy.load_file(path), json.loads(path.with_name("config.json").read_text())
+    kernel, bias = (resnet.network.tensors[f"head/logits/{part}"] for part in ("kernel", "bias"))
+    assert np.allclose(tensors["fc.weight"], (kernel * [0.5, 2.0, 1.0]).T)
+    assert np.allclose(tensors["fc.bias"], bias * [0.5, 2.0, 1.0] + [0.25, -1.0, 0.0])
+    assert (config["problem_type"], config["thresholds"]) == ("multi_label_classification", list(SEVERAL.thresholds))
+    assert "temperature" not in config
+
+
+def test_torchvision_computes_the_same_probabilities_of_several_labels(tmp_path: Path, monkeypatch: Any) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("torchvision")
+    made = network_of("resnet18", "multilabel")
+    plain = LabelAnswers.of(np.ones(3), np.zeros(3), np.full(3, 0.5))
+    path = write(made, tmp_path / NAME, replace(SPEC, temperature=1.0, several=plain))
+    expected = np.asarray(made.predictor(IMAGES))
+    assert np.abs(read_torch_safetensors(path).from_tensors(IMAGES) - expected).max() < 1e-5
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(FORMATS[NAME].code("multilabel"), names)
+    assert np.abs(names["predict"](IMAGES) - expected).max() < 1e-5
+
+
 @pytest.fixture
 def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     missing: Callable[[str], Any] = lambda name: None if name.startswith("torch") else find_spec(name)  # noqa: E731
@@ -136,7 +170,7 @@ def test_without_pytorch_the_artefact_is_said_to_be_unproved(
     listener = Listener()
     result = export(resnet, tmp_path, listener)
     assert result["proved"] is False
-    assert {key for key, value in result.items() if value is None} == set(exporter.MEASURED)
+    assert {key for key, value in result.items() if value is None} == {*exporter.MEASURED, "accuracy_exported"}
     assert json.loads((tmp_path / NAME / "export.json").read_text())["proved"] is False
     (warning,) = listener.warnings
     assert "torch_safetensors is not proved: torch and torchvision are not installed" in warning

@@ -35,7 +35,7 @@ Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="folder to write to, instead of the run's exports folder")
 ]
 MaxDrop = Annotated[
-    float | None, typer.Option("--max-drop", metavar="X", min=0, help="largest loss of accuracy allowed")
+    float | None, typer.Option("--max-drop", metavar="X", min=0, help="largest loss of accuracy allowed; of mAP, if an image may have several labels")
 ]
 
 
@@ -50,7 +50,6 @@ def _show(result: ExportResult) -> None:
 
 
 def _pairs(artefact: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    original, exported = artefact["accuracy_original"], artefact["accuracy_exported"]
     yield "format", artefact["format"]
     yield "path", artefact["path"]
     yield "size", f"{artefact['bytes'] / 1e6:.1f} MB"
@@ -59,9 +58,22 @@ def _pairs(artefact: dict[str, Any]) -> Iterable[tuple[str, str]]:
         return
     difference = f"{artefact['max_abs_diff']:.2g} from pixels, {artefact['max_abs_diff_bytes']:.2g} from files"
     yield "largest difference", difference
-    yield "same label", f"{artefact['label_agreement']:.2%} of {artefact['examples']} validation images"
-    yield "accuracy", f"{exported:.4f} (run {original:.4f}, drop {original - exported:.4f})"
+    several = "map_original" in artefact
+    same = "same labels" if several else "same label"
+    yield same, f"{artefact['label_agreement']:.2%} of {artefact['examples']} validation images"
+    if several:
+        near = f"{artefact['near_threshold']:.2%} of the images have a probability as near to a threshold as that"
+        yield "near a threshold", near
+    yield from _scores(artefact)
     yield "latency", ", ".join(f"{ms:g} ms at {name.replace('_', ' ')}" for name, ms in artefact["latency_ms"].items())
+
+
+def _scores(artefact: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    """Yield the scores of the artefact beside those of the run."""
+    for name in ("accuracy", "map"):
+        original, exported = (artefact.get(f"{name}_{which}") for which in ("original", "exported"))
+        if original is not None and exported is not None:
+            yield name, f"{exported:.4f} (run {original:.4f}, drop {original - exported:.4f})"
 
 
 @reports(_show, after_export)

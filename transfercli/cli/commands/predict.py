@@ -103,7 +103,14 @@ class PredictionStream:
             _write_spreadsheet(self.predictions, out)
         elif self.lines is None and out.isatty():
             predictions = self.predictions
-            write_table(predictions.answers, predictions.labels, predictions.columns, out, sets=predictions.sets)
+            write_table(
+                predictions.answers,
+                predictions.labels,
+                predictions.columns,
+                out,
+                sets=predictions.sets,
+                several=predictions.several,
+            )
         else:
             WRITERS[self.lines or "jsonl"](self.predictions, out)
 
@@ -136,6 +143,8 @@ def _write_jsonl(predictions: Predictions, out: TextIO) -> None:
 def _write_csv(predictions: Predictions, out: TextIO) -> None:
     """Write one row per image; from the second class on, a column each for label and probability.
 
+    If an image may have several labels, `labels` is the set of them, as in predictions.csv, and all of the most
+    probable ones follow: `label` and `probability` are those of the answer, and need not be the first of them.
     `strange` and `unknown` are empty if the model has no out-of-distribution score. The last column of `--sets` is a
     JSON list, because a label may contain any character.
 
@@ -155,26 +164,30 @@ def _write_spreadsheet(predictions: Predictions, out: TextIO) -> None:
 
 
 def _write_rows(predictions: Predictions, writer: Any, out: TextIO) -> None:
-    more = [f"{name}_{rank}" for rank in range(2, predictions.columns + 1) for name in ("label", "probability")]
-    writer.writerow(
-        ["path", "label", "probability", "abstained", "error", *more, "strange", "unknown", *["set"] * predictions.sets]
-    )
+    first = 1 if predictions.several else 2
+    more = [f"{name}_{rank}" for rank in range(first, predictions.columns + 1) for name in ("label", "probability")]
+    answer = ["path", "label", "probability", "abstained", "error", *["labels"] * predictions.several]
+    writer.writerow([*answer, *more, "strange", "unknown", *["set"] * predictions.sets])
     for row in _rows(predictions):
         writer.writerow(row)
         out.flush()
 
 
 def _rows(predictions: Predictions) -> Iterator[list[Any]]:
+    from transfercli.data.label_sets import LabelSet
+
     for answer in predictions.answers:
         if answer.error:
-            yield [answer.path, "", "", "", answer.error, *[""] * (2 * predictions.columns + predictions.sets)]
+            empty = 2 * predictions.columns + predictions.sets + 3 * predictions.several
+            yield [answer.path, "", "", "", answer.error, *[""] * empty]
         else:
-            (label, probability), *others = answer.top
+            label, probability = answer.best
             abstained = _flag(answer.abstained)
             score = ["", ""] if answer.unknown is None else [_flag(bool(answer.strange)), answer.unknown]
-            labels = [] if answer.labels is None else [dumps(answer.labels, ensure_ascii=False)]
-            more = (value for pair in others for value in pair)
-            yield [answer.path, label, probability, abstained, "", *more, *score, *labels]
+            held = [] if answer.labels is None else [dumps(answer.labels, ensure_ascii=False)]
+            given = [] if answer.answered is None else [LabelSet.of(name for name, _ in answer.answered).text]
+            more = (value for pair in (answer.top[1:] if answer.answered is None else answer.top) for value in pair)
+            yield [answer.path, label or "", probability, abstained, "", *given, *more, *score, *held]
 
 
 def _flag(value: bool) -> str:
@@ -200,6 +213,8 @@ def predict(
     json: Json = False,
 ) -> PredictionStream:
     """Predict labels and probabilities of images, one line each.
+
+    If an image may have several labels, it gets those at or above their thresholds, or none.
 
     Takes files, folders, patterns, a list on stdin, or a folder to watch. Exit 4 if no image could be read, with
     --strict if any could not.

@@ -19,12 +19,19 @@ LABEL_WIDTHS = (10, 24)  # smallest and largest width of the first column, in ch
 OTHERS_WIDTHS = (10, 40)
 NUMBER_WIDTH = 6  # of a probability with four digits
 PROBABILITY = "probability"
+NO_LABEL = "(none)"
 PATH_WIDTH = 36  # room that stays for paths; a longer path is never cut, since users copy it
 MOST_CLASSES = 5  # in the summary
 
 
 def write_table(
-    answers: Iterable[Prediction], labels: Sequence[str], top: int, out: TextIO, *, sets: bool = False
+    answers: Iterable[Prediction],
+    labels: Sequence[str],
+    top: int,
+    out: TextIO,
+    *,
+    sets: bool = False,
+    several: bool = False,
 ) -> None:
     """Write a row for each image, and a summary below the last row.
 
@@ -37,27 +44,31 @@ def write_table(
         labels: all classes that a prediction may have.
         top: number of classes per image; those after the first share a column.
         sets: True if that column has the conformal set instead.
+        several: True if an image may have several labels, which then share the first column.
     """
     longest = max(len(printable(label)) for label in labels)
-    widths = [_within(LABEL_WIDTHS, longest + len(STRANGE)), len(PROBABILITY)]
-    if top > 1 or sets:
+    first = _within(OTHERS_WIDTHS, 3 * (longest + 2)) if several else _within(LABEL_WIDTHS, longest + len(STRANGE))
+    widths = [first, len(PROBABILITY)]
+    further = max(top if several else top - 1, 2 * sets)
+    if further:
         room = shutil.get_terminal_size().columns - sum(widths) - PATH_WIDTH - 3 * len(GAP)
-        needed = max(top - 1, 2 * sets) * (longest + 1 + NUMBER_WIDTH + len(", "))
+        needed = further * (longest + 1 + NUMBER_WIDTH + len(", "))
         widths.append(_within(OTHERS_WIDTHS, min(room, needed)))
-    header = ("label", PROBABILITY, *["set" if sets else "then"] * (len(widths) - 2), "image")
+    header = ("labels" if several else "label", PROBABILITY, *["set" if sets else "then"] * (len(widths) - 2), "image")
     out.write(_row(header, widths) + "\n" + _row(["-" * width for width in (*widths, len("image"))], widths) + "\n")
     out.flush()
     counts: Counter[str] = Counter()
-    failed = strange = 0
+    images = failed = strange = 0
     try:
         for answer in answers:
             out.write(_row(_cells(answer, widths), widths) + "\n")
             out.flush()
-            counts[answer.top[0][0] if answer.top else ""] += 1
+            images += 1
+            counts.update(_labels_of(answer))
             failed += bool(answer.error)
             strange += bool(answer.strange)
     finally:  # also if the last prediction is followed by an error
-        _write_summary(counts, failed, strange, out)
+        _write_summary(counts, images, failed, strange, out)
 
 
 def _within(bounds: tuple[int, int], width: int) -> int:
@@ -65,17 +76,27 @@ def _within(bounds: tuple[int, int], width: int) -> int:
     return min(max(low, width), high)
 
 
+def _labels_of(answer: Prediction) -> list[str]:
+    """Return the labels that an image is given; `NO_LABEL` if it is given none of several, nothing if it was not read."""
+    if answer.error:
+        return []
+    if answer.answered is None:
+        return [answer.top[0][0]]
+    return [label for label, _ in answer.answered] or [NO_LABEL]
+
+
 def _cells(answer: Prediction, widths: Sequence[int]) -> list[str]:
     path = printable(answer.path).replace("\n", "\\n")
     if answer.error:
         return [*["-"] * len(widths), f"{path} (not read: {printable(answer.error)})"]
-    (label, probability), *others = answer.top
+    labels, (_, probability) = _labels_of(answer), answer.best
+    others = [pair for pair in answer.top if pair[0] not in labels]
     mark = STRANGE if answer.strange else UNSURE if answer.abstained else ""
     if answer.labels is None:
         more = [_fitting(others, width) for width in widths[2:]]
     else:
         more = [printable(", ".join(answer.labels))]
-    return [f"{mark}{printable(label)}", f"{probability:.4f}", *more, path]
+    return [mark + ", ".join(map(printable, labels)), f"{probability:.4f}", *more, path]
 
 
 def _fitting(others: Sequence[tuple[str, float]], width: int) -> str:
@@ -94,11 +115,10 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
     return GAP.join((*fixed, *cells[len(widths) :]))
 
 
-def _write_summary(counts: Counter[str], failed: int, strange: int, out: TextIO) -> None:
-    images = sum(counts.values())
+def _write_summary(counts: Counter[str], images: int, failed: int, strange: int, out: TextIO) -> None:
     if images < 2:
         return
-    classes = [f"{printable(label)} ({count})" for label, count in counts.most_common() if label]
+    classes = [f"{printable(label)} ({count})" for label, count in counts.most_common()]
     parts = [first_of(classes, MOST_CLASSES)] * bool(classes) + [f"not read ({failed})"] * bool(failed)
     alarm = f"; {strange} strange, unlike the training images" if strange else ""
     out.write(f"\n{counted(images, 'image')}: {', '.join(parts)}{alarm}\n")

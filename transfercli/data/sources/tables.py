@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from transfercli.config.paths import TABLE_SUFFIXES
 from transfercli.data.label_sets import LabelSet
 from transfercli.data.sources.folders import Item, absolute, relative
 from transfercli.data.sources.layout import SPLIT_NAMES
@@ -18,14 +19,13 @@ from transfercli.data.sources.table_labels import LabelReader
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 
-SUFFIXES = (".csv", ".jsonl")
 _DEFAULT = TableFormat()
 _HEAD = 100  # rows that an error about columns looks at
 
 
 def is_table(path: Path) -> bool:
     """Return True if the name is that of a CSV or JSONL file."""
-    return path.suffix.lower() in SUFFIXES
+    return path.suffix.lower() in TABLE_SUFFIXES
 
 
 def table_items(path: Path, base: Path, table: TableFormat = _DEFAULT, reporter: Reporter | None = None) -> list[Item]:

@@ -16,7 +16,7 @@ from transfercli.data.image_notes import CONVERTED
 from transfercli.export.card.facts import CardFacts, EvaluationFacts
 from transfercli.export.card.markdown import code, escaped, one_line
 from transfercli.export.formats.registry import FORMATS
-from transfercli.export.formats.snippets import RESIZING, reading
+from transfercli.export.formats.snippets import RESIZING, SEVERAL_LABELS, reading
 from transfercli.text import first_of
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def model_card(facts: CardFacts) -> str:
         formats=FORMATS,
         reading=reading(facts.spec.background),
         resizing=RESIZING[facts.spec.resize],
+        several_labels=SEVERAL_LABELS,
         splits=SPLITS,
         most_classes=MOST_CLASSES,
         mark=MARK,

@@ -24,20 +24,25 @@ def write_saved_model(job: WriteJob) -> None:
     """Write a SavedModel with the signatures `serve`, `serve_bytes` and, for TensorFlow Serving, `serving_default`.
 
     serve: uint8 [N, H, W, 3]; serve_bytes: string [N], each a JPEG, PNG, GIF, BMP or WebP. Both return
-    `probabilities`, float32 [N, C], `labels`, string [C], and `unknown`, float32 [N], if there is a score. The folder
-    `1` holds the same files again, as TensorFlow Serving requires a folder for each version.
+    `probabilities`, float32 [N, C], `labels`, string [C], `unknown`, float32 [N], if there is a score, and
+    `thresholds`, float32 [C], if an image may have several labels. The folder `1` holds the same files again, as
+    TensorFlow Serving requires a folder for each version.
     """
     import keras
     import tensorflow as tf
 
     from transfercli.export.tf_graph.decode_images import decode_batch
-    from transfercli.export.tf_graph.traced import named_outputs
+    from transfercli.export.tf_graph.traced import THRESHOLDS, named_outputs
 
     predictor, spec = job.predictor, job.spec
-    labels = tf.constant([label.encode("utf-8", "surrogateescape") for label in spec.labels], dtype=tf.string)
+    constants = {
+        "labels": tf.constant([label.encode("utf-8", "surrogateescape") for label in spec.labels], dtype=tf.string)
+    }
+    if spec.thresholds is not None:
+        constants[THRESHOLDS] = tf.constant(spec.thresholds, dtype=tf.float32)
 
     def serve(images: Any) -> dict[str, Any]:
-        return {**named_outputs(predictor, images), "labels": tf.identity(labels)}
+        return {**named_outputs(predictor, images), **{name: tf.identity(value) for name, value in constants.items()}}
 
     def serve_bytes(encoded: Any) -> dict[str, Any]:
         return serve(decode_batch(encoded, spec))

@@ -17,7 +17,8 @@ SMALL_SHARE = 0.05  # dense layers with less than this share of the weights stay
 # in 8 bits they and GELU cost a small vision transformer a third of its accuracy.
 EXACT = ("SOFTMAX", "MEAN", "SQUARED_DIFFERENCE", "RSQRT", "SUB", "GELU")
 # Operations that normalise pooled features: a root makes small values large, which 8 bits have rounded to nothing.
-OF_VECTORS = ("ABS", "ADD", "CONCATENATION", "MAXIMUM", "MUL", "SIGN", "SQRT", "SQUARE", "SUM")
+# LOGISTIC makes the probabilities of labels, for which 1/256 is as coarse as for a softmax.
+OF_VECTORS = ("ABS", "ADD", "CONCATENATION", "LOGISTIC", "MAXIMUM", "MUL", "SIGN", "SQRT", "SQUARE", "SUM")
 
 
 def quantised(converter: Any, predictor: Any, samples: np.ndarray) -> bytes:

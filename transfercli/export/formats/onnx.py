@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from transfercli.errors import ArtefactError, UsageError
-from transfercli.export.formats.embedded_spec import labels_text
+from transfercli.export.formats.embedded_spec import labels_text, thresholds_text
 from transfercli.export.formats.outputs import with_score
 from transfercli.export.spec import CARD, NeedsTensorFlow, WriteJob, card_text, parse_card
-from transfercli.export.tf_graph.traced import IMAGES, PROBABILITIES, UNKNOWN
+from transfercli.export.tf_graph.traced import IMAGES, PROBABILITIES, THRESHOLDS, UNKNOWN
 
 CONVERTED_OPSET = 18  # the newest that tf2onnx writes
 HALVED = 1024  # smallest number of values in a tensor that is stored in float16
@@ -38,11 +38,18 @@ def import_onnxruntime() -> Any:
 
 
 def write_onnx(job: WriteJob) -> None:
-    """Write one file, with card and labels in the model's metadata; the labels are text, one per line."""
+    """Write one file, with card and labels in the model's metadata; the labels are text, one per line.
+
+    With several labels an image, the thresholds are a further output, float32 [L], and a JSON list in the metadata.
+    """
     import onnx
 
     model = _QUANTISERS[job.quantize](_graph_of(job.predictor), job)
-    onnx.helper.set_model_props(model, {LABELS: labels_text(job.spec.labels), CARD: card_text(job.spec)})
+    properties = {LABELS: labels_text(job.spec.labels), CARD: card_text(job.spec)}
+    if job.spec.thresholds is not None:
+        _add_constant_output(model, THRESHOLDS, np.array(job.spec.thresholds, np.float32))
+        properties[THRESHOLDS] = thresholds_text(job.spec.thresholds)
+    onnx.helper.set_model_props(model, properties)
     onnx.checker.check_model(model, full_check=True)
     onnx.save_model(model, os.fspath(job.path))
 
@@ -54,11 +61,28 @@ def read_onnx(path: Path) -> Any:
     session = import_onnxruntime().InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta().custom_metadata_map
     spec = parse_card(metadata[CARD]) if CARD in metadata else None
+    outputs = {output.name for output in session.get_outputs()}
+    thresholds = None
+    if THRESHOLDS in outputs:
+        (values,) = session.run([THRESHOLDS], {IMAGES: np.zeros((1, *session.get_inputs()[0].shape[1:]), np.uint8)})
+        thresholds = tuple(values.tolist())
+    asked = sorted(outputs - {THRESHOLDS})
 
     def from_tensors(images: np.ndarray) -> np.ndarray:
-        return with_score(session.run(None, {IMAGES: images}))
+        return with_score(session.run(asked, {IMAGES: images}))
 
-    return Artefact(from_tensors, labels=spec.labels if spec else None, spec=spec)
+    return Artefact(from_tensors, None, spec.labels if spec else None, spec, thresholds)
+
+
+def _add_constant_output(model: Any, name: str, values: np.ndarray) -> None:
+    """Add an output that is the same for all images."""
+    from onnx import helper, numpy_helper
+
+    graph, stored = model.graph, f"{name}/values"
+    graph.initializer.append(numpy_helper.from_array(values, stored))
+    graph.node.append(helper.make_node("Identity", [stored], [name], name=name))
+    kind = helper.np_dtype_to_tensor_dtype(values.dtype)
+    graph.output.append(helper.make_tensor_value_info(name, kind, values.shape))
 
 
 def _graph_of(predictor: Any) -> Any:

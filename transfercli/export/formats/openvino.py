@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.export.formats.embedded_spec import labels_text
+from transfercli.export.formats.embedded_spec import labels_text, thresholds_text
 from transfercli.export.formats.outputs import with_score
 from transfercli.export.spec import CARD, WriteJob, card_text, parse_card
-from transfercli.export.tf_graph.traced import IMAGES, as_tf_function
+from transfercli.export.tf_graph.traced import IMAGES, THRESHOLDS, as_tf_function
 
 # Without this hint, processors with bfloat16 use it, and probabilities differ by about 1%.
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -31,10 +31,15 @@ def import_openvino() -> Any:
 
 
 def write_openvino(job: WriteJob) -> None:
-    """Write the model with card and labels as runtime information, the labels at the key of OpenVINO's model API."""
+    """Write the model with card, labels and any thresholds as runtime information.
+
+    The labels are at the key of OpenVINO's model API.
+    """
     openvino = import_openvino()
     model = openvino.convert_model(as_tf_function(job.predictor).get_concrete_function())
     model.set_rt_info(labels_text(job.spec.labels), ["model_info", "labels"])
+    if job.spec.thresholds is not None:
+        model.set_rt_info(thresholds_text(job.spec.thresholds), [THRESHOLDS])
     model.set_rt_info(card_text(job.spec), [CARD])
     openvino.save_model(model, os.fspath(job.path), compress_to_fp16=job.quantize == "float16")
 

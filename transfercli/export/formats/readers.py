@@ -32,13 +32,21 @@ class Artefact:
     from_tensors: uint8 [N, H, W, 3] -> float32 [N, C], the probabilities, or [N, C + 1] with the out-of-distribution
     score if the artefact gives one. from_encoded: the same for N encoded images, or None if the format takes tensors
     only. labels: class names, or None if the artefact has none. spec: of its card, or None if
-    it has no card.
+    it has no card. output_thresholds: those that the artefact itself returns, or None if it returns none.
     """
 
     from_tensors: Tensors
     from_encoded: Encoded | None = None
     labels: tuple[str, ...] | None = None
     spec: ExportSpec | None = None
+    output_thresholds: tuple[float, ...] | None = None
+
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """Threshold of each label: returned by the artefact, or of its card; None if an image has exactly one label."""
+        if self.output_thresholds is not None:
+            return self.output_thresholds
+        return self.spec.thresholds if self.spec else None
 
 
 def read_saved_model(path: Path) -> Artefact:
@@ -51,6 +59,7 @@ def read_saved_model(path: Path) -> Artefact:
     height, width = loaded.signatures["serve"].structured_input_signature[1]["images"].shape[1:3]
     outputs = loaded.signatures["serve"](images=tf.zeros((1, height, width, 3), tf.uint8))
     labels = tuple(label.decode("utf-8", "surrogateescape") for label in outputs["labels"].numpy())
+    thresholds = tuple(outputs["thresholds"].numpy().tolist()) if "thresholds" in outputs else None
 
     def from_tensors(images: np.ndarray) -> np.ndarray:
         return _table(loaded.signatures["serve"](images=tf.constant(images)))
@@ -59,7 +68,8 @@ def read_saved_model(path: Path) -> Artefact:
         return _table(loaded.signatures["serve_bytes"](encoded=tf.constant(encoded, tf.string)))
 
     card = path / EXTRA / CARD_FILE
-    return Artefact(from_tensors, from_encoded, labels, parse_card(card.read_bytes()) if card.is_file() else None)
+    spec = parse_card(card.read_bytes()) if card.is_file() else None
+    return Artefact(from_tensors, from_encoded, labels, spec, thresholds)
 
 
 def _table(outputs: dict[str, Any]) -> np.ndarray:

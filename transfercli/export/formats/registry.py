@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from transfercli.config.types import MULTILABEL, Task
 from transfercli.errors import UsageError
 from transfercli.export.formats import (
     keras_writer,
@@ -33,7 +34,8 @@ class Format:
 
     write(job): writes the artefact of a keras.Model, as in `WriteJob`.
     read(path): loads it again with the format's own runtime.
-    loads: Python code that loads it without this package.
+    loads: Python code that loads it without this package; loads_several: if an image may have several labels, unless
+    it is the same.
     entry: path to load, relative to `exports/FORMAT`: a file name, or "" if the folder itself is the artefact.
     needs: modules required to write it; extra: the extra of this package that installs them.
     runtime: modules required to read it; if one that is not in `needs` is missing, the artefact is written unproved.
@@ -55,6 +57,11 @@ class Format:
     quantize: tuple[str, ...] = ("none",)
     scored: bool = False
     check: Callable[[Network], None] | None = None
+    loads_several: str = ""
+
+    def code(self, task: Task) -> str:
+        """Return the Python code that loads an artefact of a model for this task without this package."""
+        return self.loads_several or self.loads if task == MULTILABEL else self.loads
 
     @property
     def missing_runtime(self) -> list[str]:
@@ -149,6 +156,7 @@ FORMATS: dict[str, Format] = {
             runtime=("torch", "torchvision"),
             extra="torch",
             check=torch_safetensors.check_network,
+            loads_several=snippets.TORCH_SAFETENSORS_SEVERAL,
         ),
     )
 }

@@ -15,7 +15,9 @@ from typing import Any
 from transfercli.errors import ArtefactError
 
 MAX_CONFIG = 16 * 2**20
-KERAS_ENTRIES = frozenset({"metadata.json", "config.json", "model.weights.h5", "labels.txt", "transfercli.json"})
+KERAS_ENTRIES = frozenset(
+    {"metadata.json", "config.json", "model.weights.h5", "labels.txt", "thresholds.json", "transfercli.json"}
+)
 # Keras classes that contain code, or load files named in their config.
 CODE_CLASSES = frozenset({"Lambda", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper", "TorchLayer"})
 # Parts of the names of TensorFlow operations that access files, Python, the network or other processes.

@@ -1,6 +1,6 @@
-"""Code snippets of the model card that load an artefact of each format without this package.
+"""Code snippets of the model card that load an artefact of each format without this package, and read its answers.
 
-Each defines `predict(images)`, uint8 [N, H, W, 3] -> float32 [N, C]. Paths are relative to the folder of the card. The
+Those that load define `predict(images)`, uint8 [N, H, W, 3] -> float32 [N, C]. Paths are relative to the folder of the card. The
 tests run them.
 """
 
@@ -69,7 +69,7 @@ def predict(images):
     return model({"images": images})[0]
 """
 
-TORCH_SAFETENSORS = """\
+_TORCH_SAFETENSORS = """\
 import json
 from pathlib import Path
 
@@ -89,7 +89,21 @@ mean, std = (torch.tensor(preparation[name]).reshape(3, 1, 1) for name in ("mean
 def predict(images):
     with torch.inference_mode():
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
-        return torch.softmax(network((pixels - mean) / std), 1).numpy()
+        return PROBABILITIES.numpy()
+"""
+TORCH_SAFETENSORS = _TORCH_SAFETENSORS.replace("PROBABILITIES", "torch.softmax(network((pixels - mean) / std), 1)")
+TORCH_SAFETENSORS_SEVERAL = _TORCH_SAFETENSORS.replace("PROBABILITIES", "torch.sigmoid(network((pixels - mean) / std))")
+
+# The answer of one image, from `predict`, if an image may have several labels.
+SEVERAL_LABELS = """\
+import json
+from pathlib import Path
+
+labels = Path("{format}/labels.txt").read_text(encoding="utf-8").split("\\n")[:-1]
+thresholds = json.loads(Path("{format}/thresholds.json").read_text())
+
+probabilities = predict(pixels("photo.jpg"))[0]
+print([label for label, p, t in zip(labels, probabilities, thresholds, strict=True) if p >= t])
 """
 
 _OPAQUE = """\

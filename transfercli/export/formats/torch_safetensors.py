@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from transfercli.export.formats.readers import Artefact
 
 CONFIG = "config.json"
+# Key and value of a config, as in Hugging Face's libraries, for networks whose probabilities are sigmoids.
+PROBLEM, SEVERAL = "problem_type", "multi_label_classification"
 # Base -> the name of its network in torchvision and timm.
 ARCHITECTURES = {
     "resnet18": "resnet18",
@@ -106,19 +109,23 @@ def write_torch_safetensors(job: WriteJob) -> None:
     if scheme is None:
         raise ArtefactError(f"torch_safetensors: no rules name all weights of {network.base}")
     tensors = with_torch_names(network.base, weights, scheme)
-    name, (kernel, bias) = scheme.head or VGG_HEAD, _head(network, job.spec.temperature)
+    name, (kernel, bias) = scheme.head or VGG_HEAD, _head(network, job.spec)
     tensors |= {f"{name}.weight": np.ascontiguousarray(kernel.T), f"{name}.bias": bias}
     safetensors.numpy.save_file(dict(sorted(tensors.items())), job.path, {"format": "pt", CARD: card_text(job.spec)})
     config = timm_config(network, job.spec, name)
     job.path.with_name(CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
-def _head(network: Network, temperature: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return kernel [d, C] and bias [C] whose softmax is that of the calibrated probabilities, float32.
+def _head(network: Network, spec: ExportSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Return kernel [d, C] and bias [C] whose softmax gives the calibrated probabilities, float32.
 
-    A sigmoid of z is the softmax of 0 and z.
+    With several labels an image, it is their sigmoid. A sigmoid of one unit z is the softmax of 0 and z.
     """
-    kernel, bias = (network.tensors[f"head/logits/{part}"] / temperature for part in ("kernel", "bias"))
+    kernel, bias = (network.tensors[f"head/logits/{part}"] for part in ("kernel", "bias"))
+    if spec.several:
+        scales, offsets = np.array(spec.several.scales), np.array(spec.several.offsets)
+        return (kernel * scales).astype("float32"), (bias * scales + offsets).astype("float32")
+    kernel, bias = kernel / spec.temperature, bias / spec.temperature
     if kernel.shape[1] == 1:
         kernel, bias = np.concatenate([0 * kernel, kernel], axis=1), np.concatenate([0 * bias, bias])
     return kernel.astype("float32"), bias.astype("float32")
@@ -128,14 +135,18 @@ def timm_config(network: Network, spec: ExportSpec, head: str) -> dict[str, Any]
     """Return the config of a model in timm's form, as on the Hugging Face Hub."""
     mean, std = STANDARDISED[network.preprocessing]
     height, width = spec.image_size
+    calibration: dict[str, Any] = {"temperature": spec.temperature, "temperature_is_in": f"{head}.weight and {head}.bias"}
+    if spec.several:
+        scales, offsets, thresholds = (list(values) for values in astuple(spec.several))
+        calibration = {PROBLEM: SEVERAL, "scales": scales, "offsets": offsets, "thresholds": thresholds}
+        calibration |= {"scales_and_offsets_are_in": f"{head}.weight and {head}.bias"}
     return {
+        **calibration,
         "architecture": ARCHITECTURES[network.base],
         "num_classes": len(spec.labels),
         "num_features": int(network.tensors["head/logits/kernel"].shape[0]),
         "global_pool": "avg",
         "label_names": list(spec.labels),
-        "temperature": spec.temperature,
-        "temperature_is_in": f"{head}.weight and {head}.bias",
         "pretrained_cfg": {
             "input_size": [3, height, width],
             "fixed_input_size": False,
@@ -160,7 +171,8 @@ def read_torch_safetensors(path: Path) -> Artefact:
 
     from transfercli.export.formats.readers import Artefact
 
-    architecture, classes, mean, std = _checked(read_json(path.with_name(CONFIG)), path.with_name(CONFIG))
+    config = read_json(path.with_name(CONFIG))
+    architecture, classes, mean, std = _checked(config, path.with_name(CONFIG))
     network = _network(architecture, classes)
     tensors = {name: torch.from_numpy(np.array(value)) for name, value in read_safetensors(path).items()}
     try:
@@ -170,10 +182,13 @@ def read_torch_safetensors(path: Path) -> Artefact:
     network.eval()
     shift, scale = (torch.tensor(values).reshape(3, 1, 1) for values in (mean, std))
 
+    several = config.get(PROBLEM) == SEVERAL
+
     def from_tensors(images: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
-            probabilities: np.ndarray = torch.softmax(network((pixels - shift) / scale), 1).numpy()
+            logits = network((pixels - shift) / scale)
+            probabilities: np.ndarray = (torch.sigmoid(logits) if several else torch.softmax(logits, 1)).numpy()
         return probabilities
 
     with safetensors.safe_open(os.fspath(path), "numpy") as file:

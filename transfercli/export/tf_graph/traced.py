@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-IMAGES, PROBABILITIES, UNKNOWN = "images", "probabilities", "unknown"
+IMAGES, PROBABILITIES, UNKNOWN, THRESHOLDS = "images", "probabilities", "unknown", "thresholds"
 
 
 def as_tf_function(predictor: Any) -> Any:

@@ -42,7 +42,7 @@ class ParityOutput:
 
     probabilities: float32 [N, C], from uint8 tensors. probabilities_bytes: the same from the encoded files. unknown:
     out-of-distribution scores float32 [N] from the tensors, or None.
-    labels: those stored in the artefact, or None. latency_ms: batch size -> median milliseconds of a call.
+    labels, thresholds: those stored in the artefact, or None. latency_ms: batch size -> median milliseconds of a call.
     load_seconds: time to import the runtime and load the artefact.
     """
 
@@ -52,6 +52,7 @@ class ParityOutput:
     latency_ms: dict[int, float]
     load_seconds: float
     unknown: np.ndarray | None = None
+    thresholds: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ def run_in_child(
                 dict(zip(BATCHES, outputs["latency_ms"].tolist(), strict=True)),
                 float(outputs["load_seconds"]),
                 tensors[:, classes] if scored else None,
+                tuple(outputs["thresholds"].tolist()) if "thresholds" in outputs else None,
             )
 
 
@@ -137,6 +139,8 @@ def _run(name: str, artefact: Path, request: Path, response: Path) -> None:
     outputs["latency_ms"] = np.array([_latency(loaded.from_tensors, images, size) for size in BATCHES])
     if loaded.labels is not None:
         outputs["labels"] = np.array(loaded.labels, dtype=np.str_)
+    if loaded.thresholds is not None:
+        outputs["thresholds"] = np.array(loaded.thresholds, dtype=np.float32)
     np.savez(response, **outputs)
 
 

@@ -172,7 +172,8 @@ def drift_since(run: StoredRun, dataset: Dataset) -> dict[str, Any] | None:
     new = [replace(image, split=NEW_SPLIT) for image in dataset.records if image.split and image.sha256 not in known]
     if not new:
         return None
-    split = load_recorded_split(new, dataset.root, NEW_SPLIT, dataset.labels, run.reading, several=run.several)
+    root, several = dataset.root, run.several
+    split = load_recorded_split(new, root, NEW_SPLIT, dataset.labels, run.reading, several=several)
     result = measure_drift(run, split, maximum=None).as_json()
     del result["run"]
     return result

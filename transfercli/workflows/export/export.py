@@ -32,7 +32,7 @@ from transfercli.workflows.stored_run import StoredRun
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
     from transfercli.export.exporter import Reference
-    from transfercli.export.spec import Network
+    from transfercli.export.spec import LabelAnswers, Network
 
 PARITY_IMAGES = 500
 SAMPLE_IMAGES = 200  # from which a quantiser measures value ranges
@@ -108,10 +108,11 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
         geometry.max_megapixels,
         scores.as_json() if (scores := scores_of_run(run)) else None,
         {"score": run.unknown.name, "threshold": run.unknown.threshold} if run.unknown else None,
+        label_answers(run),
     )
     try:
         artefacts = export_formats(
-            build_inference_model(classifier, trust.temperature, run.unknown),
+            build_inference_model(classifier, run.calibration, run.unknown),
             spec,
             reference_of(run, split),
             ExportRequest(formats, out, request.quantize, request.max_drop, samples, network),
@@ -122,6 +123,16 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
         rejected.result = ExportResult(run.path, rejected.artefacts, write_card(run, spec, out))
         raise
     return ExportResult(run.path, artefacts, write_card(run, spec, out))
+
+
+def label_answers(run: StoredRun) -> LabelAnswers | None:
+    """Return calibration and thresholds of a run with several labels an image; None for any other run."""
+    from transfercli.export.spec import LabelAnswers
+
+    if not run.several:
+        return None
+    trust = run.label_trust
+    return LabelAnswers.of(trust.scales, trust.offsets, trust.thresholds)
 
 
 def check_networks(config: ExperimentConfig, formats: Sequence[str]) -> None:
@@ -187,13 +198,12 @@ def reference_of(run: StoredRun, split: Split) -> Reference:
     indices = honest[_evenly_spaced(len(honest), PARITY_IMAGES)]
     pixels = split.images.read(indices)
     outputs = forward(run.scored_model, ArrayRows(pixels), run.config.data.batch_size, run.reporter)
-    _, assessment = run.judge(outputs)
+    logits, unknown = run.logits_and_scores(outputs)
     files = image_files(run, [split.paths[index] for index in indices])
     if reason := _reason_for_png(files, [split.notes[index] for index in indices]):
         run.reporter.warning(f"{reason}: the parity check uses PNG files of the same pixels")
         files = ()
-    probabilities = assessment.probabilities.astype("float32")
-    return Reference(pixels, files, probabilities, split.targets[indices], known, assessment.unknown)
+    return Reference(pixels, files, run.calibrate(logits), split.targets[indices], known, unknown)
 
 
 def _reason_for_png(files: Sequence[Path], notes: Sequence[str]) -> str:

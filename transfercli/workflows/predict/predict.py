@@ -57,7 +57,8 @@ class Prediction:
 
     top: (label, probability) pairs, most probable first. error: why there are none. labels: the conformal set, most
     probable first; None if no sets were asked for. unknown: the out-of-distribution score; None if the model has none.
-    strange: True if it is above its threshold; None without a score.
+    strange: True if it is above its threshold; None without a score. answered: (label, probability) of the labels at or
+    above their thresholds, most probable first; None if an image has exactly one label.
     """
 
     path: str
@@ -67,16 +68,25 @@ class Prediction:
     labels: tuple[str, ...] | None = None
     unknown: float | None = None
     strange: bool | None = None
+    answered: tuple[tuple[str, float], ...] | None = None
+
+    @property
+    def best(self) -> tuple[str | None, float]:
+        """The most probable label of the answer and its probability; of no label, None and the highest of all."""
+        if self.answered is None:
+            return self.top[0]
+        return self.answered[0] if self.answered else (None, self.top[0][1])
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON object of one line of output."""
         if self.error:
             return {"path": self.path, "error": self.error}
-        label, probability = self.top[0]
+        label, probability = self.best
         return {
             "path": self.path,
             "label": label,
             "probability": probability,
+            **({} if self.answered is None else {"labels": [list(pair) for pair in self.answered]}),
             "top": [list(pair) for pair in self.top],
             "abstained": self.abstained,
             **({} if self.labels is None else {"set": list(self.labels)}),
@@ -93,6 +103,7 @@ class Predictions:
         labels: all classes of the model.
         columns: number of classes per image.
         sets: True if predictions have conformal sets.
+        several: True if an image may have several labels.
         answers: one per image, computed as they are read. Raises `DataError` at its end if no image could be read, or
             with `strict` if one could not.
     """
@@ -101,6 +112,7 @@ class Predictions:
     columns: int
     answers: Iterator[Prediction]
     sets: bool = False
+    several: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +133,7 @@ def predict_images(request: PredictRequest, reporter: Reporter) -> Predictions:
     """Return a stream of predictions; the network is loaded when the first image has been decoded.
 
     Raises `ArtefactError` if the run or artefact does not exist or has no scores for `sets`, `UsageError` if it has too
-    few validation images for them, `DataError` if the folder to watch does not exist.
+    few validation images for them or gives several labels, `DataError` if the folder to watch does not exist.
     """
     if request.watch is not None and not request.watch.is_dir():
         raise DataError(f"--watch must name a folder; {request.watch} is not one", "create it first")
@@ -131,7 +143,8 @@ def predict_images(request: PredictRequest, reporter: Reporter) -> Predictions:
     if request.abstain and (reason := model.always_abstaining()):
         reporter.warning(f"{request.run} abstains from every image: {reason}")
     columns = min(request.top, len(model.labels))
-    return Predictions(model.labels, columns, _stream(model, request, reporter), request.sets is not None)
+    answers = _stream(model, request, reporter)
+    return Predictions(model.labels, columns, answers, request.sets is not None, model.several)
 
 
 def _stream(model: LoadableModel, request: PredictRequest, reporter: Reporter) -> Iterator[Prediction]:
@@ -221,14 +234,21 @@ def _answers(
         row, held = output.probabilities[number], None if output.sets is None else output.sets[number]
         # A stable sort puts the first class first among equal probabilities, as argmax does.
         order = np.argsort(-row, kind="stable")
+        has = None if output.answered is None else output.answered[number]
         yield Prediction(
             "",
-            tuple((labels[i], _shortest_float(row[i])) for i in order[: request.top]),
+            _pairs(labels, row, order[: request.top]),
             bool(request.abstain and output.abstained[number]),
             labels=None if held is None else tuple(labels[i] for i in order if held[i]),
             unknown=None if output.unknown is None else _shortest_float(output.unknown[number]),
             strange=None if output.strange is None else bool(output.strange[number]),
+            answered=None if has is None else _pairs(labels, row, order[has[order]]),
         )
+
+
+def _pairs(labels: tuple[str, ...], row: np.ndarray, indices: np.ndarray) -> tuple[tuple[str, float], ...]:
+    """Return (label, probability) of the labels at `indices`; row: float [C], the probabilities of an image."""
+    return tuple((labels[i], _shortest_float(row[i])) for i in indices)
 
 
 def _padded(images: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from transfercli.data.image import Geometry
-from transfercli.errors import ArtefactError
+from transfercli.errors import ArtefactError, UsageError
 from transfercli.evaluation.confidence.conformal import ConformalScores, prediction_sets
 from transfercli.export.formats.registry import FORMATS, Format, check_installed
 from transfercli.export.spec import EXPORTED, ExportSpec, parse_card
@@ -32,7 +32,8 @@ class ModelOutput:
 
     probabilities: float [N, C], calibrated. abstained: bool [N], True if the model abstains. sets: bool [N, C], the
     labels of conformal sets; None if they were not asked for. unknown: float [N], the out-of-distribution scores, and
-    strange: bool [N], True if they are above their threshold; None if the model has no score.
+    strange: bool [N], True if they are above their threshold; None if the model has no score. answered: bool [N, C],
+    the labels at or above their thresholds; None if an image has exactly one label.
     """
 
     probabilities: np.ndarray
@@ -40,6 +41,7 @@ class ModelOutput:
     sets: np.ndarray | None = None
     unknown: np.ndarray | None = None
     strange: np.ndarray | None = None
+    answered: np.ndarray | None = None
 
 
 PredictBatch = Callable[[np.ndarray], ModelOutput]  # takes uint8 images [N, H, W, 3]
@@ -51,7 +53,8 @@ class LoadableModel:
 
     geometry: of its input images. load: imports the runtime and loads the model, which is slow. threads: number of
     cores that decoding may use, or None for all. scores: reads the scores for prediction sets; None if the model is of
-    an earlier version. always_abstaining: reads why it abstains from every image; "" if it does not.
+    an earlier version. always_abstaining: reads why it abstains from every image; "" if it does not. several: True if
+    an image may have several labels.
     """
 
     labels: tuple[str, ...]
@@ -60,6 +63,7 @@ class LoadableModel:
     threads: int | None = None
     scores: Callable[[], ConformalScores | None] = lambda: None
     always_abstaining: Callable[[], str] = lambda: ""
+    several: bool = False
 
 
 def find_model(name: str, runs: Path, reporter: Reporter) -> LoadableModel:
@@ -71,8 +75,14 @@ def find_model(name: str, runs: Path, reporter: Reporter) -> LoadableModel:
 def with_sets(model: LoadableModel, name: str, level: float) -> LoadableModel:
     """Return a model with conformal sets that hold the true label with probability `level`; name: as typed.
 
-    Raises `ArtefactError` if there are no scores, `UsageError` if there are too few validation images for the level.
+    Raises `ArtefactError` if there are no scores, `UsageError` if there are too few validation images for the level, or
+    if an image may have several labels.
     """
+    if model.several:
+        raise UsageError(
+            f"--sets {level:g}: {name} gives an image any number of labels, so no single label is the true one",
+            "leave --sets out: the labels at or above their thresholds are listed as they are",
+        )
     scores = model.scores()
     if scores is None:
         artefact = _find_artefact(Path(name)) is not None
@@ -95,16 +105,11 @@ def with_sets(model: LoadableModel, name: str, level: float) -> LoadableModel:
 
 
 def _from_run(run: StoredRun) -> LoadableModel:
+    answer = {"classify": _one_label, "multilabel": _several_labels}[run.config.task]
+
     def load() -> PredictBatch:
         model = run.scored_model
-
-        def predict_batch(images: np.ndarray) -> ModelOutput:
-            _, assessment = run.judge(np.asarray(model.predict_on_batch(images)))
-            return ModelOutput(
-                assessment.probabilities, assessment.abstained, unknown=assessment.unknown, strange=assessment.strange
-            )
-
-        return predict_batch
+        return lambda images: answer(run, np.asarray(model.predict_on_batch(images)))
 
     threads = run.config.compute.threads
     return LoadableModel(
@@ -114,7 +119,30 @@ def _from_run(run: StoredRun) -> LoadableModel:
         threads,
         lambda: scores_of_run(run),
         lambda: why_always_abstaining(run.trust, refitted=run.record.refitted),
+        run.several,
     )
+
+
+def _one_label(run: StoredRun, outputs: np.ndarray) -> ModelOutput:
+    _, assessment = run.judge(outputs)
+    probabilities, abstained = assessment.probabilities, assessment.abstained
+    return ModelOutput(probabilities, abstained, unknown=assessment.unknown, strange=assessment.strange)
+
+
+def _several_labels(run: StoredRun, outputs: np.ndarray) -> ModelOutput:
+    logits, unknown = run.logits_and_scores(outputs)
+    probabilities = run.label_trust.probabilities(logits)
+    strange = None if unknown is None or run.unknown is None else unknown > run.unknown.threshold
+    return _with_labels(probabilities, run.label_trust.thresholds, unknown, strange)
+
+
+def _with_labels(
+    probabilities: np.ndarray, thresholds: np.ndarray, unknown: np.ndarray | None, strange: np.ndarray | None
+) -> ModelOutput:
+    """Return the output of a model that gives an image the labels at or above their thresholds, float [L]."""
+    abstained = np.zeros(len(probabilities), bool) if strange is None else strange
+    answered = probabilities >= thresholds
+    return ModelOutput(probabilities, abstained, unknown=unknown, strange=strange, answered=answered)
 
 
 # -- exported artefacts
@@ -157,7 +185,12 @@ def _from_artefact(row: Format, path: Path) -> LoadableModel:
 def _loadable(spec: ExportSpec, path: Path, load: Callable[[], PredictBatch]) -> LoadableModel:
     reason = "no confidence threshold can promise the accuracy of evaluation.abstain" if spec.confidence is None else ""
     return LoadableModel(
-        spec.labels, spec.geometry, load, scores=lambda: _scores_of(spec, path), always_abstaining=lambda: reason
+        spec.labels,
+        spec.geometry,
+        load,
+        scores=lambda: _scores_of(spec, path),
+        always_abstaining=lambda: reason,
+        several=spec.several is not None,
     )
 
 
@@ -209,13 +242,14 @@ def _load_artefact(row: Format, path: Path, expected: ExportSpec | None) -> tupl
     def predict_batch(images: np.ndarray) -> ModelOutput:
         outputs = artefact.from_tensors(images)
         _check_outputs(outputs, spec, path)
-        probabilities = outputs[:, : len(spec.labels)]
+        probabilities, unknown, strange = outputs[:, : len(spec.labels)], None, None
+        if spec.unknown is not None:
+            unknown = outputs[:, -1].astype("float64")
+            strange = unknown > spec.unknown["threshold"]
+        if spec.thresholds is not None:
+            return _with_labels(probabilities, np.array(spec.thresholds), unknown, strange)
         unsure = probabilities.max(axis=1) < confidence
-        if spec.unknown is None:
-            return ModelOutput(probabilities, unsure)
-        unknown = outputs[:, -1].astype("float64")
-        strange = unknown > spec.unknown["threshold"]
-        return ModelOutput(probabilities, unsure | strange, unknown=unknown, strange=strange)
+        return ModelOutput(probabilities, unsure if strange is None else unsure | strange, None, unknown, strange)
 
     return predict_batch, spec
 

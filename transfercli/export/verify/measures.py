@@ -1,0 +1,116 @@
+"""Measures of an artefact beside its run, by task: agreement of their answers, and scores against the true labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from transfercli.data.label_sets import UNKNOWN
+
+DROP, DROPPED_IMAGES = 0.01, 2
+
+Probabilities = npt.NDArray[np.floating]
+Numbers = dict[str, float | None]
+
+
+class Measures(Protocol):
+    """Measures of one task. All probabilities are [N, C], of the same N images.
+
+    names: of the scores, each of which a result has as NAME_original and NAME_exported; the last one that is not None
+    is limited by `--max-drop`.
+    """
+
+    names: tuple[str, ...]
+
+    def scores(self, probabilities: Probabilities, targets: npt.NDArray[np.integer]) -> Numbers:
+        """Return name -> score; None if it is not defined for these images."""
+
+    def agreement(self, actual: Probabilities, expected: Probabilities) -> float:
+        """Return the fraction of images for which both give the same answer."""
+
+    def closeness(self, expected: Probabilities, difference: float) -> Numbers:
+        """Return further results about answers that change if probabilities change by up to `difference`."""
+
+    def default_drop(self, examples: int) -> float:
+        """Return the largest drop that int8 may cost without `--max-drop`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneLabel:
+    """Measures of images that have exactly one label; the answer is the most probable one."""
+
+    names: tuple[str, ...] = ("accuracy",)
+
+    def scores(self, probabilities: Probabilities, targets: npt.NDArray[np.integer]) -> Numbers:
+        """Return the accuracy; targets: int [N], indices of classes."""
+        return {"accuracy": float(np.mean(probabilities.argmax(axis=1) == targets))}
+
+    def agreement(self, actual: Probabilities, expected: Probabilities) -> float:
+        return float(np.mean(actual.argmax(axis=1) == expected.argmax(axis=1)))
+
+    def closeness(self, expected: Probabilities, difference: float) -> Numbers:
+        return {}
+
+    def default_drop(self, examples: int) -> float:
+        """Return the larger of 0.01 and two images: of 100 images, one alone is 0.01."""
+        return max(DROP, DROPPED_IMAGES / examples)
+
+
+@dataclass(frozen=True, slots=True)
+class SeveralLabels:
+    """Measures of images that may have several labels; the answer is the set of those at or above their thresholds.
+
+    thresholds: float [L]
+    """
+
+    thresholds: npt.NDArray[np.floating]
+    names: tuple[str, ...] = ("accuracy", "map")
+
+    def scores(self, probabilities: Probabilities, targets: npt.NDArray[np.integer]) -> Numbers:
+        """Return the fraction of known labels that are right, and the mean average precision.
+
+        targets: int [N, L]: 1, 0, or -1 if unknown. The mean is over the labels that at least one image has.
+        """
+        known = targets != UNKNOWN
+        right = (self._answered(probabilities) == (targets == 1))[known]
+        precisions = [
+            _average_precision(probabilities[known[:, label], label], targets[known[:, label], label] == 1)
+            for label in np.flatnonzero((targets == 1).any(axis=0))
+        ]
+        return {
+            "accuracy": float(right.mean()) if right.size else None,
+            "map": float(np.mean(precisions)) if precisions else None,
+        }
+
+    def agreement(self, actual: Probabilities, expected: Probabilities) -> float:
+        """Return the fraction of images with the same set of labels."""
+        return float(np.mean((self._answered(actual) == self._answered(expected)).all(axis=1)))
+
+    def closeness(self, expected: Probabilities, difference: float) -> Numbers:
+        """Return the fraction of images with a probability within `difference` of its threshold.
+
+        Other images keep their labels, so agreement is at least 1 minus it.
+        """
+        margins = np.abs(expected.astype(np.float64) - self.thresholds)
+        return {"near_threshold": float(np.mean((margins <= difference).any(axis=1)))}
+
+    def default_drop(self, examples: int) -> float:
+        """Return one point of mean average precision."""
+        return DROP
+
+    def _answered(self, probabilities: Probabilities) -> npt.NDArray[np.bool_]:
+        return probabilities >= self.thresholds
+
+
+def measures_for(thresholds: tuple[float, ...] | None) -> Measures:
+    """Return the measures of a model with thresholds, one a label; or, without any, of a model of one label an image."""
+    return OneLabel() if thresholds is None else SeveralLabels(np.array(thresholds))
+
+
+def _average_precision(scores: Probabilities, truth: npt.NDArray[np.bool_]) -> float:
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(truth, scores))
