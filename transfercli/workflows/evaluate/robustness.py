@@ -44,7 +44,11 @@ def corruption_robustness(run: StoredRun, split: Split, plain: Answers) -> dict[
     scores = []
     for corruption, severity in variants:
         probabilities = passes.probabilities(partial(corruption.batch, severity=severity, seed=seed))
-        answers = probabilities >= run.label_trust.thresholds if run.several else probabilities.argmax(axis=1)
+        if run.several:
+            answers = probabilities >= run.label_trust.thresholds
+        else:
+            answers = run.trust.answers(probabilities)
+            answers = probabilities.argmax(axis=1) if answers is None else answers
         scores.append(score_corruption(plain, answers, corruption, severity, size))
     return corruption_summary(plain, scores, seed)
 
@@ -56,6 +60,7 @@ def tta_comparison(run: StoredRun, split: Split, plain: Answers) -> dict[str, An
     all_views = views(trained_with_mirroring(run.config.augmentation))
     passes = _ChangedImagePasses(run, split, "tta", len(all_views) - 1)
     mean = average_views(plain, (passes.probabilities(_change_to(view)) for view in all_views[1:]))
+    mean = replace(mean, answers=run.trust.answers(mean.probabilities))
     return tta_gain(plain, mean, all_views, run.config.seed)
 
 
