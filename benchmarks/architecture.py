@@ -28,8 +28,9 @@ ALLOWED_SIBLING_IMPORTS = {
         "statistics": {"metrics"},
         "confidence": {"metrics", "statistics"},
         "robustness": {"metrics", "statistics"},
-        "explain": {"confidence"},
-        "report": {"metrics", "statistics", "robustness", "explain"},
+        "multilabel": {"metrics", "statistics"},
+        "explain": {"confidence", "multilabel"},
+        "report": {"metrics", "statistics", "robustness", "explain", "multilabel"},
     },
     "export": {"formats": {"tf_graph", "onnx_graph"}, "verify": {"formats"}, "card": {"formats"}},
     "models": {

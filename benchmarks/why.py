@@ -34,7 +34,7 @@ from unittest import mock
 import numpy as np
 import yaml
 
-from transfercli.data.samples import write_sample
+from transfercli.data.samples.writing import write_sample
 from transfercli.evaluation.metrics.registry import value_of
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder

@@ -46,7 +46,7 @@ def digits() -> Digits:
 @pytest.fixture(scope="session")
 def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `transfercli sample` writes: digits, digits-source and digits-target, each with {train,test}/CLASS/*.png."""
-    from transfercli.data.samples import write_sample
+    from transfercli.data.samples.writing import write_sample
 
     root = tmp_path_factory.mktemp("samples")
     for name in ("digits", "digits-source", "digits-target"):

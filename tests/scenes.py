@@ -1,39 +1,40 @@
-"""Scenes for tests: two or three of scikit-learn's digits side by side; the labels of a scene are the digits in it."""
+"""Small scenes of handwritten digits, whose labels are the digits in them."""
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from sklearn.datasets import load_digits
 
-from tests.digits import Digits
-
-SIDE = 32  # pixels of a scene; a digit has 16
-CORNERS = [(0, 0), (0, 16), (16, 0), (16, 16)]
+SPLITS = ("train", "train", "train", "validation", "test")
 
 
-def scene(digits: Digits, rng: np.random.Generator, classes: int) -> tuple[np.ndarray, list[int]]:
-    """Return a scene, uint8 [32, 32], and the digits in it, each below `classes`."""
-    picture = np.zeros((SIDE, SIDE), np.uint8)
-    rows = rng.choice(digits.rows_of(classes), rng.integers(2, 4), replace=False)
-    for row, corner in zip(rows, rng.permutation(len(CORNERS)), strict=False):
-        top, left = CORNERS[corner]
-        picture[top : top + 16, left : left + 16] = np.asarray(digits.image(row, (16, 16)))
-    return picture, sorted({int(digits.labels[row]) for row in rows})
+def write_scenes(
+    folder: Path, rows: Sequence[int], labels: Sequence[int] = (0, 1, 2), keep: Callable[[int, int], bool] | None = None
+) -> Path:
+    """Write scenes of 32x32 pixels, and the table `labels.csv` of all scenes so far; return the table.
 
-
-def write_scenes(folder: Path, digits: Digits, count: int, seed: int = 0, classes: int = 4) -> Path:
-    """Write scenes as PNG files, and the table `scenes.csv` with the columns path and labels; return its path."""
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(seed)
-    table = folder / "scenes.csv"
-    with table.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "labels"])
-        for number in range(count):
-            picture, labels = scene(digits, rng, classes)
-            Image.fromarray(picture).save(folder / f"{number:04}.png")
-            writer.writerow([f"{number:04}.png", ";".join(map(str, labels))])
+    Scene `row` is the same in every call. keep: (row, digit) -> False for a digit that is not named as a label.
+    """
+    digits = load_digits()
+    scans = {digit: digits.images[digits.target == digit] for digit in labels}
+    table = folder / "labels.csv"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = table.read_text().splitlines() if table.exists() else ["path,labels,split"]
+    for row in rows:
+        rng = np.random.default_rng(row)
+        scene, cells = np.zeros((32, 32), np.uint8), rng.permutation(4)
+        shown = sorted(rng.choice(labels, size=rng.integers(0, 3), replace=False).tolist())
+        for digit, cell in zip(shown, cells, strict=False):
+            scan = scans[digit][rng.integers(len(scans[digit]))]
+            top, left = divmod(int(cell), 2)
+            scene[16 * top : 16 * top + 16, 16 * left : 16 * left + 16] = np.kron(scan * 15, np.ones((2, 2)))
+        name = f"{row:04d}.png"
+        Image.fromarray(scene).save(folder / name)
+        named = [str(digit) for digit in shown if keep is None or keep(row, digit)]
+        lines.append(f"{name},{';'.join(named)},{SPLITS[row % len(SPLITS)]}")
+    table.write_text("\n".join(lines) + "\n")
     return table

@@ -112,7 +112,7 @@ def test_bash_gets_the_part_after_the_at_sign_where_it_splits_words(complete, ru
 
 
 def test_samples_are_completed(complete) -> None:
-    assert complete("transfercli sample digits-") == ["digits-source", "digits-target", "digits-faint"]
+    assert complete("transfercli sample digits-s") == ["digits-source", "digits-scenes"]
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")

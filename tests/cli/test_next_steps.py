@@ -58,7 +58,8 @@ STEPS: list[tuple[str, dict[str, Any], Any, str | None]] = [
         swept(),
         "sweep a.yaml --jobs 2 --storage sqlite:///t.db",
     ),
-    ("after_sample", {}, Result(path=Path("data/digits")), "config init --data data/digits -o digits.yaml"),
+    ("after_sample", {}, Result(path=Path("a/digits"), config=None), "config init --data a/digits -o digits.yaml"),
+    ("after_sample", {}, Result(path=Path("a"), config=Path("a/config.yaml")), "finetune a/config.yaml --dry-run"),
     ("after_init", {}, launched("pretrain"), "pretrain a.yaml --dry-run"),
     ("after_init", {}, launched("finetune"), "finetune a.yaml --dry-run"),
     (

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from transfercli.config import descriptions
-from transfercli.config.cross_checks import UNAVAILABLE
+from transfercli.config.cross_checks import UNAVAILABLE, check_metrics
 from transfercli.config.loader import LoadedConfig, resolve
 from transfercli.config.schema import ExperimentConfig, RunWeights
+from transfercli.errors import ConfigError
 
 Loaded = Callable[..., LoadedConfig]
 Refusal = Callable[..., list[str]]
@@ -203,3 +204,80 @@ def test_rules_hold_for_names_as_other_programs_write_them(refusal) -> None:
         "name: x\ndata: {train: a}\nmodel: {base: vgg16, head: {hidden: [8]}}\ntransfer: {strategy: Linear-Probe}\n"
     )
     assert any("the strategy linear_probe needs a head without hidden layers" in line for line in lines)
+
+
+SEVERAL = "data.label_separator=;"
+TABLE = "data.train=images.jsonl"
+
+
+@pytest.mark.parametrize(
+    "overrides, said",
+    [
+        (
+            ["evaluation.metrics=[map]"],
+            'evaluation.metrics[0]: "map" is for task: multilabel, and this task is classify',
+        ),
+        (["evaluation.metrics=[map]"], "allowed: accuracy, top5_accuracy, balanced_accuracy"),
+        (
+            ["task=multilabel", "evaluation.metrics=[map, mcc]"],
+            'metrics[1]: "mcc" is for task: classify, and this task',
+        ),
+        ([SEVERAL, "retrain.promote.metric=mcc"], 'retrain.promote.metric: "mcc" is for task: classify'),
+        (
+            ["data.columns.label=[a, b]", "evaluation.gates.mcc=0.5"],
+            'evaluation.gates.mcc: "mcc" is for task: classify',
+        ),
+        (["evaluation.gates={'ap[dog]': 0.5}"], 'evaluation.gates.ap[dog]: "ap" is for task: multilabel'),
+        ([SEVERAL, "evaluation.gates={'ap[dog]': 1.5}"], "evaluation.gates.ap[dog]: is out of range, received 1.5"),
+        ([TABLE, "evaluation.gates={'app[dog]': 0.5}"], "evaluation.gates.app[dog]: is not a known metric; allowed"),
+        (
+            ["training.early_stopping={monitor: val_map}"],
+            'monitor: "val_map" is for task: multilabel, and this task is',
+        ),
+        (["sweep={trials: 2, metric: map, space: {seed: {choice: [1, 2]}}}"], 'sweep.metric: "map" is for task: multi'),
+    ],
+)
+def test_metrics_of_another_task_are_refused(refusal: Refusal, overrides: list[str], said: str) -> None:
+    (line,) = refusal(MINIMAL, *overrides)
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [SEVERAL, "evaluation.metrics=[map, hamming_loss]", "retrain.promote.metric=micro_f1"],
+        [SEVERAL, "evaluation.gates={'ap[a]=[b>=1]': 0.9, 'recall[ñ]': '>=0.5', hamming_loss: 0.1, coverage: 3}"],
+        ["task=multilabel", "training.early_stopping={monitor: val_map}"],
+        [TABLE, "evaluation.metrics=[map]"],
+        [TABLE, "evaluation.metrics=[mcc]", "evaluation.gates={'ap[a]': 0.9}"],
+    ],
+)
+def test_metrics_of_the_task_are_taken_and_those_of_a_table_that_is_not_read_yet(
+    loaded: Loaded, overrides: list[str]
+) -> None:
+    loaded(MINIMAL, *overrides)
+
+
+def test_a_task_that_the_table_decides_is_checked_when_it_is_known(loaded: Loaded) -> None:
+    config = loaded(MINIMAL, TABLE, "evaluation.metrics=[mcc]").config
+    check_metrics(config.model_copy(update={"task": "classify"}))
+    with pytest.raises(
+        ConfigError, match=r'evaluation.metrics\[0\]: "mcc" is for task: classify, and this task is mul'
+    ):
+        check_metrics(config.model_copy(update={"task": "multilabel"}))
+
+
+def test_several_labels_have_metrics_of_their_own_by_default(loaded: Loaded) -> None:
+    sweep = "sweep={trials: 2, space: {seed: {choice: [1, 2]}}}"
+    config = resolve(loaded(MINIMAL, "task=multilabel", sweep).config, "finetune")
+    assert config.evaluation.metrics == ["map", "macro_f1"]
+    assert config.retrain.promote.metric == "map"
+    assert config.sweep
+    assert config.sweep.metric == "val_map"
+    kept = ["evaluation.metrics=[accuracy]", "retrain.promote.metric=accuracy"]
+    config = resolve(loaded(MINIMAL, "task=multilabel", *kept).config, "finetune")
+    assert config.evaluation.metrics == ["accuracy"]
+    assert config.retrain.promote.metric == "accuracy"
+    assert config.sweep is None
+    assert resolve(config, "finetune") == config
+    assert resolve(loaded(MINIMAL).config, "finetune").evaluation.metrics == ["accuracy", "macro_f1"]

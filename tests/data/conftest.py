@@ -12,6 +12,7 @@ from tests.digits import Digits, write_folders
 from tests.listener import Listener
 from transfercli.config.paths import resolve_paths
 from transfercli.config.schema import ComputeConfig, DataConfig
+from transfercli.config.types import Task
 from transfercli.data.dataset import Dataset
 from transfercli.data.image import Geometry
 from transfercli.data.ingest import Reading
@@ -66,12 +67,13 @@ def load(reporter: Listener) -> Callable[..., Dataset]:
         assignments: Assignments | None = None,
         compute: ComputeConfig | None = None,
         size: int = 16,
+        task: Task = "classify",
         **data: object,
     ) -> Dataset:
         config, assigned = DataConfig(train=train, **data), assignments or Assignments()
         used = resolve_paths(compute or ComputeConfig(), folder, ("compute",))
         return load_dataset(
-            DataRequest(resolve_paths(config, folder, ("data",)), (size, size), used, assigned),
+            DataRequest(resolve_paths(config, folder, ("data",)), (size, size), used, assigned, task=task),
             reporter,
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from transfercli.config.types import Task
 from transfercli.errors import ConfigError, UsageError
 from transfercli.evaluation.gates import Gate, from_config, parse, resolve
 from transfercli.evaluation.metrics.registry import METRICS
@@ -165,3 +166,39 @@ def test_the_class_of_a_gate_is_matched_by_its_normalised_name() -> None:
     assert resolve({"recall[cafe\u0301]": 0.5}, ["recall[caf\u00e9]=0.7"], ("caf\u00e9", "dog"))[0].bound == 0.7
     with pytest.raises(ConfigError, match=r"'st\u043ep' \(U\+0073 U\+0074 U\+043E.*allowed are 'stop' \(U\+0073"):
         from_config({"recall[st\u043ep]": 0.5}, ("stop", "go"))
+
+
+@pytest.mark.parametrize(
+    "text, gate",
+    [
+        ("map>=0.8", Gate("map", ">=", 0.8)),
+        ("hamming_loss=0.1", Gate("hamming_loss", "<=", 0.1)),
+        ("coverage=3", Gate("coverage", "<=", 3.0)),
+        ("ap[dog]>=0.8", Gate("ap[dog]", ">=", 0.8)),
+        ("recall[dog]=0.8", Gate("recall[dog]", ">=", 0.8)),
+        ("auroc[a]=[b>=1]<=0.8", Gate("auroc[a]=[b>=1]", "<=", 0.8)),
+        ("f1[ñandú, 2 «x»]=0.5", Gate("f1[ñandú, 2 «x»]", ">=", 0.5)),
+    ],
+)
+def test_a_gate_on_several_labels_is_read(text: str, gate: Gate) -> None:
+    labels = ("dog", "a]=[b>=1", "ñandú, 2 «x»")
+    assert parse(text, labels, "multilabel") == gate
+
+
+@pytest.mark.parametrize(
+    "text, task, said",
+    [
+        (
+            "map=0.8",
+            "classify",
+            "'map' is a metric of task: multilabel, and this task is classify, one class per image",
+        ),
+        ("ap[cat]=0.8", "classify", "'ap' is a metric of one class of task: multilabel.*allowed are precision, recall"),
+        ("mcc=0.8", "multilabel", "'mcc' is a metric of task: classify.*several labels per image: allowed are map"),
+        ("mp=0.8", "multilabel", r"'mp' is not a known metric.*did you mean 'map'\?.*ap\[LABEL\]"),
+        ("ap[dgo]=0.8", "multilabel", r"'dgo' is not a known class.*did you mean 'dog'\?"),
+    ],
+)
+def test_a_metric_of_another_task_is_an_error_with_the_names_allowed(text: str, task: Task, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        parse(text, ("cat", "dog"), task)

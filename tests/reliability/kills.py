@@ -21,7 +21,7 @@ EXPERIMENT = "one"
 
 
 def main() -> None:
-    from transfercli.data.samples import write_sample
+    from transfercli.data.samples.writing import write_sample
 
     what, count = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1
     with tempfile.TemporaryDirectory(prefix="kills-") as name:

@@ -55,7 +55,7 @@ def words_with_at() -> Iterator[None]:
 
 def sample_names(incomplete: str) -> list[str]:
     """Return the names of the embedded samples."""
-    from transfercli.data.samples import SAMPLES
+    from transfercli.data.samples.writing import SAMPLES
 
     return [name for name in SAMPLES if name.startswith(incomplete)]
 

@@ -30,6 +30,8 @@ def _overrides(own: Mapping[str, Any]) -> list[object]:
 
 
 def after_sample(own: Mapping[str, Any], result: Any) -> Words:
+    if result.config is not None:
+        return ("finetune", result.config, "--dry-run")
     return ("config", "init", "--data", result.path, "-o", f"{result.path.name}.yaml")
 
 

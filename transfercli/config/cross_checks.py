@@ -9,10 +9,11 @@ from typing import Any
 
 from transfercli.config import registries
 from transfercli.config.error_messages import format_value, mark_of, value_at
-from transfercli.config.locations import Document, KeyPath, Problem
-from transfercli.config.paths import PATH_KEYS, is_address
-from transfercli.config.schema import DataConfig, LoraConfig
-from transfercli.config.types import bound_of, is_gate
+from transfercli.config.locations import Document, KeyPath, Problem, dotted
+from transfercli.config.paths import PATH_KEYS, TABLE_SUFFIXES, is_address
+from transfercli.config.schema import DataConfig, ExperimentConfig, LoraConfig
+from transfercli.config.types import CLASSIFY, LABEL_MONITORS, MULTILABEL, bound_of, is_gate
+from transfercli.errors import ConfigError
 from transfercli.text import did_you_mean
 
 KeyProblems = Iterator[tuple[KeyPath, str]]
@@ -34,7 +35,10 @@ COPY_COMMANDS = {
 WITHOUT_SOLVED_HEAD = ("feature_extraction", "scratch")
 AUXILIARY = ("unlabelled", "related")
 LINEAR_HEADS = ("linear_probe", "multilayer_probe", "auto")
-PER_CLASS = re.compile(r"(recall|precision|f1)\[.+\]")
+PER_CLASS = re.compile(r"(\w+)\[(.+)\]", re.DOTALL)
+# Keys whose values are names of metrics: of predictions, and of the line of an epoch.
+METRIC_KEYS: tuple[KeyPath, ...] = (("evaluation", "metrics"), ("retrain", "promote", "metric"))
+MONITOR_KEYS: tuple[KeyPath, ...] = (("training", "early_stopping", "monitor"), ("sweep", "metric"))
 
 
 def check(document: Document) -> list[Problem]:
@@ -218,19 +222,68 @@ def _gates(data: Any) -> KeyProblems:
     gates = value_at(("evaluation", "gates"), data)
     if not isinstance(gates, dict) or not gates:
         return
-    metrics, names = registries.rows("metric"), registries.names("metric")
+    task = task_of(data)
+    tables = [table for name, table in registries.rows("task").items() if task in (name, None)]
     for name, gate in gates.items():
-        per_class = PER_CLASS.fullmatch(name)
-        row = metrics.get(f"macro_{per_class[1]}" if per_class else name)
-        if row is None:
-            guess = did_you_mean(name, names, written=str)
-            allowed = f"{', '.join(names)}, recall[LABEL], precision[LABEL], f1[LABEL]"
-            yield ("evaluation", "gates", name), f"is not a known metric; allowed: {allowed}{guess and f'; {guess}'}"
-        elif is_gate(gate) and bound_of(gate) not in row.bounds:
+        metric, label = match.groups() if (match := PER_CLASS.fullmatch(str(name))) else (name, None)
+        rows = [row for table in tables if (row := table.row(metric, label))]
+        if not rows:
+            names = list(dict.fromkeys(known for table in tables for known in table.metrics))
+            of_class = list(dict.fromkeys(f"{known}[LABEL]" for table in tables for known in table.per_class))
+            guess = did_you_mean(str(name), names, written=str)
+            reason = _other_task(metric, label, task) or "is not a known metric"
+            allowed = ", ".join([*names, *of_class])
+            yield ("evaluation", "gates", name), f"{reason}; allowed: {allowed}{guess and f'; {guess}'}"
+        elif is_gate(gate) and not any(bound_of(gate) in row.bounds for row in rows):
             yield (
                 ("evaluation", "gates", name),
-                f"is out of range, received {format_value(gate)}; allowed: a bound {row.bounds}",
+                f"is out of range, received {format_value(gate)}; allowed: a bound {rows[0].bounds}",
             )
+
+
+def task_of(data: Any) -> str | None:
+    """Return the task of a config, or None as long as its table, which decides it, is not read."""
+    task = value_at(("task",), data)
+    if task is not None:
+        return task if task in registries.names("task") else None
+    separator, column = (value_at(("data", *path), data) for path in (("label_separator",), ("columns", "label")))
+    if separator is not None or isinstance(column, list):
+        return MULTILABEL
+    train = value_at(("data", "train"), data)
+    return None if isinstance(train, str) and train.lower().endswith(TABLE_SUFFIXES) else CLASSIFY
+
+
+def _metrics_of_task(data: Any) -> KeyProblems:
+    """Yield the names of metrics that are of another task than the config's."""
+    task = task_of(data)
+    if task is None:
+        return
+    allowed = registries.rows("task")[task].metrics
+    for path in METRIC_KEYS:
+        value = value_at(path, data)
+        for row, name in enumerate(value if isinstance(value, list) else [value]):
+            meant = registries.row_name("metric", name) if isinstance(name, str) else None
+            if meant and meant not in allowed:
+                place = (*path, row) if isinstance(value, list) else path
+                yield place, f"{_other_task(meant, None, task)}; allowed: {', '.join(allowed)}"
+    for path in MONITOR_KEYS:
+        value = value_at(path, data)
+        if task != MULTILABEL and isinstance(value, str) and f"val_{value.removeprefix('val_')}" in LABEL_MONITORS:
+            others = "val_loss, val_accuracy, val_macro_f1, val_balanced_accuracy"
+            yield path, f"{format_value(value)} is for task: {MULTILABEL}, and this task is {task}; allowed: {others}"
+
+
+def _other_task(metric: str, label: str | None, task: str | None) -> str:
+    """Return a sentence about a metric of another task, or "" if it is a metric of none."""
+    of = [name for name, table in registries.rows("task").items() if table.row(metric, label)]
+    return f"{format_value(metric)} is for task: {of[0]}, and this task is {task}" if of else ""
+
+
+def check_metrics(config: ExperimentConfig) -> None:
+    """Raise `ConfigError` for the first metric or gate that a config names and its task, now known, has not."""
+    data = config.model_dump()
+    for path, message in (*_metrics_of_task(data), *_gates(data)):
+        raise ConfigError(f"{dotted(path)}: {message}")
 
 
 def _large_enough(data: Any) -> KeyProblems:
@@ -275,6 +328,7 @@ RULES: tuple[Callable[[Any], KeyProblems], ...] = (
     _lora_alone,
     _auxiliary_images,
     _gates,
+    _metrics_of_task,
     _large_enough,
     _class_token,
     _drop_path,

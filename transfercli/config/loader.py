@@ -172,7 +172,30 @@ def resolve(config: ExperimentConfig, command: Literal["finetune", "pretrain"]) 
         if model.head.pooling is None:
             model = model.model_copy(update={"head": model.head.model_copy(update={"pooling": base.pooling})})
     if config.task == MULTILABEL:
+        config = with_defaults_of_labels(config)
         model = model.model_copy(update={"head": model.head.model_copy(update={"output": "sigmoid"})})
     if transfer.phases:
         training = training.model_copy(update={"epochs": sum(phase.epochs for phase in transfer.phases)})
     return config.model_copy(update={"transfer": transfer, "model": model, "data": data, "training": training})
+
+
+# Values of keys that are not set, if an image may have several labels.
+_DEFAULTS_OF_LABELS: tuple[tuple[KeyPath, Any], ...] = (
+    (("evaluation", "metrics"), ["map", "macro_f1"]),
+    (("retrain", "promote", "metric"), "map"),
+    (("sweep", "metric"), "val_map"),
+)
+
+
+def with_defaults_of_labels(config: ExperimentConfig) -> ExperimentConfig:
+    """Return the config with the metrics that several labels per image have by default."""
+    for path, value in _DEFAULTS_OF_LABELS:
+        sections: list[Any] = [config]
+        for key in path[:-1]:
+            sections.append(getattr(sections[-1], str(key)))
+        if sections[-1] is None or path[-1] in sections[-1].model_fields_set:
+            continue
+        for section, key in zip(reversed(sections), reversed(path), strict=True):
+            value = section.model_copy(update={str(key): value})
+        config = value
+    return config

@@ -23,7 +23,8 @@ TABLES = {
     "schedule": ("transfercli.training.optim.schedules", "SCHEDULES"),
     "augmentation": ("transfercli.data.batching.augment", "PRESETS"),
     "augmentation layer": ("transfercli.data.batching.augment", "LAYERS"),
-    "metric": ("transfercli.evaluation.metrics.registry", "METRICS"),
+    "metric": ("transfercli.evaluation.metric_tables", "ALL_METRICS"),
+    "task": ("transfercli.evaluation.metric_tables", "METRIC_TABLES"),
     "format": ("transfercli.export.formats.registry", "FORMATS"),
 }
 # Tables whose rows have names in other libraries as well: the function that returns the rows that a text may name.

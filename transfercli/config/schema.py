@@ -102,11 +102,11 @@ class ColumnsConfig(Section):
     path: Text = Field("path", description="path of the image, relative to the table's folder")
     label: Annotated[
         Text | Annotated[list[Text], Field(min_length=1)],
-        Allowed("the name of a column, or a list of columns with one label each, such as [dog, cat]"),
+        Allowed("the name of a column, or a list of columns with one label each, such as [dog, cat] or [finding_*]"),
     ] = Field(
         "label",
-        description="label of the image; or a list of columns, one for each label: 1 if the image has it, 0 or empty if"
-        " not, -1 if nobody knows",
+        description="label of the image (labels, if a table has no column label); or a list of columns, one for each"
+        " label: 1 if the image has it, 0 if not, -1 if nobody knows; finding_* stands for all that match",
     )
     split: Text = Field("split", description="train, validation, test or empty; the column may be missing")
     group: Text | None = Field(
@@ -170,6 +170,11 @@ class DataConfig(Section):
         None,
         description="text between the labels of an image in the column for labels: ; in green;blurry; null: an image"
         " has one label, or a list of labels in a JSONL file",
+    )
+    empty_labels: Literal["absent", "unknown"] | None = Field(
+        None,
+        description="empty cells in columns that hold one label each: absent: the image does not have the label;"
+        " unknown: nobody knows; null: unknown if the columns have a 0 somewhere, else absent",
     )
     expect: ExpectConfig | None = Field(
         None,
@@ -430,8 +435,19 @@ class LossConfig(Section):
 class EarlyStoppingConfig(Section):
     """Early end of a phase without improvement."""
 
-    monitor: Literal["val_loss", "val_accuracy", "val_macro_f1", "val_balanced_accuracy", "loss", "accuracy"] = Field(
-        "val_loss", description="metric that must improve, and by which the best epoch is chosen"
+    monitor: Literal[
+        "val_loss",
+        "val_accuracy",
+        "val_macro_f1",
+        "val_balanced_accuracy",
+        "val_map",
+        "val_micro_f1",
+        "loss",
+        "accuracy",
+    ] = Field(
+        "val_loss",
+        description="metric that must improve, and by which the best epoch is chosen; val_map and val_micro_f1 are for"
+        " several labels per image",
     )
     min_delta: NonNegative = Field(0.0, description="an improvement by no more than this does not count")
     patience: Annotated[Whole, Field(ge=1)] | None = Field(
@@ -538,7 +554,9 @@ class EvaluationConfig(Section):
     """Metrics, gates and slices of `evaluate`."""
 
     metrics: list[Annotated[str, RowName("metric")]] = Field(
-        default_factory=lambda: ["accuracy", "macro_f1"], min_length=1, description="metrics shown first in tables"
+        default_factory=lambda: ["accuracy", "macro_f1"],
+        min_length=1,
+        description="metrics shown first in tables; with several labels per image [map, macro_f1] if it is not set",
     )
     gates: dict[str, Gate] = Field(
         default_factory=dict, description='bounds that metrics must meet: {accuracy: 0.9, ece: "<=0.05"}'
@@ -576,7 +594,10 @@ class ExportConfig(Section):
 class PromoteConfig(Section):
     """Conditions for a challenger to replace the champion."""
 
-    metric: Annotated[str, RowName("metric")] = Field("accuracy", description="metric that a challenger must improve")
+    metric: Annotated[str, RowName("metric")] = Field(
+        "accuracy",
+        description="metric that a challenger must improve; with several labels per image map if it is not set",
+    )
     min_gain: NonNegative = Field(0.0, description="smallest gain of that metric")
     confidence: Fraction = Field(0.95, description="confidence level of the paired bootstrap")
     lifetime_confidence: Fraction | None = Field(
@@ -693,7 +714,10 @@ class SweepConfig(Section):
         " successive halving (Li et al. 2018)",
     )
     metric: SelectionMetric = Field(
-        "val_accuracy", validate_default=True, description="metric of the validation images that the search improves"
+        "val_accuracy",
+        validate_default=True,
+        description="metric of the validation images that the search improves; with several labels per image val_map"
+        " if it is not set",
     )
     folds: Annotated[Whole, Field(ge=2, le=1000)] | None = Field(
         None,

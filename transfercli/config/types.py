@@ -121,6 +121,7 @@ def _gate(value: Any) -> Any:
 
 # Kind of answer: one class per image, or any number of labels.
 Task = Literal["classify", "multilabel"]
+CLASSIFY: Task = "classify"
 MULTILABEL: Task = "multilabel"
 
 # Strict: a number is written 5, not "5" or true.
@@ -166,10 +167,15 @@ Unfreeze = Annotated[
     Allowed("none, all, the name of a stage or layer, or a number of layers from the top"),
 ]
 VAL_LOSS = "val_loss"  # the only one of these metrics that is better if it is lower
+# Metrics of an epoch's line that only a run with several labels per image has.
+LABEL_MONITORS = ("val_map", "val_micro_f1")
 SelectionMetric = Annotated[
-    Literal["val_accuracy", "val_macro_f1", "val_balanced_accuracy", "val_loss"],
+    Literal["val_accuracy", "val_macro_f1", "val_balanced_accuracy", "val_loss", "val_map", "val_micro_f1"],
     BeforeValidator(_monitor),
-    Allowed("accuracy, macro_f1, balanced_accuracy or log_loss, also as val_accuracy …"),
+    Allowed(
+        "accuracy, macro_f1, balanced_accuracy or log_loss, also as val_accuracy …; with several labels per image also"
+        " map and micro_f1"
+    ),
 ]
 HEX_COLOUR = re.compile("#[0-9a-f]{6}")
 Background = Annotated[

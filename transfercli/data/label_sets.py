@@ -47,6 +47,11 @@ class LabelSet:
         return cls.of(has, unknown)
 
     @property
+    def named(self) -> tuple[str, ...]:
+        """Labels that the image has, and those that are unknown."""
+        return self.has + self.unknown
+
+    @property
     def text(self) -> str:
         """The text of the set; equal sets have equal texts."""
         if self.unknown:

@@ -12,20 +12,28 @@ from typing import TypeVar
 import numpy as np
 
 from transfercli.config.schema import ComputeConfig, DataConfig
+from transfercli.config.types import Task
 from transfercli.data.auxiliary_images import with_auxiliary
 from transfercli.data.cache.recheck import Recheck
 from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.image import Geometry
 from transfercli.data.image_notes import OF_TRAINING, report_notes
 from transfercli.data.ingest import Reading
-from transfercli.data.label_sets import labels_in
+from transfercli.data.label_sets import LabelSet
 from transfercli.data.manifest import read_pixels
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.auxiliary import AuxiliaryListing, list_all, without_auxiliary
 from transfercli.data.sources.folders import SHELL_PATH_HINT, Item, absolute, check_exists, sub_folders
 from transfercli.data.sources.groups import groups_if_any
 from transfercli.data.sources.labels import normalised_label
-from transfercli.data.sources.listing import Listing, base_folder, check_classes, check_known, list_split
+from transfercli.data.sources.listing import (
+    Listing,
+    base_folder,
+    check_classes,
+    check_known,
+    check_label_names,
+    list_split,
+)
 from transfercli.data.sources.lost_paths import check_found
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.splitting.assignments import SPLITS, Assignments
@@ -42,6 +50,7 @@ from transfercli.data.validation import (
     first_problems,
     read_images,
     split_of,
+    warn_of_one_sided_labels,
     warn_of_several_labels,
 )
 from transfercli.errors import ArtefactError, DataError
@@ -66,6 +75,7 @@ class DataRequest:
         assignments: splits and folds that earlier runs of the experiment assigned.
         pixel_files: pixels.csv of these runs.
         seed: seed of `data.split: stratified`.
+        task: of the config, resolved: several labels are read for `multilabel` only.
         recheck: sample of unchanged files that are read again; None: no file is.
     """
 
@@ -76,6 +86,7 @@ class DataRequest:
     seed: int = 0
     recheck: Recheck | None = None
     pixel_files: tuple[Path, ...] = ()
+    task: Task = "classify"
 
     def reading(self, reporter: Reporter) -> Reading:
         """Return the settings for reading the images."""
@@ -107,9 +118,10 @@ class CheckedImages:
 
 def read_checked_images(request: DataRequest, reporter: Reporter) -> CheckedImages:
     """Read all images of a config and check them. Raises `DataError` if the data cannot be used."""
-    listing, auxiliary = list_all(request.config, reporter)
+    listing, auxiliary = list_all(request.config, reporter, request.task)
     check_found(listing.items, base_folder(request.config.train))
     check_classes(listing)
+    check_label_names(listing, request.config.expect)
     findings = _read(request, listing, reporter)
     for rule in RULES:
         rule(findings)
@@ -136,9 +148,9 @@ class Examination:
 def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     """Run the steps and checks of `load_dataset`; collect the errors instead of stopping at the first."""
     refusals: list[DataError] = []
-    listed = _attempt(partial(list_all, request.config, reporter), refusals)
+    listed = _attempt(partial(list_all, request.config, reporter, request.task), refusals)
     if listed is None and (request.config.unlabelled or request.config.related):
-        listed = _attempt(partial(list_all, without_auxiliary(request.config), Reporter()), refusals)
+        listed = _attempt(partial(list_all, without_auxiliary(request.config), Reporter(), request.task), refusals)
     if listed is None:
         return Examination(refusals=refusals)
     listing, auxiliary = listed
@@ -147,6 +159,7 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     known = len(refusals)
     _attempt(partial(check_classes, listing), refusals)
     classes_valid = len(refusals) == known
+    _attempt(partial(check_label_names, listing, request.config.expect), refusals)
     findings = _read(request, listing, reporter)
     for rule in RULES:
         _attempt(partial(rule, findings), later)
@@ -193,6 +206,7 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
         for split in SPLITS
         if (members := [file for file in usable if split_by_id[id(file)] == split])
     }
+    warn_of_one_sided_labels(splits, findings.reading.reporter)
     records = tuple(file.record(split_by_id.get(id(file), "")) for file in findings.files)
     assignments = known.extended(result.assignments)
     pixels = {file.entry.sha256: file.entry.pixel_hash for file in usable}
@@ -248,8 +262,9 @@ def load_recorded_split(
     wanted = [record for record in records if record.split == split and not record.problem]
     if not wanted:
         raise DataError(f"the run has no {split} images")
-    recorded = (label for record in wanted for label in labels_in(record.label, several=several))
-    check_known(recorded, labels, f"recorded {split} images", "the run")
+    recorded = {record.label for record in wanted}
+    named = {label for text in recorded for label in LabelSet.read(text).named} if several else recorded
+    check_known(named, labels, f"recorded {split} images", "the run")
     findings = read_recorded(wanted, root, reading, several=several)
     files = findings.files
     lost = [file for file in files if file.entry.problem]
@@ -304,9 +319,10 @@ def load_folder_split(
     base = base_folder(str(path))
     items = list_split(path, split, base, table, reading.reporter, classes_known=True)
     groups = groups_if_any(table.group, items, reading.reporter)
-    listing = Listing(items, groups=groups, several=any(item.several for item in items))
+    listing = Listing(items, groups=groups, several=table.several)
     check_found(listing.items, base)
-    check_known(listing.labels_of(split), labels, "images", "the run", _unknown_hint(path, labels))
+    hint = _unknown_hint(path, labels)
+    check_known(listing.labels_of(split), labels, "images", "the run", hint, listing.nouns)
     findings = read_images(listing, reading)
     check_bad(findings)
     report_notes(findings.note_counts, OF_TRAINING, reading.reporter)

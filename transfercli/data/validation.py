@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -16,10 +16,11 @@ from transfercli.data.decoding.decode import decode_file, resize_array
 from transfercli.data.image import Decoded
 from transfercli.data.image_notes import count_notes
 from transfercli.data.ingest import Ingest, Reading
-from transfercli.data.label_sets import label_targets, labels_in
+from transfercli.data.label_sets import UNKNOWN, LabelSet, label_targets, labels_in
 from transfercli.data.sources.labels import find_label, shown
 from transfercli.data.sources.listing import Listing
 from transfercli.errors import DataError, DiskError
+from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of
 
 _LISTED = 5
@@ -172,12 +173,100 @@ def check_usable(findings: Findings) -> None:
     files, usable, labels = findings.files, findings.usable, findings.labels
     trainable = Counter(label for file in usable if file.split == "train" for label in findings.labels_of(file))
     for label in labels:
-        if not trainable[label] and label not in findings.listing.added:
-            bad = [file for file in files if file.entry.problem and label in findings.labels_of(file)]
-            raise DataError(f"class {label!r} has no usable image: {first_problems(bad)}")
+        bad = [file for file in files if file.entry.problem and label in findings.labels_of(file)]
+        if bad and not trainable[label] and label not in findings.listing.added:
+            raise DataError(f"{findings.listing.nouns[0]} {label!r} has no usable image: {first_problems(bad)}")
     for split in sorted({file.split for file in files} - {file.split for file in usable}):
         bad = [file for file in files if file.split == split]
         raise DataError(f"none of the {split} images can be used: {first_problems(bad)}")
+
+
+def check_one_sided_labels(findings: Findings) -> None:
+    """Raise `DataError` if every training image has the same answer to one of several labels.
+
+    Unknown answers do not count. Such a label cannot be learnt.
+    """
+    files = [file for file in findings.usable if file.split == "train"]
+    if not findings.listing.several or not files:
+        return
+    problems = one_sided_labels(label_targets((file.label for file in files), findings.labels), findings.labels)
+    if problems:
+        raise DataError(
+            f"{counted(len(problems), 'label')} cannot be learnt: {first_of(problems, _LISTED)}",
+            "add training images with and without the label, or remove it from the table or from data.columns.label",
+        )
+
+
+def check_copies(findings: Findings) -> None:
+    """Raise `DataError` if more images with several labels than `max_bad_fraction` contradict a copy of themselves.
+
+    Warn of fewer. Copies have the same pixels; they contradict each other if one has a label that another lacks.
+    """
+    if not findings.listing.several:
+        return
+    copies: defaultdict[str, list[IngestedFile]] = defaultdict(list)
+    for file in findings.usable:
+        copies[file.entry.pixel_hash].append(file)
+    texts, number = [], 0
+    for files in copies.values():
+        if labels := contradicted([LabelSet.read(file.label) for file in files]):
+            number += len(files)
+            names = first_of([file.name for file in files], _LISTED, written=repr)
+            texts.append(f"{names} (contradicted: {first_of(labels, _LISTED, written=repr)})")
+    if not texts:
+        return
+    reading = findings.reading
+    message = (
+        f"{counted(number, 'image')} of {len(findings.usable)} have the same pixels as one with other labels:"
+        f" {first_of(texts, _LISTED)}"
+    )
+    if number > reading.max_bad_fraction * len(findings.usable):
+        raise DataError(
+            f"{message}; {reading.max_bad_name} allows {reading.max_bad_fraction:g} of them",
+            f"give copies the same labels, or -1 for unknown; or raise {reading.max_bad_name}",
+        )
+    reading.reporter.warning(f"{message}; each is used with its own labels")
+
+
+def contradicted(sets: Sequence[LabelSet]) -> list[str]:
+    """Return the labels that one of the sets has and another lacks, sorted."""
+    return sorted({label for one in sets for label in one.has if any(label not in other.named for other in sets)})
+
+
+def one_sided_labels(targets: np.ndarray, labels: Sequence[str]) -> list[str]:
+    """Return a text on each label that no image has, or every one, unknown answers aside.
+
+    targets: int [N, L], as in `Split`.
+    """
+    texts = []
+    for label, column in zip(labels, targets.T, strict=True):
+        known, positive = int((column != UNKNOWN).sum()), int((column == 1).sum())
+        unknown = f" ({len(column) - known} unknown)" if known < len(column) else ""
+        if not positive:
+            texts.append(f"none of {counted(known, 'image')} has {label!r}{unknown}")
+        elif positive == known:
+            texts.append(f"all of {counted(known, 'image')} have {label!r}{unknown}")
+    return texts
+
+
+def warn_of_one_sided_labels(splits: Mapping[str, Split], reporter: Reporter) -> None:
+    """Warn of labels that no validation or test image has, or every one: some metrics of them are undefined.
+
+    Raises `DataError` if it is a label of the training images.
+    """
+    for name, split in splits.items():
+        texts = one_sided_labels(split.targets, split.labels) if split.several else []
+        if texts and name == "train":
+            raise DataError(
+                f"{counted(len(texts), 'label')} cannot be learnt from the training images: {first_of(texts, _LISTED)};"
+                " the others are in validation or test",
+                "add images, set data.split: stratified, or give smaller fractions for validation and test",
+            )
+        if texts:
+            reporter.warning(
+                f"{name} images: {first_of(texts, _LISTED)}: metrics that need images with and without a label, such as"
+                " its average precision, are undefined there"
+            )
 
 
 def check_expected(expected: ExpectConfig | None, findings: Findings) -> None:
@@ -205,6 +294,8 @@ def check_expected(expected: ExpectConfig | None, findings: Findings) -> None:
 def warn_of_several_labels(findings: Findings) -> None:
     """Warn of images with the same pixels as an image of another class."""
     labels: defaultdict[str, set[str]] = defaultdict(set)
+    if findings.listing.several:  # `check_copies` compares sets
+        return
     for file in findings.usable:
         labels[file.entry.pixel_hash].add(file.label)
     names = [file.name for file in findings.usable if len(labels[file.entry.pixel_hash]) > 1]
@@ -217,4 +308,4 @@ def warn_of_several_labels(findings: Findings) -> None:
 
 
 # Checks before images are assigned to splits; training stops at the first that fails.
-RULES: tuple[Callable[[Findings], None], ...] = (check_bad, check_usable)
+RULES: tuple[Callable[[Findings], None], ...] = (check_bad, check_usable, check_one_sided_labels, check_copies)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from transfercli.config.types import CLASSIFY, Task
 from transfercli.data.sources.labels import find_label, shown
 from transfercli.errors import ConfigError, TransferError, UsageError
-from transfercli.evaluation.metrics.confusion import PER_CLASS
-from transfercli.evaluation.metrics.registry import METRICS
+from transfercli.evaluation.metric_tables import METRIC_TABLES
 from transfercli.evaluation.statistics.intervals import Interval
 from transfercli.text import did_you_mean, first_of
 
@@ -30,7 +30,7 @@ ALLOWED = "METRIC=VALUE, METRIC>=VALUE or METRIC<=VALUE, such as accuracy=0.9, e
 class Gate:
     """A bound on a metric.
 
-    metric: a key of METRICS, or `recall[LABEL]` (precision, f1); op: ">=" or "<="
+    metric: a metric of the task, or one of a class or label, such as `recall[LABEL]`; op: ">=" or "<="
     """
 
     metric: str
@@ -38,15 +38,17 @@ class Gate:
     bound: float
 
 
-def parse(text: str, labels: Sequence[str] | None = None) -> Gate:
+def parse(text: str, labels: Sequence[str] | None = None, task: Task = CLASSIFY) -> Gate:
     """Parse a gate of the command line. Without `labels` the class name is not checked. Raises UsageError."""
     match = COMMAND.fullmatch(text)
     if not match:
         raise UsageError(f"a gate must be {ALLOWED}; received {text!r}")
-    return _gate(match["metric"], match["op"], match["bound"], labels, UsageError)
+    return _gate(match["metric"], match["op"], match["bound"], _Allowed(task, labels, UsageError))
 
 
-def from_config(gates: Mapping[str, float | str], labels: Sequence[str] | None = None) -> list[Gate]:
+def from_config(
+    gates: Mapping[str, float | str], labels: Sequence[str] | None = None, task: Task = CLASSIFY
+) -> list[Gate]:
     """Parse the gates of `evaluation.gates`. Raises ConfigError.
 
     A bare number is a lower bound if higher values of the metric are better, and an upper bound otherwise.
@@ -59,19 +61,23 @@ def from_config(gates: Mapping[str, float | str], labels: Sequence[str] | None =
                 f'evaluation.gates.{metric}: must be a number, ">=NUMBER" or "<=NUMBER"; received {value!r}'
             )
         try:
-            result.append(_gate(metric, match["op"] or "=", match["bound"], labels, ConfigError))
+            allowed = _Allowed(task, labels, ConfigError)
+            result.append(_gate(metric, match["op"] or "=", match["bound"], allowed))
         except ConfigError as error:
             raise ConfigError(f"evaluation.gates.{metric}: {error.message}", error.hint) from error
     return result
 
 
 def resolve(
-    config: Mapping[str, float | str], command: Sequence[str], labels: Sequence[str] | None = None
+    config: Mapping[str, float | str],
+    command: Sequence[str],
+    labels: Sequence[str] | None = None,
+    task: Task = CLASSIFY,
 ) -> list[Gate]:
     """Return the gates of the config, then those of the command line, which replace the config's on the same metric."""
-    from_command = [parse(text, labels) for text in command]
+    from_command = [parse(text, labels, task) for text in command]
     replaced = {gate.metric for gate in from_command}
-    return [gate for gate in from_config(config, labels) if gate.metric not in replaced] + from_command
+    return [gate for gate in from_config(config, labels, task) if gate.metric not in replaced] + from_command
 
 
 def check(
@@ -100,25 +106,30 @@ def _checked(gate: Gate, value: float | None) -> dict[str, Any]:
     return {"metric": gate.metric, "op": gate.op, "bound": gate.bound, "value": value, "passed": passed}
 
 
-def _gate(metric: str, op: str, bound: str, labels: Sequence[str] | None, error: type[TransferError]) -> Gate:
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """Names that a gate may have: the metrics of a task, and labels if they are known; error: raised for others."""
+
+    task: Task
+    labels: Sequence[str] | None
+    error: type[TransferError]
+
+
+def _gate(metric: str, op: str, bound: str, allowed: _Allowed) -> Gate:
     match = METRIC.fullmatch(metric)
     if not match:
-        raise error(f"a gate must be {ALLOWED}; received {metric!r}")
+        raise allowed.error(f"a gate must be {ALLOWED}; received {metric!r}")
     name, label = match["name"], match["label"]
-    allowed = tuple(METRICS) if label is None else tuple(PER_CLASS)
-    if name not in allowed and label is not None:
-        raise error(_unknown("metric of one class", name, allowed))
-    if name not in allowed:
-        class_metrics = ", ".join(f"{row}[LABEL]" for row in PER_CLASS)
-        raise error(f"{_unknown('metric', name, allowed)}; metrics of one class are {class_metrics}")
-    if label is not None and labels is not None:
-        label = _class(label, labels, error)
+    row = METRIC_TABLES[allowed.task].row(name, label)
+    if row is None:
+        raise allowed.error(unknown_metric(name, allowed.task, of_class=label is not None))
+    if label is not None and allowed.labels is not None:
+        label = _class(label, allowed.labels, allowed.error)
     value = float(bound)
     if not math.isfinite(value):
-        raise error(f"the bound of a gate must be a finite number; {metric.strip()} received {bound}")
-    row = METRICS[name if label is None else f"macro_{name}"]  # a metric of one class has the bounds of its mean
+        raise allowed.error(f"the bound of a gate must be a finite number; {metric.strip()} received {bound}")
     if value not in row.bounds:
-        raise error(f"the bound of a gate on {metric.strip()} must be a number {row.bounds}; received {bound}")
+        raise allowed.error(f"the bound of a gate on {metric.strip()} must be a number {row.bounds}; received {bound}")
     better = ">=" if row.higher_is_better else "<="
     return Gate(name if label is None else f"{name}[{label}]", better if op == "=" else op, value)
 
@@ -132,6 +143,15 @@ def _class(name: str, labels: Sequence[str], error: type[TransferError]) -> str:
     return label
 
 
-def _unknown(kind: str, name: str, allowed: tuple[str, ...]) -> str:
+def unknown_metric(name: str, task: Task, *, of_class: bool = False) -> str:
+    """Return a sentence about a name that is no metric of a task, and the names that are."""
+    table = METRIC_TABLES[task]
+    rows, kind = (table.per_class, "metric of one class") if of_class else (table.metrics, "metric")
+    allowed = tuple(rows)
     guess = did_you_mean(name, allowed)
-    return f"{name!r} is not a known {kind}: allowed are {first_of(allowed, 20)}{guess and f'; {guess}'}"
+    elsewhere = [other for other, its in METRIC_TABLES.items() if its.row(name, name if of_class else None)]
+    known = f"{name!r} is not a known {kind}"
+    if elsewhere:
+        known = f"{name!r} is a {kind} of task: {elsewhere[0]}, and this task is {task}, {table.answers}"
+    classes = "" if of_class else f"; metrics of one class are {', '.join(f'{row}[LABEL]' for row in table.per_class)}"
+    return f"{known}: allowed are {first_of(allowed, 20)}{guess and f'; {guess}'}{classes}"

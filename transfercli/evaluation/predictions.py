@@ -8,6 +8,7 @@ fewest digits that give the same float32 again, the type that a model computes.
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,13 +58,7 @@ class Predictions:
             )
         if len(self) and (self.targets.min() < 0 or self.targets.max() >= shape[1]):
             raise ValueError(f"targets must be class indices from 0 to {shape[1] - 1}")
-        bad = int(np.sum(~(np.isfinite(self.probabilities) & (self.probabilities >= 0)).all(axis=1)))
-        if bad:
-            raise ArtefactError(
-                f"the model returned NaN, infinite or negative values instead of probabilities for {bad} of "
-                f"{len(self)} images",
-                hint="training diverged or the weights are damaged: train again with a lower learning rate",
-            )
+        check_finite(self.probabilities)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -86,21 +81,11 @@ class Predictions:
 
     def write_csv(self, path: Path) -> None:
         """Write `predictions.csv` atomically."""
-        atomic.write_with(path, self._write_rows)
+        write_table(path, self._write_to)
 
     def write_spreadsheet(self, path: Path) -> None:
         """Write the same table for spreadsheet programs, atomically: with a byte order mark, and without formulas."""
-
-        def write(temporary: Path) -> None:
-            with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                self._write_to(SpreadsheetWriter(file))
-
-        atomic.write_with(path, write)
-
-    def _write_rows(self, path: Path) -> None:
-        # Python holds a file name that is not UTF-8 with surrogates; "surrogateescape" writes its original bytes.
-        with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            self._write_to(csv.writer(file, lineterminator="\n"))
+        write_table(path, self._write_to, spreadsheet=True)
 
     def _write_to(self, writer: Any) -> None:
         writer.writerow([*COLUMNS, *(CLASS_PREFIX + label for label in self.labels)])
@@ -115,21 +100,55 @@ class Predictions:
 
         Raises ArtefactError if the file is missing or damaged.
         """
-        try:
-            with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-                rows = list(csv.reader(file))
-        except (OSError, csv.Error) as error:
-            raise ArtefactError(f"{path.name} cannot be read: {error}", hint="run evaluate again") from error
-        header = rows[0] if rows else []
-        classes = header[len(COLUMNS) :]
-        if tuple(header[: len(COLUMNS)]) != COLUMNS or not all(name.startswith(CLASS_PREFIX) for name in classes):
-            raise ArtefactError(
-                f"{path.name} has the columns {header[:6]}; "
-                f"expected {','.join(COLUMNS)} and one {CLASS_PREFIX}CLASS a class",
-                hint="run evaluate again",
-            )
-        labels = tuple(name[len(CLASS_PREFIX) :] for name in classes)
-        return _from_rows(path, labels, rows[1:])
+        labels, rows = read_table(path)
+        return _from_rows(path, labels, rows)
+
+
+def check_finite(probabilities: npt.NDArray[np.float64]) -> None:
+    """Raise ArtefactError if a value of the probabilities, [N, C], is not finite or negative."""
+    bad = int(np.sum(~(np.isfinite(probabilities) & (probabilities >= 0)).all(axis=1)))
+    if bad:
+        raise ArtefactError(
+            f"the model returned NaN, infinite or negative values instead of probabilities for {bad} of "
+            f"{len(probabilities)} images",
+            hint="training diverged or the weights are damaged: train again with a lower learning rate",
+        )
+
+
+def write_table(path: Path, write_to: Callable[[Any], None], *, spreadsheet: bool = False) -> None:
+    """Write a table of predictions atomically; `write_to` receives a writer with the method `writerow`.
+
+    spreadsheet: True for spreadsheet programs.
+    """
+
+    def write(temporary: Path) -> None:
+        # Python holds a file name that is not UTF-8 with surrogates; "surrogateescape" writes its original bytes.
+        errors = "backslashreplace" if spreadsheet else "surrogateescape"
+        with temporary.open("w", encoding="utf-8", errors=errors, newline="") as file:
+            write_to(SpreadsheetWriter(file) if spreadsheet else csv.writer(file, lineterminator="\n"))
+
+    atomic.write_with(path, write)
+
+
+def read_table(path: Path) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Return the class names and the rows of a table of predictions.
+
+    Raises ArtefactError if the file is missing or damaged.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = list(csv.reader(file))
+    except (OSError, csv.Error) as error:
+        raise ArtefactError(f"{path.name} cannot be read: {error}", hint="run evaluate again") from error
+    header = rows[0] if rows else []
+    classes = header[len(COLUMNS) :]
+    if tuple(header[: len(COLUMNS)]) != COLUMNS or not all(name.startswith(CLASS_PREFIX) for name in classes):
+        raise ArtefactError(
+            f"{path.name} has the columns {header[:6]}; "
+            f"expected {','.join(COLUMNS)} and one {CLASS_PREFIX}CLASS a class",
+            hint="run evaluate again",
+        )
+    return tuple(name[len(CLASS_PREFIX) :] for name in classes), rows[1:]
 
 
 def _from_rows(path: Path, labels: tuple[str, ...], rows: list[list[str]]) -> Predictions:

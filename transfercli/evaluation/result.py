@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +69,11 @@ class Evaluation:
     known_gaps: tuple[str, ...] = ()
 
     @property
+    def headline(self) -> str:
+        """The one metric to name if there is room for one."""
+        return "accuracy"
+
+    @property
     def passed(self) -> bool:
         """True if every gate is met, also if there is no gate."""
         return all(gate["passed"] for gate in self.gates)
@@ -111,9 +116,7 @@ def evaluate(
     gate_on: one of `gates.GATE_ON`; slices: by name; left_out: bool [N], images that the honest metrics and the gates
     leave out. Raises DataError if there are no images.
     """
-    if len(predictions) == 0:
-        hint = "set data.test or data.validation, or give --data DIR"
-        raise DataError("there is no image to evaluate: the split is empty", hint)
+    check_not_empty(predictions)
     labels = predictions.labels
     requested = {*shown, *(gate.metric for gate in gates)}
     whole = honest = _Scores.of(predictions, requested, seed)
@@ -135,6 +138,13 @@ def evaluate(
         slices=[row for name, slice_ in (slices or {}).items() for row in _slice_rows(predictions, name, slice_, seed)],
         groups=count_clusters(predictions.groups),
     )
+
+
+def check_not_empty(predictions: Sized) -> None:
+    """Raise DataError if there are no images."""
+    if len(predictions) == 0:
+        hint = "set data.test or data.validation, or give --data DIR"
+        raise DataError("there is no image to evaluate: the split is empty", hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from transfercli.transfer.auto import SLOWDOWN, Measurements
 from transfercli.transfer.features.cost_model import MULTIPLICATIONS_PER_SECOND
 from transfercli.transfer.features.prefix import BATCH
 from transfercli.transfer.phase_builder import PhaseBuilder
+from transfercli.transfer.probe.families import family_of
 from transfercli.transfer.probe.probe import FOLDS, PASSES, solve_seconds
 
 COMPILE_SECONDS = 3.0  # nominal, of one model
@@ -28,7 +29,9 @@ def measure(builder: PhaseBuilder, budget: float | str) -> Measurements:
     inputs, classifier, base_cut = builder.inputs, builder.classifier, builder.cut_after_base()
     total = multiplications(base_cut.prefix)
     cuts = {stage: cut_below(classifier, stage) for stage in classifier.stages}
-    images, classes = len(inputs.training), len(np.unique(inputs.training.targets))
+    images = len(inputs.training)
+    targets = inputs.training.targets
+    classes = len(family_of(targets).present(targets, len(classifier.labels)))
     batches = -(-(images + len(inputs.validation)) // BATCH)
     width = int(np.prod(base_cut.feature_shape))
     if isinstance(budget, str):
@@ -39,7 +42,7 @@ def measure(builder: PhaseBuilder, budget: float | str) -> Measurements:
         batch, start, compiling, slowdown = _times(builder, base_cut)
         solving = solve_seconds(images, width, classes)
     return Measurements(
-        images_per_class=images / classes,
+        images_per_class=_images_per_class(targets, classes),
         images=images + len(inputs.validation),
         validation=len(inputs.validation),
         batches=batches,
@@ -51,6 +54,11 @@ def measure(builder: PhaseBuilder, budget: float | str) -> Measurements:
         solve_seconds=solving,
         budget=seconds_of(budget, start + batches * batch + solving),
     )
+
+
+def _images_per_class(targets: np.ndarray, classes: int) -> float:
+    """Return the mean number of images of a class, or of a label that images have."""
+    return float(np.count_nonzero(targets == 1) if targets.ndim == 2 else len(targets)) / max(classes, 1)
 
 
 def _times(builder: PhaseBuilder, base_cut: Cut) -> tuple[float, float, float, float]:

@@ -15,7 +15,7 @@ from transfercli.data.image import Geometry
 from transfercli.data.quality.image_descriptors import Descriptors, describe, select
 from transfercli.reporting import Reporter
 from transfercli.rows import SelectedRows
-from transfercli.text import counted
+from transfercli.text import counted, decimal
 from transfercli.workflows.learnt_images import LEARNT, LearntImages
 from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.stored_run import StoredRun
@@ -89,7 +89,7 @@ def uses_of(split: Split, learnt: LearntImages, geometry: Geometry, stored: Desc
 
 
 def report_known(evaluation: Evaluation, reporter: Reporter) -> None:
-    """Warn of images that were learnt from, with the accuracy with and without them."""
+    """Warn of images that were learnt from, with the accuracy, or another headline metric, with and without them."""
     if alike := evaluation.known.get("alike"):
         reporter.warning(
             f"{counted(alike, 'image')} may be changed copies of images that were learnt from; they count, because the"
@@ -100,13 +100,14 @@ def report_known(evaluation: Evaluation, reporter: Reporter) -> None:
         if honest == evaluation.examples:
             reporter.info(f"the run or an ancestor {known} these {total}: the metrics are a little too optimistic")
             return
-        value = evaluation.honest["accuracy"]
-        text = f"the run or an ancestor {known} these {total}: the metrics are too optimistic; accuracy is"
-        text += f" {evaluation.metrics['accuracy']:.4f} on all, "
-        if value is None:
+        name = evaluation.headline
+        text = f"the run or an ancestor {known} these {total}: the metrics are too optimistic; {name} is"
+        text += f" {decimal(evaluation.metrics[name])} on all, "
+        if not honest:
             text += "and no other image is left, so no gate can be met: evaluate on new images"
         else:
-            text += f"and {value:.4f} on the other {counted(honest, 'image')}; gates hold against the latter"
+            others = counted(honest, "image")
+            text += f"and {decimal(evaluation.honest[name])} on the other {others}; gates hold against the latter"
         reporter.warning(text)
 
 

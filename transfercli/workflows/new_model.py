@@ -14,6 +14,7 @@ from transfercli.config.schema import (
     RunReference,
     RunWeights,
 )
+from transfercli.config.types import MULTILABEL
 from transfercli.data.sources.labels import shown
 from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.models.bases import BASES
@@ -179,10 +180,11 @@ def labels_for(
     """Return the classes of a new run: those of the data, or those of the parent, kept or extended.
 
     Raises `DataError` if `head.init` is keep and the data has classes that the parent does not have, `ConfigError` if
-    a kept head without names has another number of classes.
+    a kept head without names has another number of classes, or if the head is that of another task.
     """
     if config.model.head.init == "new" or (parent.run is None and parent.head is None):
         return tuple(data_labels)
+    _check_task_of_head(config, parent)
     if parent.head and not parent.labels:
         return labels_of_kept_head(parent.head, data_labels, reporter)
     unknown = [label for label in data_labels if label not in parent.labels]
@@ -196,6 +198,20 @@ def labels_for(
             f"set model.head.init to {extend}new for a fresh head, or rename the folders",
         )
     return parent.labels + tuple(sorted(unknown))
+
+
+def _check_task_of_head(config: ExperimentConfig, parent: Parent) -> None:
+    """Raise `ConfigError` if a head that is kept or extended answers with one class, and the new one with labels."""
+    several, kept = config.task == MULTILABEL, parent.run is not None and parent.run.several
+    if several == kept:
+        return
+    answers = {True: "with any number of labels", False: "with one class"}
+    donor = parent.run.label if parent.run else "the weight file"
+    raise ConfigError(
+        f"model.head.init: {config.model.head.init} takes the head of {donor}, which answers {answers[kept]}, and"
+        f" task: {config.task} answers {answers[several]}",
+        "set model.head.init to new for a fresh head",
+    )
 
 
 def _shown(labels: Sequence[str], others: Sequence[str]) -> str:

@@ -241,13 +241,14 @@ class StoredRun:
 
     def judge(self, outputs: np.ndarray) -> tuple[np.ndarray, Assessment]:
         """Return logits [N, C], or [N, 1] of a sigmoid head, and the assessment, of outputs of `scored_model`."""
-        logits, scores = self.separated(outputs)
-        if scores is None or self.unknown is None:
-            return logits, self.trust.assess(logits)
-        return logits, self.trust.assess(logits, scores, self.unknown.threshold)
+        logits, scores = self.logits_and_scores(outputs)
+        return logits, self.trust.assess(logits, scores, self.unknown.threshold if self.unknown else None)
 
-    def separated(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return logits and out-of-distribution scores, float64 [N] or None if the run has none, of `scored_model`."""
+    def logits_and_scores(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return logits [N, units] and out-of-distribution scores float64 [N] of outputs of `scored_model`.
+
+        The scores are None for a run from before they were stored.
+        """
         if self.unknown is None:
             return outputs, None
         import numpy as np
@@ -303,7 +304,14 @@ class StoredRun:
 
     def other_images(self, folder: Path, split: str) -> Split:
         """Return the images of a folder or table as a split whose targets index the run's labels."""
-        return load_folder_split(folder, split, self.labels, self.reading, TableFormat.of(self.config.data))
+        table = TableFormat.of(self.config.data, self.config.task)
+        images = load_folder_split(folder, split, self.labels, self.reading, table)
+        if images.several != self.several:
+            one, several = "one class per image", "several labels per image"
+            expected, given = (several, one) if self.several else (one, several)
+            hint = "give a table with label sets, as the run's own" if self.several else "give one label per image"
+            raise DataError(f"the run {self.label} is for {expected}, and {str(folder)!r} has {given}", hint)
+        return images
 
     def prepare_data(self) -> None:
         """Set up the backend before Keras is imported, if the images are a `keras:` data set."""

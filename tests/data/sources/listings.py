@@ -6,6 +6,7 @@ from pathlib import Path
 
 from transfercli.config.paths import resolve_paths
 from transfercli.config.schema import DataConfig
+from transfercli.config.types import Task
 from transfercli.data.sources.listing import Listing, check_classes, list_images
 from transfercli.reporting import Reporter
 
@@ -17,8 +18,11 @@ def touch(folder: Path, *names: str) -> None:
         (folder / name).touch()
 
 
-def listed(folder: Path, train: str = "images", *, reporter: Reporter | None = None, **data: object) -> Listing:
-    listing = list_images(resolve_paths(DataConfig(train=train, **data), folder, ("data",)), reporter or Reporter())
+def listed(
+    folder: Path, train: str = "images", *, reporter: Reporter | None = None, task: Task = "classify", **data: object
+) -> Listing:
+    config = resolve_paths(DataConfig(train=train, **data), folder, ("data",))
+    listing = list_images(config, reporter or Reporter(), task)
     check_classes(listing)
     return listing
 

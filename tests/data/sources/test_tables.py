@@ -115,7 +115,12 @@ def test_columns_have_the_names_that_the_config_gives(tmp_path: Path) -> None:
     [
         ("image_id,breed", "1,pug", "expected path, label", "data.columns: {path: image_id, label: breed}"),
         ("path,breed", "1,pug", "expected path, label", "data.columns: {label: breed}"),
-        ("path,cat,dog", "1.jpg,0,1", "the columns cat, dog look like one column per class", "into one column 'label'"),
+        (
+            "path,cat,dog",
+            "1.jpg,0,1",
+            "the columns cat, dog look like one column for each label",
+            "into one column 'label'",
+        ),
     ],
 )
 def test_other_columns_are_named_with_the_key_that_mends_it(

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.digits import Digits
-from transfercli.evaluation.report.batch_picture import batch_png, caption, render_batch
+from transfercli.evaluation.report.batch_picture import batch_png, caption, label_caption, render_batch
 
 HOSTILE = ("$\\frac{1}{0$", "</script>\n\x1b[31m", "\u202eabc" + "x" * 300, "猫 & _^{")
 
@@ -42,6 +42,21 @@ def test_a_mixed_target_names_its_largest_parts() -> None:
     assert caption(np.array([0.3, 0.0, 0.7], np.float32), labels) == "70% cat\n30% ant"
     assert caption(np.array([0.0, 1.0, 0.0], np.float32), labels) == "bee"
     assert caption(np.array([0.1, 0.5, 0.4], np.float32), labels) == "50% bee\n40% cat"
+
+
+def test_an_image_with_several_labels_names_all_that_fit_and_counts_the_rest(
+    tmp_path: Path, images: np.ndarray
+) -> None:
+    labels = ("ant", "bee", "cat", "dog")
+    assert label_caption(np.array([1, 0, 1, 0]), labels) == "ant, cat"
+    assert label_caption(np.array([0, 0, 0, 0]), labels) == "no label"
+    assert label_caption(np.array([0, -1, 1, 0]), labels) == "cat, bee?"
+    assert label_caption(np.array([0.3, 0.0, 1.0, 0.7], np.float32), labels) == "cat, 70% dog, 30% ant"
+    many = tuple(f"finding {n}" for n in range(9))
+    assert label_caption(np.ones(9), many) == "finding 0, finding 1,\nfinding 2, finding 3 +5"
+    assert all(len(line) <= 40 for line in label_caption(np.ones(4), HOSTILE).splitlines())
+    batch_png(tmp_path / "batch.png", images[:4], np.eye(4, dtype=np.int32), labels, several=True)
+    assert (tmp_path / "batch.png").stat().st_size > 1000
 
 
 def test_what_the_model_sees_grey_is_drawn_grey_and_the_same_batch_gives_the_same_bytes(images: np.ndarray) -> None:

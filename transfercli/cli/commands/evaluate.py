@@ -12,6 +12,7 @@ from transfercli.cli.choices import GateOn, Split
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_evaluation
 from transfercli.cli.options import RUNS, MaxBad, Run, Runs
+from transfercli.cli.ui.label_tables import show_labels
 from transfercli.cli.ui.robustness_tables import show_robustness, show_tta
 from transfercli.cli.ui.series_tables import show_evaluations
 from transfercli.cli.ui.tables import print_pairs, print_table, print_text
@@ -23,12 +24,16 @@ from transfercli.text import counted, decimal, in_groups
 if TYPE_CHECKING:
     import numpy as np
 
+    from transfercli.config.types import Task
     from transfercli.evaluation.result import Evaluation
     from transfercli.workflows.evaluate.evaluate import EvaluateResult
     from transfercli.workflows.series.evaluate import SeriesEvaluation
 
 SHOWN_MATRIX = 12  # largest number of classes whose confusion matrix fits a terminal
-ALWAYS_SHOWN = ("accuracy", "macro_f1", "log_loss", "ece")
+ALWAYS_SHOWN: dict[Task, tuple[str, ...]] = {
+    "classify": ("accuracy", "macro_f1", "log_loss", "ece"),
+    "multilabel": ("map", "macro_f1", "micro_f1", "subset_accuracy", "accuracy", "log_loss", "ece"),
+}
 
 Data = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="a folder of other images, one sub-folder per class")
@@ -73,14 +78,15 @@ class GateFailed(GateError):
 
 
 def _show(result: EvaluateResult | SeriesEvaluation) -> None:
+    from transfercli.evaluation.multilabel.result import LabelEvaluation
     from transfercli.workflows.series.evaluate import SeriesEvaluation
 
     if isinstance(result, SeriesEvaluation):
-        show_evaluations(result, ALWAYS_SHOWN)
+        show_evaluations(result, ALWAYS_SHOWN[result.task])
         _show_gates(result.gates)
         return
     evaluation = result.evaluation
-    names = tuple(dict.fromkeys((*evaluation.shown, *ALWAYS_SHOWN)))
+    names = tuple(dict.fromkeys((*evaluation.shown, *ALWAYS_SHOWN[result.task])))
     print_pairs(
         [
             ("run", result.run),
@@ -90,9 +96,12 @@ def _show(result: EvaluateResult | SeriesEvaluation) -> None:
             *curves_of(result.run),
         ]
     )
-    _show_classes(evaluation)
+    if isinstance(evaluation, LabelEvaluation):
+        show_labels(evaluation)
+    else:
+        _show_classes(evaluation)
     _show_trust(evaluation.trust)
-    _show_slices(evaluation.slices)
+    _show_slices(evaluation.slices, (evaluation.headline, "macro_f1"))
     show_robustness(evaluation.robustness)
     show_tta(evaluation.tta, evaluation.metrics, names)
     _show_gates(evaluation.gates)
@@ -116,16 +125,13 @@ def _show_classes(evaluation: Evaluation) -> None:
         print_table(("true class", "predicted", "images"), pairs)
 
 
-def _show_slices(slices: Sequence[dict[str, Any]]) -> None:
+def _show_slices(slices: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
     if not slices:
         return
     print()
     print_table(
-        ("slice", "value", "images", "accuracy", "macro f1"),
-        [
-            (row["slice"], row["value"], row["examples"], row["metrics"]["accuracy"], row["metrics"]["macro_f1"])
-            for row in slices
-        ],
+        ("slice", "value", "images", *(name.replace("_", " ") for name in names)),
+        [(row["slice"], row["value"], row["examples"], *(row["metrics"][name] for name in names)) for row in slices],
     )
 
 

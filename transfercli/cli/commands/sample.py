@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _names() -> Iterable[str]:
-    from transfercli.data.samples import SAMPLES
+    from transfercli.data.samples.writing import SAMPLES
 
     return SAMPLES
 
@@ -37,19 +37,25 @@ def sample(
         str,
         typer.Argument(
             metavar="NAME",
-            help="digits, digits-source (0 to 4), digits-target (5 to 9) or digits-faint (on grey paper)",
+            help="digits, digits-source (0 to 4), digits-target (5 to 9), digits-faint (on grey paper), or digits-scenes"
+            " (several labels per image)",
             callback=one_of(_names),
             autocompletion=completion.sample_names,
         ),
     ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="new folder for the images")],
+    images: Annotated[
+        int | None,
+        typer.Option("--images", metavar="N", help="number of images of digits-scenes (1000)", show_default=False),
+    ] = None,
 ) -> SampleResult:
     """Write a folder of real images to try the program on.
 
-    The images are part of an installed library, so no network is needed.
+    The images are part of an installed library, so no network is needed. digits-scenes is a table labels.csv with the
+    digits in each scene, and a config that trains on them.
 
     Example: transfercli sample digits data/digits
     """
     from transfercli.workflows.data.sample import sample as write
 
-    return write(name, folder)
+    return write(name, folder, images)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from transfercli.workflows.runs.rows import RunRow
 
 MOST_LETTERS = 24  # of a config value on a terminal
-METRICS_SHOWN = ("val_accuracy", "test_accuracy")  # of every list
+SPLITS_SHOWN = ("val", "test")  # whose headline metric every list has
 
 
 def print_runs(result: RunList) -> None:
@@ -45,17 +45,16 @@ def print_runs(result: RunList) -> None:
 
 
 def _print_all(result: RunList) -> None:
-    asked = _asked(result)
+    asked, headlines = _asked(result), _headlines(result)
     print_table(
-        ("run", "status", "created", *map(_words, asked), "val accuracy", "test accuracy", "time", "links"),
+        ("run", "status", "created", *map(_words, asked), *map(_words, headlines), "time", "links"),
         [
             (
                 f"{row.experiment}/{row.run_id}",
                 row.status,
                 _created(row),
                 *(values[number] for values in asked.values()),
-                row.val_accuracy,
-                row.test_accuracy,
+                *(values[number] for values in headlines.values()),
                 _time(row),
                 ", ".join(row.links),
             )
@@ -75,10 +74,10 @@ def _print_leaderboard(result: RunList) -> None:
         "run": [row.run_id for row in rows],
         "status": [row.status for row in rows],
         **{_words(name): values for name, values in asked.items()},
-        "val accuracy": [row.val_accuracy for row in rows],
     }
-    if any(row.test_accuracy is not None for row in rows):
-        columns["test accuracy"] = [row.test_accuracy for row in rows]
+    for name, values in _headlines(result).items():
+        if name.startswith("val") or any(value is not None for value in values):
+            columns[_words(name)] = values
     columns |= {result.keys[key]: _texts(result, key) for key in keys}
     others = {
         "failure": ["" if row.status == "pruned" else row.failure or "" for row in rows],
@@ -106,16 +105,32 @@ def _not_shown(omitted: Sequence[str], result: RunList) -> str:
     return f"No room on this terminal for {' and '.join(parts)}: --csv and --json have every column."
 
 
+def _headlines(result: RunList) -> dict[str, list[float | None]]:
+    """Return the headline metrics of the runs, of validation and test images: accuracy, or map with several labels.
+
+    A list of both kinds of runs has both metrics, each of the runs whose headline it is.
+    """
+    names = list(dict.fromkeys(row.headline for row in result.runs if row.metrics)) or ["accuracy"]
+    return {
+        f"{split}_{name}": [
+            getattr(row, f"{split}_{name}") if row.headline == name or len(names) == 1 else None for row in result.runs
+        ]
+        for split in SPLITS_SHOWN
+        for name in sorted(names)
+    }
+
+
 def _asked(result: RunList) -> Mapping[str, Sequence[float | None]]:
     """Return the metrics of `--sort` and `--filter` that have no column of their own."""
-    return {name: values for name, values in result.metrics.items() if name not in METRICS_SHOWN}
+    shown = _headlines(result)
+    return {name: values for name, values in result.metrics.items() if name not in shown}
 
 
 def _best(result: RunList) -> dict[str, str]:
     if result.best is None or result.experiment is None:
         return {}
     row, number = result.runs[result.best], result.best
-    values = {"val_accuracy": row.val_accuracy, "test_accuracy": row.test_accuracy}
+    values = {name: getattr(row, name) for name in ("val_accuracy", "test_accuracy", "val_map", "test_map")}
     values |= {name: each[number] for name, each in result.metrics.items()}
     name = ", ".join(f"{result.keys[key]} {_texts(result, key)[number]}" for key in list(result.keys)[:4])
     text = f"{row.run_id}, {_words(result.best_by)} {values[result.best_by]:.4f}"
@@ -157,13 +172,14 @@ def _decision(last: Decision) -> str:
 
 def write_csv(result: RunList) -> None:
     """Write the list to stdout as CSV: one row a run, config keys by their whole name, empty cells for no value."""
-    metrics = list(dict.fromkeys(["val_accuracy", "val_loss", "test_accuracy", *result.metrics]))
+    several = ["val_map", "test_map"] if any(row.several for row in result.runs) else []
+    metrics = list(dict.fromkeys(["val_accuracy", "val_loss", "test_accuracy", *several, *result.metrics]))
     header = ["run", "experiment", "run_id", "status", "failure", "created", "workflow", "total_seconds", *metrics]
     header += ["links", "parent", "sweep", "trial", "folds", "fold", "seeds", *result.keys]
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(header)
     for number, row in enumerate(result.runs):
-        values = {"test_accuracy": row.test_accuracy, **row.metrics}
+        values = {"test_accuracy": row.test_accuracy, "test_map": row.test_map, **row.metrics}
         values |= {name: each[number] for name, each in result.metrics.items()}
         sweep, folds, seeds = (row.marks.get(mark, {}) for mark in ("sweep", "folds", "seeds"))
         facts = [row.run, row.experiment, row.run_id, row.status, row.failure, row.created, row.workflow]

@@ -60,7 +60,8 @@ def show_run(result: TrainResult) -> None:
                     name.replace("_", " "),
                     f"{result.metrics[name]:.4f}{of_images(name, result.cross_validated, result.adaptation)}",
                 )
-                for name in ("val_accuracy", "val_loss")
+                for name in ("val_map", "val_accuracy", "val_loss")
+                if name in result.metrics
             ),
             *curves_of(result.run),
             ("time", duration(result.seconds["total"] or 0.0)),
@@ -104,5 +105,6 @@ def curves_of(run: Path) -> list[tuple[str, str]]:
     from transfercli.training import history
 
     lines = history.read(RunFolder(run).metrics)
-    names = ("val_loss", "val_accuracy") if len(lines) > 1 else ()
+    headline = "val_map" if any("val_map" in line for line in lines) else "val_accuracy"
+    names = ("val_loss", headline) if len(lines) > 1 else ()
     return [(f"{name} curve".replace("_", " "), curve([line.get(name) for line in lines])) for name in names]

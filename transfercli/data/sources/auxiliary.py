@@ -8,6 +8,7 @@ from pathlib import Path
 
 from transfercli.config.paths import normalised_path
 from transfercli.config.schema import DataConfig
+from transfercli.config.types import MULTILABEL, Task
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.folder_source import folder_of_classes
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, Item, check_exists, folder_file, walk
@@ -16,7 +17,7 @@ from transfercli.data.sources.layout import split_folders
 from transfercli.data.sources.listing import HELD_OUT, Listing, base_folder, list_images
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import is_table, table_items
-from transfercli.errors import DataError
+from transfercli.errors import ConfigError, DataError
 from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of, nearest
 
@@ -47,18 +48,29 @@ class AuxiliaryListing:
         return {item.label for items in self.related for item in items if item.is_image}
 
 
-def list_all(config: DataConfig, reporter: Reporter) -> tuple[Listing, AuxiliaryListing]:
+def list_all(config: DataConfig, reporter: Reporter, task: Task) -> tuple[Listing, AuxiliaryListing]:
     """Return the images of a config and its auxiliary ones, which may add classes to those of the training images.
 
     Such a class is one that the data names, but has no training image of: its folder is empty, validation or test
     images have it, or `data.expect.classes` lists it. Raises as `list_images` and `list_auxiliary` do.
     """
-    listing, auxiliary = list_images(config, reporter), list_auxiliary(config, reporter)
+    _check_one_label(config, task)
+    listing, auxiliary = list_images(config, reporter, task), list_auxiliary(config, reporter)
     expected = config.expect.classes if config.expect and isinstance(config.expect.classes, list) else []
     named = {*map(normalised_label, [*listing.empty, *expected])}.union(*map(listing.labels_of, HELD_OUT))
     added = frozenset((named & auxiliary.related_labels) - listing.labels_of("train"))
     empty = {name: contents for name, contents in listing.empty.items() if normalised_label(name) not in added}
     return replace(listing, empty=empty, added=added), replace(auxiliary, added=added)
+
+
+def _check_one_label(config: DataConfig, task: Task) -> None:
+    """Raise `ConfigError` if a config with several labels per image names auxiliary images."""
+    for key, value in ((UNLABELLED, config.unlabelled), (RELATED, config.related)):
+        if task == MULTILABEL and value:
+            raise ConfigError(
+                f"data.{key}: with several labels per image (task: multilabel), no such images are used",
+                f"remove data.{key}",
+            )
 
 
 def without_auxiliary(config: DataConfig) -> DataConfig:

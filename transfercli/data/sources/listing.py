@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from transfercli.config.paths import normalised_path
-from transfercli.config.schema import DataConfig
-from transfercli.data.label_sets import labels_in
+from transfercli.config.schema import DataConfig, ExpectConfig
+from transfercli.config.types import Task
+from transfercli.data.label_sets import LabelSet
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.folder_source import divided_folder, folder_of_classes, labelled_splits
 from transfercli.data.sources.folders import Item, check_exists, check_filled
 from transfercli.data.sources.groups import find_groups
-from transfercli.data.sources.labels import look_alikes, shown
+from transfercli.data.sources.joined_labels import find_joined
+from transfercli.data.sources.labels import look_alikes, normalised_label, shown
 from transfercli.data.sources.layout import split_folders
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import is_table, table_items
@@ -22,8 +24,18 @@ from transfercli.errors import ConfigError, DataError
 from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of
 
+CLASS_NOUNS, LABEL_NOUNS = ("class", "classes"), ("label", "labels")
 HELD_OUT = ("validation", "test")
-_SEPARATORS = re.compile(r"\s*[,;|]\s*")
+_OTHER_FILES = {
+    ".tsv": "rename it to .csv: columns separated by tabs are read; or ",
+    ".txt": "rename it to .csv if its first line has the names of columns; or ",
+    ".json": "write one JSON object per line and name the file .jsonl; or ",
+    ".ndjson": "rename it to .jsonl; or ",
+    **dict.fromkeys((".gz", ".zip"), "unpack it; or "),
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".parquet", ".feather"), "save it as CSV in UTF-8; or "),
+}
+_LISTED = 5
+_TABLE_HINT = "list the images with their labels in a .csv or .jsonl file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,7 @@ class Listing:
         empty: class folder without training images -> a short text on its contents.
         added: classes without training images here, for which there are related ones.
         several: an image may have several labels.
+        columns: labels that have a column of their own in the table.
     """
 
     items: list[Item]
@@ -46,17 +59,34 @@ class Listing:
     empty: dict[str, str] = field(default_factory=dict)
     added: frozenset[str] = frozenset()
     several: bool = False
+    columns: frozenset[str] = frozenset()
 
     @property
     def classes(self) -> set[str]:
         """Classes that a model of this data set learns."""
-        return self.labels_of("train") | self.added
+        return self.labels_of("train") | self.added | self.columns
 
     def labels_of(self, split: str) -> set[str]:
-        """Return the classes of the images that the source gives for a split."""
+        """Return the classes of the images that the source gives for a split; of several labels, also unknown ones."""
         texts = {item.label for item in self.items if item.split == split and item.is_image}
-        labels = {label for text in texts for label in labels_in(text, several=self.several)}
-        return labels.union(*(arrays.labels for arrays in self.arrays if arrays.split == split))
+        if self.several:
+            return {label for text in texts for label in LabelSet.read(text).named}
+        return texts.union(*(arrays.labels for arrays in self.arrays if arrays.split == split))
+
+    @property
+    def nouns(self) -> tuple[str, str]:
+        """Word for one class or label in messages, and for more than one."""
+        return LABEL_NOUNS if self.several else CLASS_NOUNS
+
+    def counts(self) -> Counter[str]:
+        """Return the number of listed images of each class, or with each label, in all splits; arrays do not count."""
+        numbers = Counter(item.label for item in self.items if item.is_image)
+        if not self.several:
+            return numbers
+        labels: Counter[str] = Counter()
+        for text, number in numbers.items():
+            labels.update(dict.fromkeys(LabelSet.read(text).has, number))
+        return labels
 
     def __len__(self) -> int:
         return len(self.items) + sum(len(arrays.images) for arrays in self.arrays)
@@ -68,14 +98,15 @@ def base_folder(root: str) -> Path:
     return path.parent if is_table(path) else path
 
 
-def list_images(config: DataConfig, reporter: Reporter) -> Listing:
+def list_images(config: DataConfig, reporter: Reporter, task: Task = "classify") -> Listing:
     """Return the images of all splits, sorted by name.
 
     Order of precedence for validation and test images: the path in the config; the splits of the training source
     (folders inside, a split column, the test images of a `keras:` set); the fraction. With `test: null`, test images of
     the source are not used. Raises `ConfigError` if the fractions leave nothing to train on.
     """
-    source, fractions = _source(config, reporter), {}
+    table = TableFormat.of(config, task)
+    source, fractions = _source(config, table, reporter), {}
     items, arrays = source.items, source.arrays
     if config.folds:
         _check_no_validation(items, config)
@@ -86,7 +117,7 @@ def list_images(config: DataConfig, reporter: Reporter) -> Listing:
             items = [item for item in items if item.split != split]
             arrays = [part for part in arrays if part.split != split]
         if isinstance(value, str):
-            items += _held_out(config, split, reporter)
+            items += _held_out(config, split, table, reporter)
         elif value is not None and not inside:
             fractions[split] = float(value)
         elif inside and split in config.model_fields_set and value is not None:
@@ -94,24 +125,24 @@ def list_images(config: DataConfig, reporter: Reporter) -> Listing:
     if sum(fractions.values()) >= 1:
         given = " and ".join(f"data.{split}: {fraction:g}" for split, fraction in fractions.items())
         raise ConfigError(f"{given} leave no image to train on", "allowed: fractions that add up to less than 1")
-    several = any(item.several for item in items)
-    texts = {item.label for item in items if item.is_image}
-    labels = {label for text in texts for label in labels_in(text, several=several)}
-    _warn_of_look_alikes(labels, reporter)
-    _warn_of_joined_labels(labels, reporter)
-    group = TableFormat.of(config).group
-    groups = find_groups(group, items, arrays, reporter) if group else {}
+    groups = find_groups(table.group, items, arrays, reporter) if table.group else {}
     items = sorted(items, key=lambda item: (item.name, item.split))
-    return Listing(items, arrays, fractions, groups, source.empty, several=several)
+    columns = frozenset(map(normalised_label, table.label_columns if isinstance(table.columns.label, list) else ()))
+    listing = Listing(items, arrays, fractions, groups, source.empty, several=table.several, columns=columns)
+    if not table.several:
+        _warn_of_look_alikes(listing.counts(), reporter)
+    if not columns:
+        _warn_of_joined_labels(listing, config, reporter)
+    return listing
 
 
-def splits_inside(config: DataConfig) -> list[str]:
+def splits_inside(config: DataConfig, task: Task = "classify") -> list[str]:
     """Return the splits that `data.train` contains, so that the config's fraction for them is not used."""
     path = normalised_path(config.train)
     if keras_datasets.is_keras(config.train):
         inside = {"test"}
     elif is_table(path):
-        inside = {item.split for item in table_items(path, path.parent, TableFormat.of(config))}
+        inside = {item.split for item in table_items(path, path.parent, TableFormat.of(config, task))}
     else:
         inside = set(labelled_splits(path))
     return [split for split in HELD_OUT if split in inside and isinstance(getattr(config, split), float)]
@@ -130,13 +161,18 @@ def list_split(
     Raises `DataError` if there are no images of that split.
     """
     if is_table(path):
-        items = table_items(path, base, table)
+        items = table_items(path, base, table, reporter)
         chosen = [item for item in items if item.split == split]
         if not chosen and any(item.split != "train" for item in items):
             raise DataError(f"{path.name} has no rows whose split is {split}")
         return [replace(item, split=split) for item in chosen or items]
     if not path.is_dir():
         raise DataError(f"{str(path)!r} is neither a folder nor a .csv or .jsonl file")
+    if table.several:
+        raise DataError(
+            f"{str(path)!r} is a folder, which gives each image one class; here an image may have several labels",
+            _TABLE_HINT,
+        )
     folders = split_folders(path)
     if folders and split not in folders:
         other = next(name for name in (*HELD_OUT, "train") if name in folders)
@@ -148,22 +184,29 @@ def list_split(
     return folder_of_classes(folders.get(split, path), base, split, reporter, grouped=grouped)
 
 
-def _source(config: DataConfig, reporter: Reporter) -> Listing:
+def _source(config: DataConfig, table: TableFormat, reporter: Reporter) -> Listing:
     """Return the images of `data.train`, of all splits."""
     given = config.train
+    if table.several and not is_table(normalised_path(given)):
+        kind = "a data set of Keras" if keras_datasets.is_keras(given) else "no table"
+        raise DataError(
+            f"task: multilabel is for tables, and data.train: {given!r} is {kind}, with one class per image",
+            f"{_TABLE_HINT}, or set task: classify",
+        )
     if keras_datasets.is_keras(given):
         return Listing([], keras_datasets.load(given))
     path, base = normalised_path(given), base_folder(given)
     check_exists(path, "data.train", given)
     if is_table(path):
-        return Listing(table_items(path, base, TableFormat.of(config)))
+        return Listing(table_items(path, base, table, reporter))
     if not path.is_dir():
         raise DataError(
             f"data.train: {given!r} is a file of another kind",
-            "give an image folder, a .csv or .jsonl file with the columns path,label, or keras:NAME",
+            _OTHER_FILES.get(path.suffix.lower(), "")
+            + "give an image folder, a .csv or .jsonl file with the columns path,label, or keras:NAME",
         )
     unwanted = [split for split in HELD_OUT if not isinstance(getattr(config, split), float)]
-    items, empty = divided_folder(path, base, unwanted, reporter, grouped=TableFormat.of(config).group is not None)
+    items, empty = divided_folder(path, base, unwanted, reporter, grouped=table.group is not None)
     return Listing(items, empty=empty)
 
 
@@ -175,21 +218,20 @@ def _warn_of_look_alikes(labels: Collection[str], reporter: Reporter) -> None:
         )
 
 
-def _warn_of_joined_labels(labels: Collection[str], reporter: Reporter) -> None:
-    """Warn of labels such as `red,blurry` beside `red`: several labels of one image are not supported."""
-    joined = [
-        label
-        for label in sorted(labels)
-        if len(parts := _SEPARATORS.split(label)) > 1 and any(part in labels for part in parts)
-    ]
-    if joined:
-        reporter.warning(
-            f"{first_of(joined, 3, written=repr)}: such labels look like several labels of one image, but each is a"
-            " class of its own; an image has one label"
-        )
+def _warn_of_joined_labels(listing: Listing, config: DataConfig, reporter: Reporter) -> None:
+    """Warn of names such as `red,blurry` that look like several labels, and are read as one."""
+    joined = find_joined(counts := listing.counts())
+    if joined is None:
+        return
+    listed = "" if is_table(normalised_path(config.train)) else f"{_TABLE_HINT}, and "
+    reporter.warning(
+        f"{first_of(joined.names, 3, written=repr)}: such labels look like several labels of one image, but each is a"
+        f" {listing.nouns[0]} of its own ({joined.images} of {counts.total()}); if an image has several,"
+        f" {listed}set {joined.setting}"
+    )
 
 
-def _held_out(config: DataConfig, split: str, reporter: Reporter) -> list[Item]:
+def _held_out(config: DataConfig, split: str, table: TableFormat, reporter: Reporter) -> list[Item]:
     """Return the images of `data.validation` or `data.test`, given as a path."""
     given, base = getattr(config, split), base_folder(config.train)
     if keras_datasets.is_keras(given):
@@ -199,7 +241,7 @@ def _held_out(config: DataConfig, split: str, reporter: Reporter) -> list[Item]:
     path = normalised_path(given)
     check_exists(path, f"data.{split}", given)
     _check_is_other_folder(config, split, path)
-    return list_split(path, split, base, TableFormat.of(config), reporter)
+    return list_split(path, split, base, table, reporter)
 
 
 def _check_is_other_folder(config: DataConfig, split: str, path: Path) -> None:
@@ -236,26 +278,56 @@ def check_classes(listing: Listing) -> None:
     """Raise `DataError` if a class is empty, there are fewer than two, or held-out images have other classes."""
     check_filled(listing.empty)
     trained = listing.classes
+    noun, nouns = listing.nouns
     if len(trained) < 2:
-        classes = f"one class ({next(iter(trained))!r})" if trained else "no class with images"
-        raise DataError(f"the training data has {classes}; at least two classes are needed")
+        named = f"one {noun} ({next(iter(trained))!r})" if trained else f"no {noun} with images"
+        hint = "one label is two classes, with and without it: give these as classes" if listing.several else None
+        raise DataError(f"the training data has {named}; at least two {nouns} are needed", hint)
     for split in HELD_OUT:
-        check_known(listing.labels_of(split), trained, f"{split} images", "the training images")
+        check_known(listing.labels_of(split), trained, f"{split} images", "the training images", nouns=listing.nouns)
+
+
+def check_label_names(listing: Listing, expected: ExpectConfig | None) -> None:
+    """Raise `DataError` if two labels of images with several look alike, as `dog` and `Dog` do.
+
+    Most of such names are slips, and each takes positive images from the other. Labels that `data.expect.classes` lists
+    are meant. Classes that look alike are a warning of `list_images`.
+    """
+    meant = {*map(normalised_label, expected.classes)} if expected and isinstance(expected.classes, list) else set()
+    counts = listing.counts()
+    groups = [group for group in look_alikes(listing.classes | {*counts}) if not meant.issuperset(group)]
+    if not listing.several or not groups:
+        return
+    texts = [
+        " and ".join(f"{shown(label, group)} ({counted(counts[label], 'image')})" for label in group)
+        for group in groups
+    ]
+    raise DataError(
+        f"{counted(len(groups), 'label')} written in several ways, which differ in case, spaces or look-alike letters"
+        f" only: {first_of(texts, _LISTED)}",
+        "give each label one name; if both are meant, list them in data.expect.classes",
+    )
 
 
 def check_known(
-    labels: Iterable[str], known: Iterable[str], images: str, reference: str, hint: str = "rename or remove it"
+    labels: Iterable[str],
+    known: Iterable[str],
+    images: str,
+    reference: str,
+    hint: str = "rename or remove it",
+    nouns: tuple[str, str] = CLASS_NOUNS,
 ) -> None:
     """Raise `DataError` if a class of `labels` is not in `known`.
 
-    images, reference: what has the labels and the known classes, for the message; `hint`: the fix.
+    images, reference: what has the labels and the known classes, for the message; `hint`: the fix; `nouns`: class and
+    classes, or label and labels.
     """
     unknown, known = sorted(set(labels) - set(known)), sorted(known)
     if unknown:
         raise DataError(
-            f"the {images} have the class{'es' * (len(unknown) > 1)} {_list(unknown, known)}, unknown to {reference}:"
+            f"the {images} have the {nouns[len(unknown) > 1]} {_list(unknown, known)}, unknown to {reference}:"
             f" known are {_list(known, unknown)}",
-            f"{hint}; classes are matched by name",
+            f"{hint}; {nouns[1]} are matched by name",
         )
 
 

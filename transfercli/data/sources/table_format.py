@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import codecs
 import csv
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from transfercli.config.schema import ColumnsConfig, DataConfig
-from transfercli.data.label_sets import UNKNOWN, LabelSet
-from transfercli.data.sources.labels import normalised_label
+from transfercli.config.types import MULTILABEL, Task
 from transfercli.errors import DataError
 
 SEPARATORS = ",;\t"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _HEAD_BYTES = 1 << 16
+_LABEL, _OTHER_LABEL = "label", "labels"
+_IN_UTF8 = "save it as CSV in UTF-8"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class TableFormat:
         template: path of an image with columns in braces, or None if a column holds it.
         labelled: False for a table of unlabelled images, whose columns for label and split are not read.
         separator: text between the labels of an image in the column for labels, or None.
+        several: an image may have several labels.
+        empty: meaning of an empty cell in a column that holds one label.
     """
 
     columns: ColumnsConfig = field(default_factory=ColumnsConfig)
@@ -36,12 +39,21 @@ class TableFormat:
     template: str | None = None
     labelled: bool = True
     separator: str | None = None
+    several: bool = False
+    empty: Literal["absent", "unknown"] = "absent"
 
     @classmethod
-    def of(cls, config: DataConfig) -> TableFormat:
+    def of(cls, config: DataConfig, task: Task = "classify") -> TableFormat:
         """Return the format of a config's tables."""
         columns = config.columns
-        return cls(columns, columns.group or config.group, config.path_template, separator=config.label_separator)
+        return cls(
+            columns,
+            columns.group or config.group,
+            config.path_template,
+            separator=config.label_separator,
+            several=task == MULTILABEL,
+            empty=config.empty_labels or "absent",
+        )
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -55,25 +67,18 @@ class TableFormat:
         label = self.columns.label
         return (label,) if isinstance(label, str) else tuple(label)
 
-    def labels_of(self, row: Mapping[str, Any], place: str) -> LabelSet | None:
-        """Return the labels of an image that may have several; None if the row holds one.
+    def label_column(self, names: Container[str]) -> str:
+        """Return the column for labels among the columns `names`: `labels` stands in for `label`, the default."""
+        (column,) = self.label_columns
+        other = column == _LABEL and column not in names and _OTHER_LABEL in names
+        return _OTHER_LABEL if other else column
 
-        Raises `DataError` for a value that is no list of labels; `place` is table and line.
-        """
-        if not isinstance(self.columns.label, str):
-            states = {normalised_label(name): _state(row.get(name), name, place) for name in self.columns.label}
-            return LabelSet.of(
-                (name for name, state in states.items() if state == 1),
-                (name for name, state in states.items() if state == UNKNOWN),
-            )
-        value = row.get(self.columns.label)
-        if self.separator is not None and (value is None or isinstance(value, str)):
-            value = (value or "").split(self.separator)
-        elif not isinstance(value, list):
-            return None
-        if not all(isinstance(label, str) for label in value):
-            raise DataError(f"{place}: {self.columns.label} must be a list of texts, received {value!r}")
-        return LabelSet.of(name for label in value if (name := normalised_label(label)))
+    def lacking(self, names: Container[str]) -> list[str]:
+        """Return the required columns that are not among `names`."""
+        required = [*self.required]
+        if self.labelled and isinstance(self.columns.label, str):
+            required[-1] = self.label_column(names)
+        return [name for name in required if name not in names]
 
     def path_of(self, row: Mapping[str, Any], place: str) -> Any:
         """Return the value of the path column, or the filled template; the keys of `data.columns` are names in it, too.
@@ -84,7 +89,8 @@ class TableFormat:
             return row.get(self.columns.path)
         named = {role: getattr(self.columns, role) for role in ("path", "label", "split", "id")}
         roles = {role: row.get(name) for role, name in named.items() if isinstance(name, str)}
-        values = {name: value for name, value in {**row, **roles}.items() if value not in (None, "")}
+        scalars = {name: value for name, value in {**row, **roles}.items() if isinstance(value, str | int | float)}
+        values = {name: value for name, value in scalars.items() if value != ""}
         try:
             return self.template.format_map(values)
         except (KeyError, IndexError, AttributeError, ValueError) as error:
@@ -95,18 +101,27 @@ class TableFormat:
             ) from error
 
 
-def _state(value: Any, column: str, place: str) -> int:
-    """Return 1, 0 or `UNKNOWN` for the value of a column that holds one label. Raises `DataError` for another value."""
+def valid_text(value: Any, column: str, place: str, errors: str = "surrogateescape") -> str:
+    """Return a path or label as text.
+
+    Raises `DataError` if it is empty, holds NUL, or cannot be encoded; a path may hold bytes that are not UTF-8.
+    """
+    text = str(value) if type(value) is int else value
+    if not isinstance(text, str) or not text:
+        raise DataError(f"{place}: {column} must be text, received {value!r}")
     try:
-        number = float(value or 0)
-    except (TypeError, ValueError):
-        number = math.nan
-    if number not in (0, 1, UNKNOWN):
+        text.encode("utf-8", errors)
+    except UnicodeEncodeError as error:
+        foreign = any("\udc80" <= character <= "\udcff" for character in text)
         raise DataError(
-            f"{place}: {column} is {value!r}; a column that holds one label has 1, 0, -1 for unknown, or is empty",
-            "correct the value, or leave the column out of data.columns.label",
-        )
-    return int(number)
+            f"{place}: {column} {text!r} is not valid Unicode",
+            "the table is in another encoding than UTF-8, such as Latin-1 or Windows-1252: save it as CSV in UTF-8"
+            if foreign
+            else None,
+        ) from error
+    if "\0" in text:
+        raise DataError(f"{place}: {column} {text!r} holds a NUL character")
+    return text
 
 
 def encoding_of(path: Path) -> str:
@@ -116,52 +131,75 @@ def encoding_of(path: Path) -> str:
     """
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
+    if head.startswith(_UTF32):  # the mark of UTF-16 is the beginning of one of them
+        raise DataError(f"{path.name} is UTF-32 text", _IN_UTF8)
     if head.startswith(_UTF16):
         return "utf-16"
     if b"\0" in head[:200]:
         raise DataError(
             f"{path.name} is not UTF-8 text: it has zero bytes, as UTF-16 without a byte order mark or another kind of"
             " file",
-            "save it as CSV in UTF-8",
+            _IN_UTF8,
         )
     return "utf-8-sig"  # spreadsheets write a byte order mark, which would become part of the first column's name
 
 
-def separator_of(header: str, required: Sequence[str]) -> str:
+def separator_of(header: str, table: TableFormat) -> str:
     """Return the separator by which a table's first line has all required columns; a comma if there is none."""
-    for separator in SEPARATORS:
-        try:
-            columns = [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
-        except csv.Error:
-            continue
-        if {*required} <= {*columns}:
-            return separator
-    return ","
+    return next((separator for separator in SEPARATORS if not table.lacking(_split(header, separator))), ",")
 
 
-def columns_error(path: Path, columns: Sequence[str], first: Mapping[str, Any], table: TableFormat) -> DataError:
+def _split(header: str, separator: str) -> list[str]:
+    try:
+        return [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
+    except csv.Error:
+        return []
+
+
+def columns_error(
+    path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], table: TableFormat
+) -> DataError:
     """Return the error for a table without the required columns, with the key that mends it.
 
-    first: the first row of values.
+    rows: the first rows of values.
     """
-    label = table.columns.label if isinstance(table.columns.label, str) else None
     message = (
         f"{path.name} has the columns {', '.join(columns) or '(none)'}; expected {', '.join(table.required)} and"
         f" optionally {table.columns.split}, each once"
     )
-    flags = [
-        name for name in columns if name != table.columns.path and str(first.get(name)) in ("0", "1", "0.0", "1.0")
-    ]
-    if table.labelled and len(flags) > 1 and label and label not in columns:
+    mark = next((mark for mark in "|: " if not table.lacking(_split(columns[0], mark))), None) if columns else None
+    if mark:
+        return DataError(
+            f"{message}; its first line is separated by {mark!r}",
+            "save it with columns separated by commas, semicolons or tabs",
+        )
+    named = [name for name in (table.columns.path, table.columns.split, table.columns.id, table.group) if name]
+    flags = [name for name in columns if name and name not in named and _is_flag(name, rows)]
+    path_missing = table.template is None and table.columns.path not in columns
+    spare = [name for name in columns if name and name not in table.required]
+    if table.labelled and isinstance(table.columns.label, str) and len(flags) > 1:
+        other = next((name for name in spare if name not in flags), "")
+        place = f"path: {other}, " if path_missing and other else ""
         return DataError(
             f"{message}; the columns {', '.join(flags)} look like one column for each label",
-            f"name them in the config, data.columns: {{label: [{', '.join(flags)}]}}; or, if an image has one label,"
-            f" write it into one column {label!r}",
+            f"name them in the config, data.columns: {{{place}label: [{', '.join(flags)}]}}; or, if an image has one"
+            f" label, write it into one column {table.columns.label!r}",
         )
-    roles = {"path": table.columns.path} | ({"label": label} if label else {})
-    missing = [role for role, name in roles.items() if name in table.required and name not in columns]
-    spare = [name for name in columns if name and name not in roles.values()]
+    if table.labelled and not isinstance(table.columns.label, str) and not path_missing:
+        missing = [name for name in table.columns.label if name not in columns]
+        return DataError(
+            f"{message}; it lacks the label{'s' * (len(missing) != 1)} {', '.join(missing) or '(one is there twice)'}",
+            "add a column for each, with -1 if nobody knows, or correct data.columns.label",
+        )
+    missing = table.lacking(columns)
+    roles = {table.columns.path: "path"} | dict.fromkeys(table.label_columns if table.labelled else (), "label")
     if len(columns) > 1 and len(spare) >= len(missing) > 0:
-        named = ", ".join(f"{role}: {name}" for role, name in zip(missing, spare, strict=False))
-        return DataError(message, f"name the columns in the config, such as data.columns: {{{named}}}")
+        pairs = ", ".join(f"{roles[wanted]}: {name}" for wanted, name in zip(missing, spare, strict=False))
+        return DataError(message, f"name the columns in the config, such as data.columns: {{{pairs}}}")
     return DataError(message, "save it as UTF-8, with columns separated by commas and their names in the first line")
+
+
+def _is_flag(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Return True if a column holds 1, 0, -1 and nothing else in these rows, and not only empty cells."""
+    values = {str(row.get(name) or "").strip() for row in rows}
+    return values <= {"0", "1", "-1", "0.0", "1.0", "-1.0", ""} and values != {""}

@@ -5,57 +5,65 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from transfercli.config.paths import TABLE_SUFFIXES
 from transfercli.data.label_sets import LabelSet
 from transfercli.data.sources.folders import Item, absolute, relative
-from transfercli.data.sources.labels import normalised_label
 from transfercli.data.sources.layout import SPLIT_NAMES
-from transfercli.data.sources.table_format import TableFormat, columns_error, encoding_of, separator_of
+from transfercli.data.sources.table_format import TableFormat, columns_error, encoding_of, separator_of, valid_text
+from transfercli.data.sources.table_labels import LabelReader
 from transfercli.errors import DataError
+from transfercli.reporting import Reporter
 
-SUFFIXES = (".csv", ".jsonl")
 _DEFAULT = TableFormat()
+_HEAD = 100  # rows that an error about columns looks at
 
 
 def is_table(path: Path) -> bool:
     """Return True if the name is that of a CSV or JSONL file."""
-    return path.suffix.lower() in SUFFIXES
+    return path.suffix.lower() in TABLE_SUFFIXES
 
 
-def table_items(path: Path, base: Path, table: TableFormat = _DEFAULT) -> list[Item]:
+def table_items(path: Path, base: Path, table: TableFormat = _DEFAULT, reporter: Reporter | None = None) -> list[Item]:
     """Return the images of a table, sorted by path; paths in it are relative to the table's folder.
 
-    An empty `split` means `train`. An unlabelled image has the label "" and may be listed twice. Raises `DataError`
-    with the line number for a missing column, an empty value, too many values, an unknown split, a path listed twice,
-    or text that is not a valid name.
+    An empty `split` means `train`. An unlabelled image has the label "" and may be listed twice. An image that may have
+    several labels may have a row for each of them. Raises `DataError` with the line number for a missing column, an
+    empty value, too many values, an unknown split, a path listed twice, or text that is not a valid name.
     """
     items: dict[str, Item] = {}
-    for line, row in _rows(path, table):
-        given, labels, split = _checked(row, table, path, line)
-        several = isinstance(labels, LabelSet)
-        label = labels.text if isinstance(labels, LabelSet) else labels
-        file = absolute(given, path.parent)
-        if file in items and table.labelled:
-            raise DataError(
-                f"{path.name}:{line}: {given!r} is listed twice, with the labels {items[file].label!r} and {label!r}",
-                "keep one of the rows: an image has one label and one split",
-            )
-        group = _text(row, table.group, path, line)
-        items[file] = Item(file, relative(file, base), label, split, group=group, several=several)
+    labels = LabelReader(path, table, reporter or Reporter())
+    for line, row in table_rows(path, table):
+        place = f"{path.name}:{line}"
+        given = image_path(row, table, place)
+        label, split = (labels.read(row, place), _split(row, table, place)) if table.labelled else ("", "train")
+        group, file = _text(row, table.group, place), absolute(given, path.parent)
+        item = Item(file, relative(file, base), label, split, group=group, several=table.several)
+        items[file] = _joined(items[file], item, given, place, table) if file in items and table.labelled else item
     if not items:
         columns = ",".join(table.required)
         raise DataError(f"{path.name} lists no images", f"expected the columns {columns} and one row per image")
+    labels.check()
     return sorted(items.values(), key=lambda item: item.name)
 
 
-def first_labels(path: Path, table: TableFormat) -> LabelSet | None:
-    """Return the labels in the first row of a table if an image may have several; None if it has one.
-
-    Raises `DataError` if the table cannot be read.
-    """
-    return next((table.labels_of(row, f"{path.name}:{line}") for line, row in _rows(path, table)), None)
+def _joined(earlier: Item, item: Item, given: str, place: str, table: TableFormat) -> Item:
+    """Return an image that has a row for each of its labels. Raises `DataError` if its rows contradict each other."""
+    message = f"{place}: {given!r} is listed twice, with the labels {earlier.label!r} and {item.label!r}"
+    if not table.several:
+        hint = "keep one of the rows: an image has one label and one split; for several labels, set task: multilabel"
+        raise DataError(message, hint)
+    before, labels = LabelSet.read(earlier.label), LabelSet.read(item.label)
+    one_each = table.separator is None and isinstance(table.columns.label, str) and len(labels.has) == 1 and before.has
+    if not one_each or before.unknown or labels.unknown:
+        raise DataError(message, "keep one of the rows: all labels of an image stand in one row, or each in its own")
+    if (earlier.split, earlier.group) != (item.split, item.group):
+        raise DataError(f"{message}, in different splits or groups", "an image has one split and one group")
+    return replace(item, label=LabelSet.of(before.has + labels.has).text)
 
 
 def column_values(
@@ -67,32 +75,34 @@ def column_values(
     """
     columns: dict[str, None] = {}
     values = {}
-    for line, row in _rows(path, table):
+    for line, row in table_rows(path, table):
         columns |= dict.fromkeys(row)
-        file = absolute(_checked(row, table, path, line)[0], path.parent)
-        values[relative(file, base)] = {name: _text(row, name, path, line) for name in names}
+        place = f"{path.name}:{line}"
+        file = absolute(image_path(row, table, place), path.parent)
+        values[relative(file, base)] = {name: _text(row, name, place) for name in names}
     return list(columns), values
 
 
-def _rows(path: Path, table: TableFormat) -> Iterator[tuple[int, dict[str, Any]]]:
+def table_rows(path: Path, table: TableFormat) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield line number and values of each row. Raises `DataError` if the table cannot be read."""
     try:
         encoding = encoding_of(path)
         errors = "surrogateescape" if encoding == "utf-8-sig" else "strict"
         with path.open(encoding=encoding, errors=errors, newline="") as file:
-            yield from _json_rows(path, file) if path.suffix.lower() == ".jsonl" else _csv_rows(path, file, table)
+            read = _json_rows if path.suffix.lower() == ".jsonl" else _csv_rows
+            yield from read(path, file, table)
     except (csv.Error, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path.name} cannot be read: {error}") from error
 
 
 def _csv_rows(path: Path, file: IO[str], table: TableFormat) -> Iterator[tuple[int, dict[str, Any]]]:
-    separator = separator_of(file.readline(), table.required)
+    separator = separator_of(file.readline(), table)
     file.seek(0)
     reader = csv.DictReader(file, strict=True, delimiter=separator)
     columns = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
     used = (*table.required, table.columns.split)
-    if not {*table.required} <= {*columns} or any(columns.count(name) > 1 for name in used):
-        raise columns_error(path, columns, next(reader, {}), table)
+    if table.lacking(columns) or any(columns.count(name) > 1 for name in used):
+        raise columns_error(path, columns, list(islice(reader, _HEAD)), table)
     for row in reader:
         if any(row.pop(None, ())):  # the key under which DictReader stores surplus values
             raise DataError(
@@ -102,7 +112,9 @@ def _csv_rows(path: Path, file: IO[str], table: TableFormat) -> Iterator[tuple[i
         yield reader.line_num, row
 
 
-def _json_rows(path: Path, file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_rows(path: Path, file: IO[str], table: TableFormat) -> Iterator[tuple[int, dict[str, Any]]]:
+    keys: dict[str, None] = {}
+    head: list[dict[str, Any]] = []
     for line, text in enumerate(file, 1):
         if not text.strip():
             continue
@@ -112,57 +124,32 @@ def _json_rows(path: Path, file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]
             raise DataError(f"{path.name}:{line}: not JSON: {error}") from error
         if not isinstance(row, dict):
             raise DataError(f'{path.name}:{line}: expected an object such as {{"path": "a.jpg", "label": "cat"}}')
+        keys |= dict.fromkeys(row)
+        head += [row] if len(head) < _HEAD else []
         yield line, row
+    if keys and not isinstance(table.columns.label, str) and table.lacking(keys):
+        raise columns_error(path, [*keys], head, table)
 
 
-def _checked(row: dict[str, Any], table: TableFormat, path: Path, line: int) -> tuple[str, str | LabelSet, str]:
-    """Return path, label and split of a row. Raises `DataError` if one of them is invalid."""
-    place, columns = f"{path.name}:{line}", table.columns
-    file = _valid(table.path_of(row, place), columns.path, place)
-    if not table.labelled:
-        return file, "", "train"
-    label = _label(row, table, place)
-    given = row.get(columns.split) or ""
+def image_path(row: dict[str, Any], table: TableFormat, place: str) -> str:
+    """Return the path that a row gives. Raises `DataError` if it is none; `place` is table and line."""
+    return valid_text(table.path_of(row, place), table.columns.path, place)
+
+
+def _split(row: dict[str, Any], table: TableFormat, place: str) -> str:
+    column = table.columns.split
+    given = row.get(column) or ""
     split = SPLIT_NAMES.get(given.strip().lower() or "train") if isinstance(given, str) else None
     if split is None:
-        raise DataError(f"{place}: {columns.split} {given!r} is not one of train, validation, test or empty")
-    return file, label, split
+        raise DataError(f"{place}: {column} {given!r} is not one of train, validation, test or empty")
+    return split
 
 
-def _label(row: dict[str, Any], table: TableFormat, place: str) -> str | LabelSet:
-    """Return the label of a row, or its labels if the image may have several."""
-    several = table.labels_of(row, place)
-    if several is not None:
-        return several
-    (column,) = table.label_columns
-    label = normalised_label(_valid(row.get(column), column, place, "strict"))
-    if not label:
-        raise DataError(f"{place}: {column} must be text, received {row.get(column)!r}")
-    return label
-
-
-def _valid(value: Any, column: str, place: str, errors: str = "surrogateescape") -> str:
-    """Return a path or label as text.
-
-    Raises `DataError` if it is empty, holds NUL, or cannot be encoded; a path may hold bytes that are not UTF-8.
-    """
-    text = str(value) if type(value) is int else value
-    if not isinstance(text, str) or not text:
-        raise DataError(f"{place}: {column} must be text, received {value!r}")
-    try:
-        text.encode("utf-8", errors)
-    except UnicodeEncodeError as error:
-        raise DataError(f"{place}: {column} {text!r} is not valid Unicode") from error
-    if "\0" in text:
-        raise DataError(f"{place}: {column} {text!r} holds a NUL character")
-    return text
-
-
-def _text(row: dict[str, Any], column: str | None, path: Path, line: int) -> str:
+def _text(row: dict[str, Any], column: str | None, place: str) -> str:
     """Return the value of an additional column as text; "" if it is missing."""
     value = row.get(column) if column else None
     if value is None:
         return ""
     if not isinstance(value, str | int | float):
-        raise DataError(f"{path.name}:{line}: {column} must be text or a number, received {value!r}")
+        raise DataError(f"{place}: {column} must be text or a number, received {value!r}")
     return str(value).strip()

@@ -1,4 +1,4 @@
-"""Attribution of a predicted class to image regions: by gradients, and by occlusion, which needs predictions only.
+"""Attribution of a predicted class, or of a label, to image regions: by gradients, and by occlusion, which needs predictions only.
 
 The gradients are Grad-CAM for a base that returns a map, and those of the patches' shares in attention for a base that
 returns tokens (`models/explanations/`).
@@ -12,9 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.config.types import MULTILABEL, Task
 from transfercli.evaluation.confidence.temperature import class_logits
 from transfercli.evaluation.examples import Reader, images_to_explain, worst_mistakes
 from transfercli.evaluation.explain.heatmaps import GRAD_CAM, PATCH_GRADIENT, Explanation, normalised, resized
+from transfercli.evaluation.multilabel.examples import images_to_explain as label_cases
+from transfercli.evaluation.multilabel.predictions import LabelPredictions
 from transfercli.evaluation.predictions import Predictions
 from transfercli.models.classifier import Classifier
 from transfercli.models.explanations.grad_cam_cut import cut_for_grad_cam
@@ -24,6 +27,7 @@ from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows, Indices, Rows, SelectedRows, TransformedRows
 
 Floats = npt.NDArray[np.float32]
+Question = tuple[int, int]  # index of an image, and of the class or label to explain
 
 # The budget in forward passes of one image: a share of the split or, if that is more, as many images as have the pixels
 # of 24 usual ones, so that cheap small images are explained in a split of any size.
@@ -47,50 +51,94 @@ class GradientMethod:
 
 
 def explain(
-    classifier: Classifier, predictions: Predictions, read: Reader, batch_size: int, reporter: Reporter
-) -> dict[int, Explanation]:
+    classifier: Classifier,
+    predictions: Predictions | LabelPredictions,
+    read: Reader,
+    batch_size: int,
+    reporter: Reporter,
+) -> dict[int, Explanation] | dict[Question, Explanation]:
     """Explain the predicted class of the worst mistakes, the least sure and a few right images, by their index.
 
-    read: as in `ReportContext`. The cost is at most 10% of the forward pass over the split, except for small splits.
+    With several labels, explain those that such images have or are answered with, by (index of the image, index of the
+    label). read: as in `ReportContext`. The cost is at most 10% of the forward pass over the split, except for small
+    splits.
     """
+    if isinstance(predictions, LabelPredictions):
+        asked, occluded = label_questions(predictions)
+        return _explain(classifier, asked, occluded, len(predictions), read, batch_size, reporter)
+    predicted = predictions.predicted
+    asked, occluded = (
+        [(index, int(predicted[index])) for index in indices]
+        for indices in (images_to_explain(predictions), [case.index for case in worst_mistakes(predictions)])
+    )
+    found = _explain(classifier, asked, occluded, len(predictions), read, batch_size, reporter)
+    return {index: explanation for (index, _), explanation in found.items()}
+
+
+def label_questions(predictions: LabelPredictions) -> tuple[list[Question], list[Question]]:
+    """Return the labels to explain by gradients, and those to occlude: the labels that images are mistaken about."""
+    cases = label_cases(predictions)
+    asked = [(case.index, mark.label) for case in cases for mark in case.explained]
+    subjects = ((case.index, case.subject) for case in cases)
+    wrong = [(index, mark.label) for index, mark in subjects if mark is not None and mark.kind in ("missed", "false")]
+    return asked, wrong
+
+
+def _explain(
+    classifier: Classifier,
+    asked: Sequence[Question],
+    occluded: Sequence[Question],
+    images: int,
+    read: Reader,
+    batch_size: int,
+    reporter: Reporter,
+) -> dict[Question, Explanation]:
+    """Return the explanations that fit into the budget of a split of so many images."""
     size = read(np.array([0])).shape[1:3]
-    budget = max(SHARE * len(predictions), USUAL_IMAGES * USUAL_PIXELS / (size[0] * size[1]))
-    chosen = images_to_explain(predictions)[: int(budget / 2)]
-    occluded = [case.index for case in worst_mistakes(predictions)] or chosen
+    budget = max(SHARE * images, USUAL_IMAGES * USUAL_PIXELS / (size[0] * size[1]))
+    chosen = asked[: int(budget / 2)]
     cost = -(-(STEPS**2 + 1) // batch_size) * batch_size  # an incomplete last batch costs as much as a full one
-    occluded = occluded[: min(MOST_OCCLUDED, int(budget / 2 / cost))]
+    occluded = (occluded or chosen)[: min(MOST_OCCLUDED, int(budget / 2 / cost))]
     if not chosen:
         return {}
-    explanations = _explanations(gradient_method(classifier), predictions, read, chosen, reporter)
-    for index in occluded:
-        if index in explanations:
-            image, heat = read(np.array([index]))[0], explanations[index].heat
-            drops = occlusion_drops(classifier, image, int(predictions.predicted[index]), batch_size, reporter)
-            explanations[index] = replace(
-                explanations[index], occlusion=occlusion_map(drops, size), agreement=rank_agreement(heat, drops)
+    explanations = _explanations(classifier, read, chosen, reporter)
+    for index, target in occluded:
+        if (index, target) in explanations:
+            image, heat = read(np.array([index]))[0], explanations[index, target].heat
+            drops = occlusion_drops(classifier, image, target, batch_size, reporter)
+            explanations[index, target] = replace(
+                explanations[index, target],
+                occlusion=occlusion_map(drops, size),
+                agreement=rank_agreement(heat, drops),
             )
     return explanations
 
 
 def gradient_method(classifier: Classifier) -> GradientMethod:
     """Return the method for the output of the classifier's base: a map [N, h, w, d] or tokens [N, T, d]."""
+    # The one unit of a single label answers it; that of two classes answers the second of them.
+    first = int(classifier.task == MULTILABEL and len(classifier.labels) == 1)
     if len(classifier.base.output.shape) == 3:
         gradients = patch_gradients(classifier)
         return GradientMethod(
-            PATCH_GRADIENT, lambda images, classes: normalised(np.maximum(gradients(images, classes), 0))
+            PATCH_GRADIENT, lambda images, classes: normalised(np.maximum(gradients(images, classes + first), 0))
         )
     cut = cut_for_grad_cam(classifier)
-    return GradientMethod(GRAD_CAM, lambda images, classes: grad_cam(*cut.with_gradient(images, classes)))
+    return GradientMethod(GRAD_CAM, lambda images, classes: grad_cam(*cut.with_gradient(images, classes + first)))
 
 
 def _explanations(
-    method: GradientMethod, predictions: Predictions, read: Reader, chosen: Sequence[int], reporter: Reporter
-) -> dict[int, Explanation]:
-    explanations: dict[int, Explanation] = {}
+    classifier: Classifier, read: Reader, chosen: Sequence[Question], reporter: Reporter
+) -> dict[Question, Explanation]:
+    method = gradient_method(classifier)
+    explanations: dict[Question, Explanation] = {}
     for start in range(0, len(chosen), AT_ONCE):
-        indices = np.array(chosen[start : start + AT_ONCE])
-        heats = method.heats(read(indices), predictions.predicted[indices])
-        explanations |= {int(index): Explanation(method.name, heat) for index, heat in zip(indices, heats, strict=True)}
+        questions = chosen[start : start + AT_ONCE]
+        indices, classes = np.array(questions).T
+        heats = method.heats(read(indices), classes)
+        explanations |= {
+            question: Explanation(method.name, heat) for question, heat in zip(questions, heats, strict=True)
+        }
         reporter.progress("explain", len(explanations), len(chosen))
     return explanations
 
@@ -138,17 +186,29 @@ def _steps(side: int) -> list[slice]:
 def occlusion_drops(
     classifier: Classifier, image: npt.NDArray[np.uint8], target: int, batch_size: int, reporter: Reporter
 ) -> Floats:
-    """Return by how much covering each window lowers the log-odds of class `target`, float32 [5, 5].
+    """Return by how much covering each window lowers the log-odds of class or label `target`, float32 [5, 5].
 
     After Zeiler & Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2. They use
     probabilities, which hardly change if the model is very confident. Negative if covering raises the log-odds.
     """
-    from scipy.special import logsumexp
-
-    logits = class_logits(forward(classifier.model, occluded_copies(image), batch_size, reporter, "occlude"))
-    log_odds = logits[:, target] - logsumexp(np.delete(logits, target, axis=1), axis=1)
+    logits = forward(classifier.model, occluded_copies(image), batch_size, reporter, "occlude")
+    log_odds = LOG_ODDS[classifier.task](logits, target)
     drops = (log_odds[-1] - log_odds[:-1]).reshape(STEPS, STEPS)
     return np.where(np.isfinite(drops), drops, 0).astype(np.float32)
+
+
+def _class_log_odds(outputs: npt.NDArray[np.floating], target: int) -> npt.NDArray[np.floating]:
+    from scipy.special import logsumexp
+
+    logits = class_logits(outputs)
+    return logits[:, target] - logsumexp(np.delete(logits, target, axis=1), axis=1)
+
+
+# Log-odds [N] of one class or label, from the outputs [N, units] of the network.
+LOG_ODDS: dict[Task, Callable[[npt.NDArray[np.floating], int], npt.NDArray[np.floating]]] = {
+    "classify": _class_log_odds,
+    "multilabel": lambda outputs, target: outputs[:, target].astype(np.float64),
+}
 
 
 def occlusion_map(drops: Floats, size: tuple[int, ...]) -> Floats:

@@ -58,12 +58,19 @@ def bin_gaps(confidence: Array, right: npt.NDArray[np.bool_], weights: Array, im
 
 
 def reliability(targets: Targets, probabilities: Array) -> list[Bin]:
-    """Return the bins of equal mass, from the least to the most confident, without empty bins."""
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+    """Return the bins of the predicted classes."""
+    return confidence_bins(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets)
+
+
+def confidence_bins(confidence: Array, right: npt.NDArray[np.bool_]) -> list[Bin]:
+    """Return the bins of equal mass, from the least to the most confident, without empty bins.
+
+    confidence: float64 [N]; right: bool [N], True if what it is the probability of is the case
+    """
     order, starts = _groups(confidence)
     values = np.stack([np.ones_like(confidence), confidence, right], axis=1)[order]
     mass, *heights = _running(np.add.reduceat(values, starts, axis=0))
-    edges = _edges(len(targets))
+    edges = _edges(len(right))
     sizes = np.diff(edges)
     confidences, hits = (np.diff(np.interp(edges, mass, height)) for height in heights)
     return [Bin(int(n), float(c / n), float(h / n)) for n, c, h in zip(sizes, confidences, hits, strict=True) if n]

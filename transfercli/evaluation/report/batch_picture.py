@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.evaluation.report.plots import clipped, figure_png, plot_style
+from transfercli.evaluation.report.plots import LABEL_LENGTH, clipped, figure_png, plot_style
 from transfercli.io import atomic
 from transfercli.io.session import once
 
 SHOWN, COLUMNS = 16, 4
-PARTS = 2  # classes named under a mixed image
+PARTS = 2  # lines under an image: classes of a mixed one
+LEAST_SHARE = 0.005  # of a class or label that is named
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts colour to grey
 
 
@@ -25,12 +26,15 @@ def batch_png(
     labels: Sequence[str],
     *,
     grey: bool = False,
+    several: bool = False,
 ) -> None:
     """Write a PNG of the first 16 images, uint8 [n, H, W, 3], with targets int [n] or class shares [n, C].
 
-    grey: True if the first layer of the model converts the images to grey.
+    grey: True if the first layer of the model converts the images to grey. several: True if an image may have several
+    labels; the targets are then the share of each label, [n, L], negative if it is unknown.
     """
-    captions, shown = [caption(target, labels) for target in targets[:SHOWN]], images[:SHOWN]
+    text_of = label_caption if several else caption
+    captions, shown = [text_of(target, labels) for target in targets[:SHOWN]], images[:SHOWN]
     key = hashlib.sha256(np.ascontiguousarray(shown).data).hexdigest(), shown.shape, tuple(captions), grey
     atomic.write_bytes(path, once("batch picture", key, lambda: render_batch(shown, captions, grey)))
 
@@ -40,10 +44,32 @@ def caption(target: npt.NDArray[np.float32] | np.int32, labels: Sequence[str]) -
     if np.ndim(target) == 0:
         return clipped(labels[int(target)])
     shares = np.asarray(target)
-    largest = [index for index in np.argsort(-shares, kind="stable")[:PARTS] if shares[index] >= 0.005]
+    largest = [index for index in np.argsort(-shares, kind="stable")[:PARTS] if shares[index] >= LEAST_SHARE]
     if len(largest) == 1:
         return clipped(labels[largest[0]])
     return "\n".join(f"{shares[index]:.0%} {clipped(labels[index])}" for index in largest)
+
+
+def label_caption(target: npt.NDArray[np.number], labels: Sequence[str]) -> str:
+    """Return the names of the labels with a share above 0, with the share unless it is 1, and of unknown ones.
+
+    They are in two lines at most, which end with the number of further ones.
+    """
+    shares = np.asarray(target, np.float64)
+    order = np.argsort(-np.abs(shares), kind="stable")
+    has = [index for index in order if shares[index] >= LEAST_SHARE]
+    parts = [clipped(labels[i]) if shares[i] == 1 else f"{shares[i]:.0%} {clipped(labels[i])}" for i in has]
+    parts += [f"{clipped(labels[index])}?" for index in order if shares[index] < 0]
+    lines, left = [""], len(parts)
+    for part in parts:
+        if lines[-1] and len(lines[-1]) + len(part) + 2 > LABEL_LENGTH:
+            if len(lines) == PARTS:
+                return "\n".join(lines) + f" +{left}"
+            lines[-1] += ","
+            lines.append("")
+        lines[-1] += f", {part}" if lines[-1] else part
+        left -= 1
+    return "\n".join(lines) or "no label"
 
 
 def render_batch(images: npt.NDArray[np.uint8], captions: Sequence[str], grey: bool = False) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from transfercli.evaluation.metrics.calibration import Bin
-from transfercli.evaluation.report.plots import best_validation_epoch, phase_borders, plot_value
+from transfercli.evaluation.report.plots import CURVES, best_validation_epoch, phase_borders, plot_value
 
 WIDTH, HEIGHT = 480, 260
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 38
@@ -34,7 +34,7 @@ class Axis:
 
 
 def training_curves(lines: Sequence[Mapping[str, Any]], key: str, best: int | None) -> Markup | None:
-    """Return the chart of training and validation `key` ("loss" or "accuracy") by epoch; None without any value.
+    """Return the chart of training and validation `key` (of `curves_of`) by epoch; None without any value.
 
     lines: of metrics.jsonl; best: the epoch to mark; None for that of the lowest validation loss
     """
@@ -44,7 +44,7 @@ def training_curves(lines: Sequence[Mapping[str, Any]], key: str, best: int | No
     if not known:
         return None
     epochs = [int(line["epoch"]) for line in lines]
-    ticks = nice_ticks(0.0, 1.0) if key == "accuracy" else nice_ticks(min(*known, 0.0), max(known))
+    ticks = nice_ticks(min(*known, 0.0), max(known)) if key == "loss" else nice_ticks(0.0, 1.0)
     across = Axis(epochs[0], epochs[-1], LEFT + 8, WIDTH - RIGHT - 8)
     up = Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP)
     parts = grid_lines(up, ticks) + _epoch_ticks(across, epochs)
@@ -54,7 +54,9 @@ def training_curves(lines: Sequence[Mapping[str, Any]], key: str, best: int | No
     for name, series in values.items():
         parts += curve_path(name, [(across(x), up(y)) for x, y in zip(epochs, series, strict=True)])
     last = [f"{name} {_last(series)}" for name, series in values.items() if _last(series)]
-    return svg_chart(parts, f"{key} by epoch, {epochs[0]} to {epochs[-1]}; at the end: {', '.join(last)}", HEIGHT)
+    return svg_chart(
+        parts, f"{CURVES[key]} by epoch, {epochs[0]} to {epochs[-1]}; at the end: {', '.join(last)}", HEIGHT
+    )
 
 
 def strengths_chart(strengths: Sequence[Sequence[float]], chosen: float) -> Markup:
@@ -83,16 +85,19 @@ def _strength(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def reliability_chart(bins: Sequence[Bin]) -> Markup:
-    """Return the chart of accuracy (up) by confidence (across) of each bin; on the dashed line the two are equal."""
+def reliability_chart(bins: Sequence[Bin], names: tuple[str, str] = ("confidence", "accuracy")) -> Markup:
+    """Return the chart of accuracy (up) by confidence (across) of each bin; on the dashed line the two are equal.
+
+    names: of the axes, across and up
+    """
 
     def parts(across: Axis, up: Axis) -> list[str]:
         points = [(across(group.confidence), up(group.confidence), up(group.accuracy)) for group in bins]
         gaps = [svg_line("gap", x, diagonal, x, y) for x, diagonal, y in points]
         return [diagonal_line(across, up), *gaps, *(svg_dot("validation", x, y, 4) for x, _, y in points)]
 
-    label = "reliability: accuracy by confidence, one point for each bin; the table below has its numbers"
-    return square_chart(("confidence", "accuracy"), parts, label)
+    label = f"reliability: {names[1]} by {names[0]}, one point for each bin; the table below has its numbers"
+    return square_chart(names, parts, label)
 
 
 def square_chart(names: tuple[str, str], parts: Callable[[Axis, Axis], list[str]], label: str) -> Markup:
@@ -153,6 +158,28 @@ def unknown_chart(scores: Mapping[str, Any]) -> Markup:
     parts.append(svg_text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "out-of-distribution score"))
     label = f"images by out-of-distribution score; {scores['strange']:.1%} are above the threshold"
     return svg_chart(parts, label, HEIGHT)
+
+
+def precision_recall_chart(
+    curve: Sequence[tuple[float, float]], chosen: tuple[float, float] | None, prevalence: float, label: str
+) -> Markup:
+    """Return a small chart of precision (up) by recall (across).
+
+    curve, chosen: (recall, precision) of the points, and of the chosen threshold, or None; prevalence: the precision of
+    random scores, a dashed line; label: says what is seen
+    """
+    width, height, left, bottom = 220, 150, 34, 34
+    across, up = Axis(0, 1, left + 4, width - 8), Axis(0, 1, height - bottom, 8)
+    parts = [svg_line("grid", left, up(tick), width, up(tick)) for tick in (0, 0.5, 1)]
+    parts += [svg_text("tick end", left - 6, up(tick) + 4, tick_label(tick)) for tick in (0, 0.5, 1)]
+    parts += [svg_text("tick middle", across(tick), height - bottom + 15, tick_label(tick)) for tick in (0, 0.5, 1)]
+    parts.append(svg_text("tick middle", across(0.5), height - 3, "recall"))
+    parts.append(svg_line("border", left, up(prevalence), width, up(prevalence)))
+    path = "M" + "L".join(f"{across(x):.1f} {up(y):.1f}" for x, y in curve)
+    parts.append(f'<path class="curve validation" d="{path}"/>')
+    if chosen is not None:
+        parts.append(svg_dot("training", across(chosen[0]), up(chosen[1]), 5))
+    return svg_chart(parts, label, height, width)
 
 
 def corruption_chart(rows: Sequence[Mapping[str, Any]], plain: float) -> Markup:

@@ -14,6 +14,7 @@ from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report.charts import nice_ticks
 from transfercli.evaluation.report.html import jinja_environment, load_script
+from transfercli.evaluation.report.plots import CURVES, curves_of
 from transfercli.evaluation.report.run_curves import DISTINCT, RunCurves, line_style, overlaid_curves
 from transfercli.evaluation.statistics.multiple_comparisons import Adjusted
 from transfercli.evaluation.statistics.paired import Comparison, Difference, Outcome, metric_sign
@@ -161,7 +162,8 @@ def _together(run: RunComparison, number: int, sections: Sequence[RunComparison]
 def _curves(first: FirstRun, champion: str, ordered: Sequence[RunComparison]) -> dict[str, Any] | None:
     """Return the charts and the legend of the validation curves; None if no run has any."""
     runs = [RunCurves(first.name or champion, first.lines), *(RunCurves(run.called, run.lines) for run in ordered)]
-    charts = {key: chart for key in ("loss", "accuracy") if (chart := overlaid_curves(runs, key)) is not None}
+    keys = curves_of([line for run in runs for line in run.lines])
+    charts = {CURVES[key]: chart for key in keys if (chart := overlaid_curves(runs, key)) is not None}
     if not charts:
         return None
     drawn = [{"name": run.name, "style": line_style(number)} for number, run in enumerate(runs[: 1 + DISTINCT])]

@@ -42,6 +42,7 @@ def jinja_environment() -> Any:
         "title": _title,
         "signed": _signed,
         "amount": _amount,
+        "capitalized": lambda text: text[:1].upper() + text[1:],
     }
     return environment
 
@@ -72,6 +73,10 @@ def _title(metric: str) -> str:
         "top5": "top-5",
         "cohen": "Cohen's",
         "brier": "Brier",
+        "map": "mAP",
+        "ap": "AP",
+        "auroc": "AUROC",
+        "hamming": "Hamming",
     }
     return " ".join(words.get(word, word) for word in metric.split("_"))
 

@@ -12,6 +12,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,50 +62,102 @@ def _printable(letter: str) -> str:
     return {"Z": " ", "C": "\ufffd"}.get(kind, letter)
 
 
+# Names of the curves of a run, by key of `metrics.jsonl`.
+CURVES = {"loss": "loss", "accuracy": "accuracy", "map": "mean average precision", "macro_f1": "macro F1"}
+
+
+def curves_of(lines: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the keys of the curves to draw: those of several labels if a line has them."""
+    return ("loss", "map", "macro_f1") if any("val_map" in line for line in lines) else ("loss", "accuracy")
+
+
 def history_png(path: Path, lines: Sequence[Mapping[str, Any]], best_epoch: int | None = None, title: str = "") -> None:
-    """Write a PNG of loss and accuracy by epoch from the lines of `metrics.jsonl`, with phases and the best epoch.
+    """Write a PNG of `curves_of` the lines by epoch, from the lines of `metrics.jsonl`, with phases and the best epoch.
 
     best_epoch: None for the epoch of the lowest validation loss
     """
     atomic.write_bytes(path, render_history(lines, best_epoch, title))
 
 
-def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str], title: str = "") -> bytes:
-    """Return the confusion matrix int [C, C] (rows = truth) as PNG bytes, with the shares of each row as colours.
+@dataclass(frozen=True, slots=True, eq=False)
+class MatrixPanel:
+    """A square matrix to draw.
 
-    Cells have counts, and if there is room percentages of the row, for up to MOST_NAMED classes.
+    counts: int [C, C]; shares: float [C, C], 0 to 1, the colours; names: of the rows and columns
+    columns, rows, colour: titles of the axes and of the colours
     """
-    from matplotlib.colors import PowerNorm
+
+    counts: npt.NDArray[np.int64]
+    shares: npt.NDArray[np.float64]
+    names: Sequence[str]
+    columns: str
+    rows: str
+    colour: str
+
+
+def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str], title: str = "") -> bytes:
+    """Return the confusion matrix int [C, C] (rows = truth) as PNG bytes, with the shares of each row as colours."""
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    return render_matrices(
+        [MatrixPanel(matrix, shares, labels, "predicted", "truth", "share of the true class")], title
+    )
+
+
+def render_matrices(panels: Sequence[MatrixPanel], title: str = "") -> bytes:
+    """Return matrices side by side as PNG bytes.
+
+    Cells have counts, and if there is room percentages, for up to MOST_NAMED names.
+    """
     from matplotlib.figure import Figure
 
-    classes = len(labels)
-    cell = float(np.clip(9.0 / classes, 0.17, 0.7)) if classes <= MOST_NAMED else 10.0 / classes
-    names = [clipped(label) for label in labels]
-    size = float(np.clip(cell * 72 * 0.55, 5.0, 10.0))
-    margin = 0.9 + max(map(len, names)) * size * 0.0085
-    side = classes * cell
+    cells = [_cell_size(len(panel.names)) for panel in panels]
+    sides = [cell * len(panel.names) for cell, panel in zip(cells, panels, strict=True)]
+    margins = [0.9 + _longest(panel) * _font_size(cell) * 0.0085 for cell, panel in zip(cells, panels, strict=True)]
+    width = sum(max(side + margin + 1.0, 3.6) for side, margin in zip(sides, margins, strict=True))
+    height = max(max(side + margin + 0.2, 3.2) for side, margin in zip(sides, margins, strict=True))
     with plot_style():
-        figure = Figure((max(side + margin + 1.0, 3.6), max(side + margin + 0.2, 3.2)), dpi=DPI, layout="constrained")
-        axes = figure.add_subplot()
-        shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-        # The square root of the share, so that the rare mistakes of a class with high recall are visible.
-        image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
+        figure = Figure((width, height), dpi=DPI, layout="constrained" if len(panels) == 1 else "compressed")
         if title:
             figure.suptitle(clipped(title, TITLE_LENGTH), fontsize=10)
-        axes.set_xlabel("predicted", fontsize=10)
-        axes.set_ylabel("truth", fontsize=10)
-        if classes <= MOST_NAMED:
-            _name_classes(axes, names, size)
-        bar = figure.colorbar(image, ax=axes, shrink=min(1.0, 3.0 / side), aspect=18, pad=0.02)
-        bar.set_label("share of the true class", fontsize=8)
-        bar.ax.tick_params(labelsize=8, length=2)
-        bar.outline.set_visible(False)
+        drawn = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, panel, cell in zip(drawn, panels, cells, strict=True):
+            _draw_matrix(figure, axes, panel, cell)
         # The layout is computed before the counts are added: measuring 10,000 texts takes seconds and changes nothing.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        if classes <= MOST_NAMED:
-            _write_cells(axes, matrix, shares, float(np.clip(cell * 72 * 0.3, 4.2, 10.0)), percent=cell >= ROOMY)
+        for axes, panel, cell in zip(drawn, panels, cells, strict=True):
+            if len(panel.names) <= MOST_NAMED:
+                size = float(np.clip(cell * 72 * 0.3, 4.2, 10.0))
+                _write_cells(axes, panel.counts, panel.shares, size, percent=cell >= ROOMY)
         return figure_png(figure)
+
+
+def _cell_size(names: int) -> float:
+    """Return the side of a cell in inches."""
+    return float(np.clip(9.0 / names, 0.17, 0.7)) if names <= MOST_NAMED else 10.0 / names
+
+
+def _font_size(cell: float) -> float:
+    return float(np.clip(cell * 72 * 0.55, 5.0, 10.0))
+
+
+def _longest(panel: MatrixPanel) -> int:
+    return max(len(clipped(name)) for name in panel.names)
+
+
+def _draw_matrix(figure: Figure, axes: Axes, panel: MatrixPanel, cell: float) -> None:
+    from matplotlib.colors import PowerNorm
+
+    # The square root of the share, so that the rare mistakes of a class with high recall are visible.
+    image = axes.imshow(panel.shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
+    axes.set_xlabel(panel.columns, fontsize=10)
+    axes.set_ylabel(panel.rows, fontsize=10)
+    if len(panel.names) <= MOST_NAMED:
+        _name_classes(axes, [clipped(name) for name in panel.names], _font_size(cell))
+    bar = figure.colorbar(image, ax=axes, shrink=min(1.0, 3.0 / (cell * len(panel.names))), aspect=18, pad=0.02)
+    bar.set_label(panel.colour, fontsize=8)
+    bar.ax.tick_params(labelsize=8, length=2)
+    bar.outline.set_visible(False)
 
 
 def _write_cells(
@@ -129,15 +182,16 @@ def _name_classes(axes: Axes, names: list[str], size: float) -> None:
 
 
 def render_history(lines: Sequence[Mapping[str, Any]], best_epoch: int | None = None, title: str = "") -> bytes:
-    """Return the training curves as PNG bytes, loss on the left, accuracy on the right."""
+    """Return the training curves as PNG bytes, loss on the left."""
     from matplotlib.figure import Figure
 
     best = best_validation_epoch(lines) if best_epoch is None else best_epoch
+    curves = curves_of(lines)
     with plot_style():
-        figure = Figure(figsize=(9.6, 3.6), dpi=DPI, layout="constrained")
+        figure = Figure(figsize=(4.8 * len(curves), 3.6), dpi=DPI, layout="constrained")
         if title:
             figure.suptitle(clipped(title, TITLE_LENGTH), fontsize=10)
-        for axes, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for axes, key in zip(figure.subplots(1, len(curves)), curves, strict=True):
             _panel(axes, lines, key, best)
         return figure_png(figure)
 
@@ -170,6 +224,8 @@ def _panel(axes: Axes, lines: Sequence[Mapping[str, Any]], key: str, best: int |
     marker = "o" if len(lines) <= 30 else None  # the line of one or two epochs is hard to see
     for name, label, colour in ((key, "training", TRAINING), ("val_" + key, "validation", VALIDATION)):
         values = [plot_value(line.get(name)) for line in lines]
+        if key not in ("loss", "accuracy") and all(map(math.isnan, values)):  # training does not compute it
+            continue
         axes.plot(epochs, values, color=colour, label=label, marker=marker, markersize=3)
         if name.startswith("val_") and best in epochs:
             axes.plot([best], [values[epochs.index(best)]], "o", color=colour, markersize=9, markerfacecolor="none")
@@ -179,11 +235,11 @@ def _panel(axes: Axes, lines: Sequence[Mapping[str, Any]], key: str, best: int |
     if best in epochs:
         label = f"best: epoch {best}" if best else "best: the probe"
         axes.axvline(best, color=VALIDATION, linewidth=0.8, alpha=0.5, label=label)
-    axes.set_title(key, loc="left", fontsize=11)
+    axes.set_title(CURVES[key], loc="left", fontsize=11)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color="#e6e9ed", linewidth=0.8)
-    if key == "accuracy":
+    if key != "loss":
         axes.set_ylim(-0.02, 1.02)
     axes.legend(frameon=False, fontsize=8)
 

@@ -24,7 +24,7 @@ from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report import charts
 from transfercli.evaluation.report.html import jinja_environment, load_script
 from transfercli.evaluation.report.matrix import Matrix, matrix_of
-from transfercli.evaluation.report.plots import plot_value
+from transfercli.evaluation.report.plots import CURVES, curves_of, plot_value
 from transfercli.evaluation.report.robustness_page import robustness_page, sample_index
 from transfercli.evaluation.report.threshold_curves import threshold_curves
 from transfercli.evaluation.report.thumbnails import SMALL_SIDE, data_url, heatmap_pictures, thumbnails
@@ -45,7 +45,7 @@ class ReportContext:
     reproduce: command lines
     data: additional lines of the data table, {name: value}
     other: name of the folder or file of the images, if they are not the run's own
-    explained: heat maps by index of the image
+    explained: heat maps by index of the image; if it may have several labels, by its index and that of the label
     model: additional lines of the model table, {name: value}
     best_epoch: marked in the curves; None for the epoch of the lowest validation loss
     made_from: fingerprints of the model and the images, for metrics.json only
@@ -62,7 +62,7 @@ class ReportContext:
     data: Mapping[str, str | int | float] = field(default_factory=dict)
     model: Mapping[str, str | int | float] = field(default_factory=dict)
     other: str = ""
-    explained: Mapping[int, Explanation] = field(default_factory=dict)
+    explained: Mapping[Any, Explanation] = field(default_factory=dict)
     best_epoch: int | None = None
     made_from: Mapping[str, str] = field(default_factory=dict)
 
@@ -72,27 +72,21 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
     worst, unsure, right = worst_mistakes(predictions), least_sure(predictions), typically_right(predictions)
     label_errors = likely_label_errors(predictions)
     matrix = matrix_of(predictions, evaluation.confusion)
-    code, policy = load_script("report.js")
     bins = reliability(predictions.targets, predictions.probabilities)
     trust = evaluation.trust
     return (
         jinja_environment()
         .get_template("report.html.j2")
         .render(
-            context=context,
-            evaluation=evaluation,
+            **page_variables(evaluation, context),
             metrics=METRICS,
-            script=code,
-            policy=policy,
             headlines=tuple(dict.fromkeys((*evaluation.shown, *HEADLINES))),
-            failed=[gate for gate in evaluation.gates if not gate["passed"]],
-            absent=[row["label"] for row in evaluation.per_class if row["support"] == 0],
+            noun="class",
+            decisive="accuracy",
             weakest=_weakest(evaluation),
             confused=most_confused(evaluation.confusion, evaluation.labels),
             matrix=matrix,
             matrix_url=data_url("image/png", matrix_png),
-            panels=_panels(context),
-            probe=_probe(context.history),
             thresholds=threshold_curves(predictions),
             bins=bins,
             reliability=charts.reliability_chart(bins),
@@ -110,19 +104,36 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
             corruptions=evaluation.robustness
             and robustness_page(evaluation.robustness, context.thumbnails, sample_index(right)),
             tta=evaluation.tta,
-            partly_known=evaluation.honest_examples < evaluation.examples,
-            known=[(KNOWN_BY[use], count) for use, count in evaluation.known.items() if use in KNOWN_BY],
-            config=hide_paths_in_yaml(context.config_yaml),
             **_pictures(context, matrix, [*worst, *unsure, *right, *(error.case for error in label_errors.shown)]),
         )
     )
+
+
+def page_variables(evaluation: Evaluation, context: ReportContext) -> dict[str, Any]:
+    """Return the template variables of the sections that every task has."""
+    code, policy = load_script("report.js")
+    return {
+        "context": context,
+        "evaluation": evaluation,
+        "script": code,
+        "policy": policy,
+        "failed": [gate for gate in evaluation.gates if not gate["passed"]],
+        "absent": [row["label"] for row in evaluation.per_class if row["support"] == 0],
+        "panels": _panels(context),
+        "curves": CURVES,
+        "probe": _probe(context.history),
+        "partly_known": evaluation.honest_examples < evaluation.examples,
+        "known": [(KNOWN_BY[use], count) for use, count in evaluation.known.items() if use in KNOWN_BY],
+        "config": hide_paths_in_yaml(context.config_yaml),
+    }
 
 
 def _panels(context: ReportContext) -> dict[str, Any]:
     """Return the training curves by key; none if the run has no epochs, as a single point says nothing."""
     if all(line["epoch"] == 0 for line in context.history):
         return {}
-    return {key: charts.training_curves(context.history, key, context.best_epoch) for key in ("loss", "accuracy")}
+    curves = curves_of(context.history)
+    return {key: charts.training_curves(context.history, key, context.best_epoch) for key in curves}
 
 
 def _probe(history: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -143,6 +154,7 @@ def _probe(history: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         "layers": [row for row in layers if _is_layer(row)] if isinstance(layers, list) else [],
         "other_domain": isinstance(adaptation, Mapping) and adaptation.get("case") == "another domain",
         **{key: plot_value(line.get(key)) for key in ("val_loss", "val_accuracy")},
+        "map": None if math.isnan(average := plot_value(line.get("val_map"))) else average,
     }
 
 

@@ -23,7 +23,7 @@ from transfercli.evaluation.report.charts import (
     svg_chart,
     svg_text,
 )
-from transfercli.evaluation.report.plots import plot_value
+from transfercli.evaluation.report.plots import CURVES, plot_value
 
 # Colours that people with any colour vision keep apart: at least 30 units of CIE Lab between each two, also as seen
 # with protanopia or deuteranopia (Machado et al. 2009), and a contrast of 3 to the page, light and dark.
@@ -50,7 +50,7 @@ def line_style(number: int) -> str:
 
 
 def overlaid_curves(runs: Sequence[RunCurves], key: str) -> Markup | None:
-    """Return the chart of validation `key` ("loss" or "accuracy") by epoch, a line a run; None without any value.
+    """Return the chart of validation `key` (of `curves_of`) by epoch, a line a run; None without any value.
 
     The first run and the `DISTINCT` next ones have a line of their own each; the others are grey, behind them.
     """
@@ -59,14 +59,14 @@ def overlaid_curves(runs: Sequence[RunCurves], key: str) -> Markup | None:
     if not values:
         return None
     epochs = sorted({epoch for curve in curves for epoch, _ in curve})
-    ticks = nice_ticks(0.0, 1.0) if key == "accuracy" else nice_ticks(min(*values, 0.0), _top(curves))
+    ticks = nice_ticks(min(*values, 0.0), _top(curves)) if key == "loss" else nice_ticks(0.0, 1.0)
     across = Axis(epochs[0], epochs[-1], LEFT + 8, WIDTH - RIGHT - 8)
     up = Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP)
     parts = grid_lines(up, ticks) + _epoch_ticks(across)
     for number, (run, curve) in reversed(list(enumerate(zip(runs, curves, strict=True)))):
         placed = [(across(epoch), max(up(value), up(ticks[-1]))) for epoch, value in curve if not math.isnan(value)]
         parts += _line(number, run.name, placed)
-    label = f"validation {key} of {len(runs)} runs by epoch, {epochs[0]} to {epochs[-1]}"
+    label = f"validation {CURVES[key]} of {len(runs)} runs by epoch, {epochs[0]} to {epochs[-1]}"
     return svg_chart(parts, label, HEIGHT)
 
 

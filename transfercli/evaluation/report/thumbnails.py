@@ -27,12 +27,14 @@ def thumbnails(indices: Iterable[int], read: Reader, side: int = SIDE) -> dict[i
 
 def heatmap_pictures(explained: Mapping[int, Explanation], read: Reader) -> dict[int, tuple[str, str]]:
     """Return for each explained image the `data:` URLs of its overlays by gradients and by occlusion, or ""."""
-    pictures = {}
-    for index, explanation in explained.items():
-        image = shrunk(read(np.asarray([index]))[0], SIDE)
-        occlusion = "" if explanation.occlusion is None else image_data_url(overlaid(image, explanation.occlusion))
-        pictures[index] = (image_data_url(overlaid(image, explanation.heat)), occlusion)
-    return pictures
+    return {index: overlay_urls(read(np.asarray([index]))[0], explanation) for index, explanation in explained.items()}
+
+
+def overlay_urls(image: npt.NDArray[np.uint8], explanation: Explanation) -> tuple[str, str]:
+    """Return the `data:` URLs of an image [H, W, 3] under its heat maps by gradients and by occlusion, or ""."""
+    small = shrunk(image, SIDE)
+    occlusion = "" if explanation.occlusion is None else image_data_url(overlaid(small, explanation.occlusion))
+    return image_data_url(overlaid(small, explanation.heat)), occlusion
 
 
 def shrunk(image: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:

@@ -12,25 +12,24 @@ import numpy as np
 
 from transfercli.data.clusters import cluster_indices
 from transfercli.evaluation.metrics.confusion import Targets
-from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.scoring import Answers, scoring_of
 from transfercli.evaluation.statistics.permutation_test import TOLERANCE, swapped_gains
 
 ENOUGH = 50  # swaps that gain as much, after which no more are drawn
 MOST_SWAPS = 99_999
 
 
-def gain_p_value(
-    champion: Predictions, challenger: Predictions, metric: str, seed: int, most: int = MOST_SWAPS
-) -> float:
+def gain_p_value(champion: Answers, challenger: Answers, metric: str, seed: int, most: int = MOST_SWAPS) -> float:
     """Return the one-sided p-value of the challenger's gain; 1 if the gain is not defined.
 
-    For accuracy it is exact: McNemar's test (1947) on images, and its extension to groups (`sign_flip_p_value`).
+    For metrics that are a sum of whole numbers, such as accuracy, it is exact: McNemar's test (1947) on images, and its
+    extension to groups and to several labels (`sign_flip_p_value`).
     For other metrics random swaps are drawn until `ENOUGH` of them gain as much, or `most` are drawn; stopping so keeps
     the p-value valid (Besag & Clifford 1991, "Sequential Monte Carlo p-values"). The smallest one is 1 / (`most` + 1).
     Both predictions must be of the same images under the same labels; the champion's groups are used.
     """
-    if metric == "accuracy":
-        return sign_flip_p_value(net_counts(champion, challenger))
+    if metric in scoring_of(champion).whole:
+        return sign_flip_p_value(net_counts(champion, challenger, metric))
     as_large, drawn, observed = 0, 0, None
     for gains in swapped_gains(champion, challenger, metric, np.random.default_rng([seed, 3]), most + 1):
         if observed is None:
@@ -46,15 +45,13 @@ def gain_p_value(
     return (as_large + 1) / (drawn + 1)
 
 
-def difference_p_value(
-    champion: Predictions, challenger: Predictions, metric: str, seed: int, most: int = MOST_SWAPS
-) -> float:
+def difference_p_value(champion: Answers, challenger: Answers, metric: str, seed: int, most: int = MOST_SWAPS) -> float:
     """Return the two-sided p-value of the difference: McNemar's exact test for accuracy, else that of the swaps.
 
     The smallest one of the swaps is 2 / (`most` + 1). Arguments as in `gain_p_value`.
     """
-    if metric == "accuracy":
-        return mcnemar(net_counts(champion, challenger))
+    if metric in scoring_of(champion).whole:
+        return mcnemar(net_counts(champion, challenger, metric))
     one_sided = (
         gain_p_value(champion, challenger, metric, seed, most),
         gain_p_value(replace(challenger, groups=champion.groups), champion, metric, seed, most),
@@ -62,13 +59,19 @@ def difference_p_value(
     return min(1.0, 2 * min(one_sided))
 
 
-def net_counts(champion: Predictions, challenger: Predictions) -> Targets:
-    """Return the images that only the challenger has right minus those that only the champion has, int64 [G].
+def net_counts(champion: Answers, challenger: Answers, metric: str | None = None) -> Targets:
+    """Return the right answers of the challenger minus those of the champion, int64 [G].
 
     There is one number for each group of images, or for each image if the champion's predictions have no groups.
+
+    metric: one of `Scoring.whole`, whose answers are counted; None: an image is right as a whole or not.
     """
-    old, new = (model.predicted == model.targets for model in (champion, challenger))
-    nets = new.astype(np.int64) - old
+    scoring = scoring_of(champion)
+    old, new = (
+        scoring.right(model).astype(np.int64) if metric is None else scoring.whole[metric](model)
+        for model in (champion, challenger)
+    )
+    nets = new - old
     clusters = cluster_indices(champion.groups)
     if clusters is None:
         return nets

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.statistics.design_effect import normal_quantile
 from transfercli.evaluation.statistics.intervals import Interval
 from transfercli.evaluation.statistics.paired import ROUNDING, Comparison, Outcome
@@ -76,6 +75,6 @@ def simultaneous_interval(compared: Comparison, comparisons: int) -> Interval | 
         return decisive.interval
     confidence = 1 - (1 - compared.confidence) / comparisons
     half = normal_quantile(confidence, compared.groups) * decisive.error
-    bounds = METRICS[compared.metric].bounds
+    bounds = compared.scoring.metrics[compared.metric].bounds
     most = bounds.high - bounds.low
     return max(-most, decisive.difference - half), min(most, decisive.difference + half)

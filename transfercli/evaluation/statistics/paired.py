@@ -10,10 +10,9 @@ import numpy as np
 
 from transfercli.data.clusters import cluster_indices, count_clusters
 from transfercli.errors import DataError
-from transfercli.evaluation.metrics.confusion import PER_CLASS, Array, Targets
-from transfercli.evaluation.metrics.registry import METRICS, Bounds
-from transfercli.evaluation.metrics.weighted import Sample
-from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.metrics.confusion import Array, Targets
+from transfercli.evaluation.metrics.registry import Bounds
+from transfercli.evaluation.scoring import CLASSES, Answers, Scoring, metric_row, scoring_of
 from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
 from transfercli.evaluation.statistics.design_effect import expanded_confidence, normal_quantile
 from transfercli.evaluation.statistics.exact_tests import gain_p_value, mcnemar, net_counts, sign_flip_p_value
@@ -53,12 +52,13 @@ class Comparison:
     """Comparison of two models by their predictions of the same images.
 
     metric: the decisive metric
-    metrics: a Difference for each row of METRICS, and for each class as `recall[LABEL]` (precision, f1)
+    metrics: a Difference for each metric of the task, and for each class as `recall[LABEL]` (precision, f1)
     p_value: of McNemar's exact test, two-sided, on images or on groups of them
     fixed, broken: paths of the images that only the challenger has right, and that only the champion has right
     by_chance: one-sided p-value of the permutation test on the decisive metric; None if it is not defined
     groups: number of independent groups of images; None if no image has a group
     exact: one-sided p-values of a gain and of a loss (`gain_p_value`), if images are in groups; else None
+    scoring: of the task
     """
 
     metric: str
@@ -71,6 +71,7 @@ class Comparison:
     by_chance: float | None
     groups: int | None = None
     exact: tuple[float, float] | None = None
+    scoring: Scoring = CLASSES
 
     @property
     def decisive(self) -> Difference:
@@ -111,8 +112,7 @@ class Comparison:
         """
         if self.exact is not None:
             return self.exact[outcome == "worse"]
-        row = METRICS.get(self.metric)
-        if self.decisive.interval is not None or row is None or not row.of_counts:
+        if self.decisive.interval is not None or self.metric not in self.scoring.decided:
             return None
         wins, losses = len(self.fixed), len(self.broken)
         if outcome == "worse":
@@ -159,8 +159,8 @@ class Comparison:
 
 
 def compare(
-    champion: Predictions,
-    challenger: Predictions,
+    champion: Answers,
+    challenger: Answers,
     *,
     metric: str = "accuracy",
     confidence: float = CONFIDENCE,
@@ -193,91 +193,69 @@ def compare(
         by_chance=permutation_p_value(champion, challenger, metric, seed),
         groups=count_clusters(champion.groups),
         exact=exact,
+        scoring=scoring_of(champion),
     )
 
 
-def disagreements(champion: Predictions, challenger: Predictions) -> tuple[Targets, Targets]:
+def disagreements(champion: Answers, challenger: Answers) -> tuple[Targets, Targets]:
     """Return the indices of images that only the challenger has right, int64 [F], and only the champion, int64 [B]."""
-    right = [model.predicted == model.targets for model in (champion, challenger)]
+    right = [scoring_of(model).right(model) for model in (champion, challenger)]
     return np.flatnonzero(right[1] & ~right[0]), np.flatnonzero(right[0] & ~right[1])
 
 
-def align_predictions(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:
-    """Return both models' predictions of the images in common, under the sorted labels of both.
+def align_predictions(first: Answers, second: Answers) -> tuple[Answers, Answers]:
+    """Return both models' predictions of the images in common, under the labels of both.
 
-    An image is in common if its path and its true class are the same. A class that a model does not know has
-    probability 0. Raises DataError if there is no image in common.
+    An image is in common if its path and its truth are the same. A class that a model does not know has probability 0.
+    Raises DataError if there is no image in common, or if only one of the models gives an image several labels.
     """
-    labels = tuple(sorted({*first.labels, *second.labels}))
-    rows = [_rows_by_image(predictions) for predictions in (first, second)]
-    common = [image for image in rows[0] if image in rows[1]]
-    if not common:
-        raise DataError("the two runs have no evaluated image in common", "evaluate both with the same --data DIR")
-    aligned = [
-        _with_labels(predictions.of(np.array([row_of[image] for image in common])), labels)
-        for predictions, row_of in zip((first, second), rows, strict=True)
-    ]
-    return aligned[0], aligned[1]
-
-
-def _rows_by_image(predictions: Predictions) -> dict[tuple[str, str], int]:
-    """Return the row of each image, by its path and the name of its true class."""
-    names = (predictions.labels[target] for target in predictions.targets)
-    return {image: row for row, image in enumerate(zip(predictions.paths, names, strict=True))}
-
-
-def _with_labels(predictions: Predictions, labels: tuple[str, ...]) -> Predictions:
-    columns = np.array([labels.index(label) for label in predictions.labels])
-    probabilities = np.zeros((len(predictions), len(labels)))
-    probabilities[:, columns] = predictions.probabilities
-    return Predictions(predictions.paths, labels, columns[predictions.targets], probabilities, predictions.groups)
+    if scoring_of(first) is not scoring_of(second):
+        raise DataError(
+            "one of the two runs gives an image several labels, the other one class: they answer different questions",
+            "compare runs of the same task",
+        )
+    return scoring_of(first).aligned(first, second)
 
 
 def _differences(
-    champion: Predictions, challenger: Predictions, confidence: float, seed: int, of_image: Targets | None
+    champion: Answers, challenger: Answers, confidence: float, seed: int, of_image: Targets | None
 ) -> dict[str, Difference]:
-    models, labels = (champion, challenger), champion.labels
+    models, scoring = (champion, challenger), scoring_of(champion)
     clusters = None if of_image is None else int(of_image.max()) + 1
-    values = [_values(Sample.unweighted(model.targets, model.probabilities), labels) for model in models]
+    values = [scoring.values(model) for model in models]
     drawn: dict[str, list[Array]] = {name: [] for name in values[0]}
-    for weights in resample_weights(champion.targets, RESAMPLES, np.random.default_rng(seed), of_image):
-        before, after = (
-            _values(Sample(model.targets, model.probabilities, weights, len(model)), labels) for model in models
-        )
+    for weights in resample_weights(scoring.strata(champion), RESAMPLES, np.random.default_rng(seed), of_image):
+        before, after = (scoring.values(model, weights) for model in models)
         for name, blocks in drawn.items():
             blocks.append(after[name] - before[name])
+    bounds = {name: scoring.metrics[name].bounds if name in scoring.metrics else Bounds() for name in drawn}
     return {
         name: _difference(
-            name, float(values[0][name][0]), float(values[1][name][0]), np.concatenate(blocks), confidence, clusters
+            float(values[0][name][0]),
+            float(values[1][name][0]),
+            np.concatenate(blocks),
+            bounds[name],
+            confidence,
+            clusters,
         )
         for name, blocks in drawn.items()
     }
 
 
-def _values(sample: Sample, labels: tuple[str, ...]) -> dict[str, Array]:
-    """Return every metric of the split and of every class, [R] each."""
-    values = {name: row.rule(sample) for name, row in METRICS.items()}
-    for name, rule in PER_CLASS.items():
-        class_values = rule(sample.counts)
-        values |= {f"{name}[{label}]": class_values[:, index] for index, label in enumerate(labels)}
-    return values
-
-
 def _difference(
-    name: str, champion: float, challenger: float, drawn: Array, confidence: float, clusters: int | None
+    champion: float, challenger: float, drawn: Array, bounds: Bounds, confidence: float, clusters: int | None
 ) -> Difference:
     interval, detectable, error = percentiles(drawn, expanded_confidence(confidence, clusters)), None, None
     if interval is not None:
         error = float(drawn[np.isfinite(drawn)].std())
         shown = (normal_quantile(confidence, clusters) + POWER_QUANTILE) * error
-        bounds = METRICS[name].bounds if name in METRICS else Bounds()
         detectable = shown if shown < bounds.high - bounds.low else None
     return Difference(_plain(champion), _plain(challenger), _plain(challenger - champion), interval, detectable, error)
 
 
 def metric_sign(metric: str) -> int:
     """Return 1 if higher values of the metric are better, -1 if lower ones are."""
-    row = METRICS.get(metric)
+    row = metric_row(metric)
     return 1 if row is None or row.higher_is_better else -1
 
 

@@ -8,16 +8,14 @@ import numpy as np
 
 from transfercli.data.clusters import cluster_indices
 from transfercli.evaluation.metrics.confusion import Array
-from transfercli.evaluation.metrics.registry import METRICS
-from transfercli.evaluation.metrics.weighted import Sample
-from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.scoring import Answers, scoring_of
 from transfercli.evaluation.statistics.bootstrap import BLOCK_NUMBERS
 
 SWAPS = 999
 TOLERANCE = 1e-12  # gains closer than this are equal
 
 
-def permutation_p_value(champion: Predictions, challenger: Predictions, metric: str, seed: int) -> float | None:
+def permutation_p_value(champion: Answers, challenger: Answers, metric: str, seed: int) -> float | None:
     """Return the share of random swaps with at least the challenger's gain; None if the gain is not defined.
 
     Approximate randomisation (Noreen 1989, "Computer-Intensive Methods for Testing Hypotheses"; Yeh 2000): if the two
@@ -40,19 +38,18 @@ def permutation_p_value(champion: Predictions, challenger: Predictions, metric: 
 
 
 def swapped_gains(
-    champion: Predictions, challenger: Predictions, metric: str, rng: np.random.Generator, number: int
+    champion: Answers, challenger: Answers, metric: str, rng: np.random.Generator, number: int
 ) -> Iterator[Array]:
     """Yield blocks [r] of `number` gains in all: first the observed one, then those of random swaps.
 
     A gain is positive if the challenger is better, also if lower values of the metric are.
     """
-    row = METRICS[metric]
+    scoring = scoring_of(champion)
+    row = scoring.metrics[metric]
     sign = 1 if row.higher_is_better else -1
-    targets = np.concatenate([champion.targets, challenger.targets])
-    probabilities = np.concatenate([champion.probabilities, challenger.probabilities])
     clusters = cluster_indices(champion.groups)
     units = len(champion) if clusters is None else int(clusters.max()) + 1
-    block = max(1, BLOCK_NUMBERS // len(targets))
+    block = max(1, BLOCK_NUMBERS // (2 * len(champion)))
     for start in range(0, number, block):
         swapped = rng.integers(2, size=(units, min(block, number - start))).astype(np.float64)
         if start == 0:
@@ -60,7 +57,7 @@ def swapped_gains(
         if clusters is not None:
             swapped = swapped[clusters]
         old, new = (
-            row.rule(Sample(targets, probabilities, np.concatenate(weights)))
+            row.rule(scoring.sample([champion, challenger], np.concatenate(weights), None))
             for weights in ((1 - swapped, swapped), (swapped, 1 - swapped))
         )
         yield sign * (new - old)

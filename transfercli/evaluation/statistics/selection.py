@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,25 @@ BLOCK_NUMBERS = 4_000_000
 # The images that a resample of N images lacks are 1/e of them. Their mean varies, for given images, as
 # (1 - 1/e) / (1/e) = e - 1 times the variance of the mean of all N does.
 SPREAD_OF_ALL = 1 / np.sqrt(np.e - 1)
+
+
+class Scored(Protocol):
+    """Answers of T models to the same N images, of any task, that `select` chooses by."""
+
+    @property
+    def images(self) -> int: ...
+    @property
+    def models(self) -> int: ...
+    @property
+    def clusters(self) -> int | None: ...
+    @property
+    def of_image(self) -> Targets | None: ...
+
+    def scores(self, metric: str, weights: Array) -> Array:
+        """Return a metric of each model, float64 [R, T], with each column of weights, float64 [N, R]."""
+
+    def pooled_score(self, metric: str, shares: Array) -> float:
+        """Return the metric of a mixture of models: `shares`, float64 [N, T], of each image's answer sum to 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +208,7 @@ def best_of(scores: Array, losses: Array, metric: str) -> npt.NDArray[np.int64]:
     return np.asarray(np.where(equal, np.round(losses, 9), np.inf).argmin(axis=1))
 
 
-def select(answers: Answers, metric: str, seed: int, resamples: int = RESAMPLES) -> Selection:
+def select(answers: Scored, metric: str, seed: int, resamples: int = RESAMPLES) -> Selection:
     """Choose the best of the models, correct its score, and say which others may be the best.
 
     With one model nothing is chosen, and no score is corrected. Memory is bounded by blocks of resamples, besides
@@ -200,7 +219,7 @@ def select(answers: Answers, metric: str, seed: int, resamples: int = RESAMPLES)
     best = int(best_of(scores, losses, metric)[0])
     drawn, chosen_outside, shares, seen = [], [], np.zeros((answers.images, answers.models)), np.zeros(answers.images)
     # With classes as strata, the only image of a class would be in every resample.
-    one_stratum = np.zeros_like(answers.targets)
+    one_stratum = np.zeros(answers.images, np.int64)
     for weights in resample_weights(one_stratum, resamples, np.random.default_rng(seed), answers.of_image):
         inside = answers.scores(metric, weights)
         chosen = best_of(inside, answers.scores(LOSS, weights), metric)
@@ -232,7 +251,7 @@ def select(answers: Answers, metric: str, seed: int, resamples: int = RESAMPLES)
     )
 
 
-def _interval(answers: Answers, metric: str, value: float, spread: float) -> Interval | None:
+def _interval(answers: Scored, metric: str, value: float, spread: float) -> Interval | None:
     """Return the 95% interval of a score; None if there are too few clusters, or all losses are equal."""
     clusters = answers.clusters
     if clusters is not None and clusters < FEW_GROUPS:

@@ -13,7 +13,7 @@ from transfercli.transfer.adapt.decision import Decision, Trial
 from transfercli.transfer.adapt.domain import Adaptation, logits_of
 from transfercli.transfer.adapt.gain import Gain
 from transfercli.transfer.adapt.propagation import neighbour_graph
-from transfercli.transfer.probe.cross_validation import OutOfFold, cross_validate, figures, log_losses
+from transfercli.transfer.probe.cross_validation import OutOfFold, cross_validate, figures
 from transfercli.transfer.probe.folding import folds_of
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, solve_layers
 
@@ -74,7 +74,7 @@ def _out_of_fold(spread: SpreadLabels, layers: FeatureLayers, fold_of: np.ndarra
         held = fold_of == fold
         head = solve_layers(spread.problem(~held), layers, Reporter())
         logits[held] = logits_of(head, rows[: len(held)][held])
-    return figures(labelled, logits, log_losses(logits, labelled.targets))
+    return figures(labelled, logits, labelled.losses(logits)[0])
 
 
 class SpreadLabels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from transfercli.transfer.probe.multilayer import (
     solve_layers,
     stacking_data,
 )
-from transfercli.transfer.probe.probe import ABSENT, Probe, standard_error
+from transfercli.transfer.probe.probe import Probe, standard_error
 from transfercli.transfer.probe.stacking import choose_weights
 
 
@@ -26,8 +26,10 @@ from transfercli.transfer.probe.stacking import choose_weights
 class OutOfFold:
     """Predictions of images by heads that were solved without them, and their figures.
 
-    logits: float32 [N, C], the mean over the repeats; NaN for an image that was never held out. losses: float64 [N],
-    log loss in nats, the mean over the repeats, NaN likewise; hits: bool [N], the class of the largest logit is right.
+    logits: float32 [N, C], the mean over the repeats; NaN for an image that was never held out, and for a label that
+    its heads were not taught. losses: float64 [N], log loss in nats, the mean over the repeats, NaN likewise; hits:
+    bool [N], the class of the largest logit is right. Of several labels an image, both are means over its known labels,
+    and hits are float64.
     loss and accuracy: weighted means over the images held out; loss_error and accuracy_error: their standard errors,
     between groups if images have one. All four are NaN if no image could be held out: one image a class, for example.
     """
@@ -54,7 +56,7 @@ def cross_validate(problem: LinearProblem, layers: FeatureLayers, reporter: Repo
         for repeat in range(repeats):
             once = _once(problem, layers, problem.validation(repeat), reporter)
             logits += once / np.float32(repeats)
-            losses += log_losses(once, problem.targets) / repeats
+            losses += problem.losses(once)[0] / repeats
     return figures(problem, logits, losses)
 
 
@@ -72,7 +74,7 @@ def solve_scored(problem: LinearProblem, layers: FeatureLayers, reporter: Report
         solved = solve_each(problem, layers, validation, reporter)
         probe = join(problem, layers, solved, reporter)
         logits = _together(problem, validation, solved.logits)
-    return probe, figures(problem, logits, log_losses(logits, problem.targets))
+    return probe, figures(problem, logits, problem.losses(logits)[0])
 
 
 def _once(
@@ -90,7 +92,7 @@ def _together(problem: LinearProblem, validation: Validation, found: list[np.nda
 
     The weights of the layers are those that the other folds choose.
     """
-    present = np.unique(problem.targets)
+    present = problem.family.present(problem.targets, problem.classes)
     logits = np.full((len(problem.targets), problem.classes), np.nan, np.float32)
     held = validation.held()
     rows, fold_of = validation.rows[held], validation.fold_of[held]
@@ -99,27 +101,20 @@ def _together(problem: LinearProblem, validation: Validation, found: list[np.nda
     else:
         by_fold = choose_weights(stacking_data(problem, validation, found), fold_of)[1]
         together = sum(each * by_fold[fold_of, number, None] for number, each in enumerate(found))
-    logits[rows] = ABSENT
+    logits[rows] = problem.family.constants(problem.targets, problem.classes)
     logits[np.ix_(rows, present)] = together
     return logits
-
-
-def log_losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return the log loss of each image in nats, float64 [N], of logits [N, C] and targets int [N]."""
-    logits = logits.astype(np.float64)
-    top = logits.max(axis=1, keepdims=True)
-    sums: np.ndarray = np.log(np.exp(logits - top).sum(axis=1))
-    return sums + (top[:, 0] - logits[np.arange(len(targets)), targets])
 
 
 def figures(problem: LinearProblem, logits: np.ndarray, losses: np.ndarray) -> OutOfFold:
     """Return predictions of images out of fold, float32 [N, C], and their losses, [N], with their figures."""
     held = np.isfinite(losses)
-    hits = held & (logits.argmax(axis=1) == problem.targets)
+    hits = problem.losses(logits)[1]
     if not held.any():
         nan = float("nan")
         return OutOfFold(logits, nan, nan, nan, nan, losses, hits)
-    unit_of, weights = problem.unit_of(), problem.image_weights()[held]
+    unit_of = problem.unit_of()
+    weights = replace(problem, targets=problem.family.scored(logits, problem.targets)).image_weights()[held]
     weights = weights / weights.mean()
     unit_of = None if unit_of is None else unit_of[held]
     weighted, right = losses[held] * weights, hits[held] * weights

@@ -47,8 +47,7 @@ class Validation:
         """Return the problem of these images."""
         if len(self.rows) == len(whole.rows):
             return whole
-        weights = whole.weights[:, self.rows]
-        return Problem(whole.rows[self.rows], whole.targets[self.rows], weights / weights.mean(), whole.classes)
+        return whole.part(self.rows)
 
 
 class LayerFit:
@@ -86,7 +85,7 @@ class LayerFit:
         self.strength, self._start = chosen.strength, chosen.theta[:, None]
 
     def held_out_logits(self, most: int | None = None) -> np.ndarray:
-        """Return logits float32 [n, C] of the images that are held out, each by the other folds; of mean 0 in a row.
+        """Return logits float32 [n, C] of the images that are held out, each by the other folds.
 
         most: only about so many images, evenly spaced.
         """
@@ -97,14 +96,13 @@ class LayerFit:
         problem = self.validation.part_of(self.whole)
         for (part, held_out), theta in zip(fold_problems(problem, self.validation.fold_of), self._folds, strict=True):
             for number, images in enumerate(held_out):
-                found[images] = part.rows[images] @ theta[:, number].astype(np.float32).T
-        logits: np.ndarray = found[chosen]
-        return logits - logits.mean(axis=1, keepdims=True)
+                found[images] = part.answers(theta, number, images)
+        return self.whole.centred(found[chosen], 1)
 
     def solution(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the kernel [D, C] and bias [C], float64, fitted to all images; both sum to 0 over the classes."""
+        """Return the kernel [D, C] and bias [C], float64, fitted to all images."""
         theta = fit(self.whole, self._start, self.strength, TOLERANCE, dense=True)[:, 0]
-        return self.space.to_feature_space(theta - theta.mean(0))
+        return self.space.to_feature_space(self.whole.centred(theta, 0))
 
 
 def spaced(count: int, most: int) -> np.ndarray:

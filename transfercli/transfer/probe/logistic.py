@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ HALVINGS = 30
 TINY = 1e-300
 RARE = 1e-6  # least frequency of a class in the start of a fit; a fold may lack a class
 ROUNDING = 1e-6  # of float32, relative to the trace
+ABSENT = float(np.log(RARE))  # the bias of a class without images
 BLOCK = 4096  # most rows of a block
 BLOCK_LOGITS = 2**19  # most logits of a block
 PARTS = 4  # of a pass, computed at the same time; a constant, so that sums do not depend on the number of cores
@@ -42,6 +43,8 @@ class Problem:
     rows: float32 [N, P], the last column ones, for the bias; targets: int [N]; weights: float64 [K, N].
     """
 
+    BY_ROW: ClassVar[tuple[str, ...]] = ("rows", "targets")
+
     rows: np.ndarray
     targets: np.ndarray
     weights: np.ndarray
@@ -54,6 +57,12 @@ class Problem:
         theta[..., -1] = np.log(np.maximum(totals / totals.sum(0), RARE))
         return theta
 
+    def part(self, rows: np.ndarray) -> Problem:
+        """Return the problem of some rows, int [n], with weights of mean 1."""
+        weights = self.weights[:, rows]
+        by_row = {name: getattr(self, name)[rows] for name in self.BY_ROW}
+        return replace(self, **by_row, weights=weights / weights.mean())
+
     def blocks(self) -> list[slice]:
         """Return the blocks of rows of a pass."""
         size = int(np.clip(BLOCK_LOGITS // (self.classes * len(self.weights)), 1, BLOCK))
@@ -64,6 +73,26 @@ class Problem:
         flat = theta.reshape(-1, theta.shape[-1]).astype(np.float32, copy=False)
         logits = (flat @ self.rows[block].T).reshape(*theta.shape[:2], -1)
         return cross_entropy(logits, self.targets[block])
+
+    def answers(self, theta: np.ndarray, number: int, rows: np.ndarray) -> np.ndarray:
+        """Return the logits, float32 [n, C], of rows by one of the problems; NaN for a label that it was not taught."""
+        found: np.ndarray = self.rows[rows] @ theta[:, number].astype(np.float32).T
+        return found
+
+    def centred(self, values: np.ndarray, axis: int) -> np.ndarray:
+        """Return logits or parameters with a sum of 0 over the classes, which changes no probability."""
+        return values - values.mean(axis=axis, keepdims=True)
+
+    def score(self, theta: np.ndarray, held_out: np.ndarray, scores: np.ndarray) -> None:
+        """Score the images that each problem holds out, bool [K, N], in their columns of `scores`, float64 [3, N].
+
+        They are set to the loss in nats, the share of right answers, and the weight that the image has by its targets.
+        """
+        for block in self.blocks():
+            losses, probabilities = self.predict(theta, block)
+            fold, image = np.nonzero(held_out[:, block])
+            hits = probabilities[:, fold, image].argmax(0) == self.targets[block][image]
+            scores[:, block][:, image] = losses[fold, image], hits, np.ones(len(image))
 
     def loss_and_gradient(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the weighted sum of the losses, float64 [K], and its gradient, float64 [C, K, P]."""
@@ -80,10 +109,39 @@ class Problem:
                 gradient += residuals.reshape(len(gradient), -1) @ self.rows[block]
             return loss, gradient
 
-        losses, gradients = zip(*_at_once(part, self._parts()), strict=True)
+        losses, gradients = zip(*at_once(part, self.parts()), strict=True)
         return sum(losses), sum(gradients).reshape(theta.shape)
 
-    def curvatures(self, theta: np.ndarray) -> np.ndarray:
+    def dots(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Return each problem's inner product of parameters [C, K, P], float64 [K]."""
+        return np.einsum("ckp,ckp->k", a, b)
+
+    def curvatures(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weighted second derivatives of the losses by a logit, the mean over the classes.
+
+        They are summed over the rows for each problem, float64 [K], and averaged over the problems for each row, [N].
+        """
+        weighted = self._mean_variances(theta) * self.weights
+        return weighted.sum(1), weighted.mean(0)
+
+    def dense_inverse(self, hessian: np.ndarray, curvatures: np.ndarray, penalty: np.ndarray) -> Metric:
+        """Return an initial inverse Hessian of a matrix that stands for those of all classes and problems.
+
+        hessian: float32 [P, P], the mean over the problems, without penalty; it is overwritten. curvatures: of each
+        problem, as `curvatures` returns them. penalty: float64 [P].
+        """
+        from scipy.linalg import cho_factor, cho_solve
+
+        hessian[np.diag_indices_from(hessian)] += penalty + ROUNDING * np.trace(hessian)
+        factor = cho_factor(hessian, overwrite_a=True, check_finite=False)
+
+        def apply(gradient: np.ndarray) -> np.ndarray:
+            flat = gradient.reshape(-1, gradient.shape[-1]).T.astype(np.float32)
+            return cho_solve(factor, flat, check_finite=False).T.reshape(gradient.shape).astype(np.float64)
+
+        return apply
+
+    def _mean_variances(self, theta: np.ndarray) -> np.ndarray:
         """Return the mean over the classes of p (1 - p) in each problem and row, float64 [K, N]."""
         flat = theta.astype(np.float32)
 
@@ -91,17 +149,17 @@ class Problem:
             probabilities = (self.predict(flat, block)[1] for block in blocks)
             return [(1 - np.einsum("ckn,ckn->kn", p, p, dtype=np.float64)) / self.classes for p in probabilities]
 
-        found = [each for part_of in _at_once(part, self._parts()) for each in part_of]
+        found = [each for part_of in at_once(part, self.parts()) for each in part_of]
         return np.maximum(np.concatenate(found, axis=1), 0)
 
-    def _parts(self) -> list[list[slice]]:
+    def parts(self) -> list[list[slice]]:
         """Return the blocks in the parts of a pass."""
         blocks = self.blocks()
         bounds = np.linspace(0, len(blocks), PARTS + 1).astype(int)
         return [blocks[start:stop] for start, stop in pairwise(bounds) if stop > start]
 
 
-def _at_once(function: Callable[[Any], Any], parts: Sequence[Any]) -> Iterator[Any]:
+def at_once(function: Callable[[Any], Any], parts: Sequence[Any]) -> Iterator[Any]:
     """Yield the result of a function for each part, in their order, computed on as many cores as there are."""
     if len(parts) == 1 or usable_cores() == 1:
         yield from map(function, parts)
@@ -137,7 +195,7 @@ def fit(problem: Problem, theta: np.ndarray, strength: float, tolerance: float, 
     descent = _Descent(problem, theta, strength, dense and problem.rows.shape[1] <= DENSE)
     for _ in range(ITERATIONS):
         step = descent.direction()
-        slope = _dots(descent.gradient, step)
+        slope = problem.dots(descent.gradient, step)
         descent.done |= -slope <= 2 * tolerance * descent.loss
         if descent.done.all():
             break
@@ -151,38 +209,28 @@ class _Descent:
     def __init__(self, problem: Problem, theta: np.ndarray, strength: float, dense: bool) -> None:
         self.problem, self.theta = problem, theta
         self.penalty = np.append(np.full(theta.shape[-1] - 1, 1 / strength), 0.0)
-        self.inverse = (self._dense_inverse if dense else self._diagonal_inverse)(problem.curvatures(theta))
+        by_problem, by_row = problem.curvatures(theta)
+        if dense:
+            self.inverse = problem.dense_inverse(self._mean_hessian(by_row), by_problem, self.penalty)
+        else:
+            self.inverse = self._diagonal_inverse(by_problem)
         self.loss, self.gradient = self._evaluate(theta)
-        self.done = np.zeros(theta.shape[1], bool)
+        self.done = np.zeros(self.loss.shape, bool)
         self.memory: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.history = int(np.clip(HISTORY_BYTES // (2 * theta.nbytes), 3, HISTORY))
-        self.gain = np.ones(theta.shape[1])
+        self.gain = np.ones(self.loss.shape)
 
     def _diagonal_inverse(self, curvatures: np.ndarray) -> Metric:
-        """Return an initial inverse Hessian from curvatures [K, N]: one value for all weights, one for the bias."""
-        total = (curvatures * self.problem.weights).sum(1) + TINY
+        """Return an initial inverse Hessian: one value for all weights of a problem, one for the bias."""
         spread = np.ones(len(self.penalty))
         spread[:-1] /= max(len(spread) - 1, 1)  # rows have a mean square norm of 1, shared by their coordinates
-        inverse = 1 / (np.outer(total, spread) + self.penalty)
+        inverse = 1 / ((curvatures + TINY)[..., None] * spread + self.penalty)
         return lambda gradient: gradient * inverse
 
-    def _dense_inverse(self, curvatures: np.ndarray) -> Metric:
-        """Return an initial inverse Hessian that neglects only differences and interactions of classes and problems."""
-        from scipy.linalg import cho_factor, cho_solve
-
-        hessian = self._mean_hessian(np.sqrt((curvatures * self.problem.weights).mean(0)).astype(np.float32))
-        hessian[np.diag_indices_from(hessian)] += self.penalty + ROUNDING * np.trace(hessian)
-        factor = cho_factor(hessian, overwrite_a=True, check_finite=False)
-
-        def apply(gradient: np.ndarray) -> np.ndarray:
-            flat = gradient.reshape(-1, gradient.shape[-1]).T.astype(np.float32)
-            return cho_solve(factor, flat, check_finite=False).T.reshape(gradient.shape).astype(np.float64)
-
-        return apply
-
-    def _mean_hessian(self, row_scales: np.ndarray) -> np.ndarray:
-        """Return the sum of the outer products of the rows [N, P], each times its scale: float32 [P, P]."""
+    def _mean_hessian(self, curvatures: np.ndarray) -> np.ndarray:
+        """Return the sum of the outer products of the rows [N, P], each times its curvature: float32 [P, P]."""
         rows, width = self.problem.rows, len(self.penalty)
+        row_scales = np.sqrt(curvatures).astype(np.float32)
 
         def columns(panel: np.ndarray) -> np.ndarray:
             products = np.zeros((width, len(panel)), np.float32)
@@ -193,24 +241,24 @@ class _Descent:
             return products
 
         panels = [panel for panel in np.array_split(np.arange(width), PARTS) if len(panel)]
-        return np.concatenate(list(_at_once(columns, panels)), axis=1)
+        return np.concatenate(list(at_once(columns, panels)), axis=1)
 
     def _evaluate(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return each problem's loss with its penalty, [K], and the gradient [C, K, P]."""
         loss, gradient = self.problem.loss_and_gradient(theta)
         penalised = self.penalty * theta
-        return loss + 0.5 * _dots(penalised, theta), gradient + penalised
+        return loss + 0.5 * self.problem.dots(penalised, theta), gradient + penalised
 
     def direction(self) -> np.ndarray:
         """Return minus the approximate inverse Hessian times the gradient, by the two-loop recursion (Nocedal 1980)."""
         q = self.gradient.copy()
         alphas = []
         for step, change, rho in reversed(self.memory):
-            alphas.append(rho * _dots(step, q))
-            q -= alphas[-1][:, None] * change
-        q = self.inverse(q) * self.gain[:, None]
+            alphas.append(rho * self.problem.dots(step, q))
+            q -= alphas[-1][..., None] * change
+        q = self.inverse(q) * self.gain[..., None]
         for (step, change, rho), alpha in zip(self.memory, reversed(alphas), strict=True):
-            q += (alpha - rho * _dots(change, q))[:, None] * step
+            q += (alpha - rho * self.problem.dots(change, q))[..., None] * step
         return -q
 
     def advance(self, step: np.ndarray, slope: np.ndarray) -> None:
@@ -221,11 +269,11 @@ class _Descent:
         """
         length = np.where(self.done, 0.0, 1.0)
         for _ in range(HALVINGS):
-            theta = self.theta + length[:, None] * step
+            theta = self.theta + length[..., None] * step
             loss, gradient = self._evaluate(theta)
             lower = loss <= self.loss + SUFFICIENT * length * slope
             level = loss <= self.loss + NOISE * np.abs(self.loss)
-            level &= _dots(gradient, step) <= (2 * SUFFICIENT - 1) * slope
+            level &= self.problem.dots(gradient, step) <= (2 * SUFFICIENT - 1) * slope
             if (lower | level).all():
                 break
             length = np.where(lower | level, length, length / 2)
@@ -234,14 +282,9 @@ class _Descent:
 
     def _remember(self, step: np.ndarray, change: np.ndarray) -> None:
         """Add a step and its change of the gradient to the memory; problems without positive curvature are done."""
-        product = _dots(step, change)
-        curved = product > 0  # False if a problem is done, or moves only within the rounding of float32
+        product = self.problem.dots(step, change)
+        curved = product > TINY  # False if a problem is done, or moves only within the rounding of float32
         self.done |= ~curved
         safe = np.where(curved, product, 1.0)
-        self.gain = np.where(curved, safe / (_dots(change, self.inverse(change)) + TINY), self.gain)
+        self.gain = np.where(curved, safe / (self.problem.dots(change, self.inverse(change)) + TINY), self.gain)
         self.memory = [*self.memory[1 - self.history :], (step, change, curved / safe)]
-
-
-def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the inner products [K] of parameters [C, K, P]."""
-    return np.einsum("ckp,ckp->k", a, b)

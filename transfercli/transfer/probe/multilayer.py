@@ -14,10 +14,10 @@ from transfercli.data.clusters import cluster_indices
 from transfercli.models.normalised import Normalisation, normalised
 from transfercli.reporting import Reporter
 from transfercli.rows import Indices, Rows, TransformedRows, release
-from transfercli.transfer.probe.folding import folds_of, stratified_folds
+from transfercli.transfer.probe.families import Family, family_of
+from transfercli.transfer.probe.folding import stratified_folds
 from transfercli.transfer.probe.layer_fit import LayerFit, Validation, least_loss, spaced
-from transfercli.transfer.probe.logistic import Problem
-from transfercli.transfer.probe.probe import ABSENT, MIDDLE, Probe, check, choose, solve
+from transfercli.transfer.probe.probe import MIDDLE, Probe, check, choose, solve
 from transfercli.transfer.probe.row_space import coordinates
 from transfercli.transfer.probe.stacking import OutOfFoldLogits, choose_weights, equal
 
@@ -48,7 +48,8 @@ class FeatureLayers:
 class LinearProblem:
     """Images of which a linear head is to be solved.
 
-    features: N rows float32 [D], as the base makes them, before normalisation; targets: int [N], of `classes` labels.
+    features: N rows float32 [D], as the base makes them, before normalisation; targets: int [N], of `classes` labels,
+    or int [N, C] of several labels an image, as in `Split`.
     class_weights, groups, seed: as in `solve`. weights: float64 [N], of each image in the loss besides; all 1 if None.
     held_out: bool [N], images that cross-validation may hold out; others train in every fold. All may be if None.
     """
@@ -62,13 +63,22 @@ class LinearProblem:
     weights: np.ndarray | None = None
     held_out: np.ndarray | None = None
 
+    @property
+    def family(self) -> Family:
+        """The family of logistic regression that the targets are of."""
+        return family_of(self.targets)
+
     def image_weights(self) -> np.ndarray:
         """Return the weight of each image in the loss, float64 [N], of mean 1."""
-        weights = np.ones(len(self.targets)) if self.weights is None else np.asarray(self.weights, np.float64)
-        if self.class_weights is not None:
-            weights = weights * np.asarray(self.class_weights, np.float64)[self.targets]
+        weights = self.family.image_weights(self.targets, self.class_weights)
+        if self.weights is not None:
+            weights = np.asarray(self.weights, np.float64) * weights
         scaled: np.ndarray = weights / weights.mean()
         return scaled
+
+    def losses(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the loss and the right answers of each image with logits [N, C], as `Family.losses`."""
+        return self.family.losses(logits, self.targets, self.class_weights)
 
     def unit_of(self) -> np.ndarray | None:
         """Return the group of each image, int [N]; None if all images are independent."""
@@ -82,10 +92,11 @@ class LinearProblem:
         count, unit_of = len(self.targets), self.unit_of()
         rows, held_out = np.arange(count), np.ones(count, bool) if self.held_out is None else self.held_out
         if count > MOST_VALIDATED:
-            rows = np.flatnonzero(stratified_folds(self.targets, -(-count // MOST_VALIDATED), self.seed) == 0)
+            strata = self.family.strata(self.targets)
+            rows = np.flatnonzero(stratified_folds(strata, -(-count // MOST_VALIDATED), self.seed) == 0)
         if unit_of is not None:
             unit_of = np.unique(unit_of[rows], return_inverse=True)[1]
-        fold_of = folds_of(self.targets[rows], held_out[rows], unit_of, self.seed + repeat)
+        fold_of = self.family.folds_of(self.targets[rows], held_out[rows], unit_of, self.seed + repeat)
         return None if fold_of is None else Validation(rows, fold_of, unit_of)
 
 
@@ -150,16 +161,17 @@ def solve_each(
 
 def join(problem: LinearProblem, layers: FeatureLayers, solved: SolvedLayers, reporter: Reporter) -> Probe:
     """Return one head of the probes of all layers, each with the weight that the logits out of fold choose."""
-    present = np.unique(problem.targets)
+    present = problem.family.present(problem.targets, problem.classes)
     if solved.validation is None:
         shares = equal(len(layers.names))
-        reporter.info(f"probe: a class has a single image or group: strength {MIDDLE:g}, without cross-validation")
+        reason = problem.family.lacking.format(unit="image or group")
+        reporter.info(f"probe: {reason}; strength {MIDDLE:g}, without cross-validation")
     else:
         most = MOST_STACKED // len(present)
         logits = [each[spaced(len(each), most)] for each in solved.logits]
         shares = _weights_of(problem, solved.validation, logits, layers, solved.strengths, reporter)
     kernel = np.zeros((sum(layers.widths), problem.classes), np.float32)
-    bias = np.full(problem.classes, ABSENT, np.float32)
+    bias = problem.family.constants(problem.targets, problem.classes)
     kernel[:, present] = np.concatenate([share * each for share, each in zip(shares, solved.kernels, strict=True)])
     bias[present] = shares @ np.stack(solved.biases)
     parts = tuple(zip(layers.names, shares.tolist(), solved.strengths, strict=True)) if len(layers.names) > 1 else ()
@@ -170,16 +182,17 @@ def fit_layers(
     problem: LinearProblem, layers: FeatureLayers, validation: Validation | None, reporter: Reporter
 ) -> Iterator[LayerFit]:
     """Yield the fit of each layer; raises `DataError` as `solve`."""
-    present, targets = np.unique(problem.targets, return_inverse=True)
-    weights, count = problem.image_weights(), len(layers.names)
+    family, count = problem.family, len(layers.names)
+    present = family.present(problem.targets, problem.classes)
     rule = least_loss if count > 1 else choose
     for number in range(count):
         reporter.progress("probe", number, count, "layers")
         features = layer_features(problem.features, layers, number)
-        check(features, present)
+        check(features, present, family)
         space = coordinates(features, WIDE)
         release(problem.features)
-        yield LayerFit(space, Problem(space.rows, targets, weights[None], len(present)), validation, rule)
+        whole = family.problem(space.rows, problem.targets, problem.weights, problem.class_weights)
+        yield LayerFit(space, whole, validation, rule)
     reporter.progress("probe", count, count, "layers")
 
 
@@ -190,12 +203,13 @@ def stacking_data(problem: LinearProblem, validation: Validation, logits: list[n
     """
     held = validation.held()
     rows = validation.rows[held[spaced(len(held), len(logits[0]))]]
-    weights = problem.image_weights()[rows]
-    weights = weights / weights.mean()
+    independent = 1.0
     if validation.unit_of is not None:
-        weights *= len(np.unique(validation.unit_of)) / len(validation.unit_of)
-    present = np.unique(problem.targets)
-    return OutOfFoldLogits(logits, np.searchsorted(present, problem.targets[rows]), weights)
+        independent = len(np.unique(validation.unit_of)) / len(validation.unit_of)
+    weights = None if problem.weights is None else problem.weights[rows]
+    present = problem.family.present(problem.targets, problem.classes)
+    found = problem.family.out_of_fold(logits, problem.targets[rows], present, weights, problem.class_weights)
+    return found.scaled(independent)
 
 
 def _weights_of(

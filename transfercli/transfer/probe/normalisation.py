@@ -47,7 +47,8 @@ def _sample(problem: LinearProblem) -> LinearProblem:
     count = len(problem.targets)
     if count <= MOST_COMPARED:
         return problem
-    rows = np.flatnonzero(stratified_folds(problem.targets, -(-count // MOST_COMPARED), problem.seed) == 0)
+    strata = problem.family.strata(problem.targets)
+    rows = np.flatnonzero(stratified_folds(strata, -(-count // MOST_COMPARED), problem.seed) == 0)
     return replace(
         problem,
         features=SelectedRows(problem.features, rows),

@@ -1,23 +1,25 @@
 """Linear probe: the best linear head on fixed features, solved for instead of trained.
 
-It is multinomial logistic regression with an L2 penalty; stratified cross-validation, by groups of images if there are
-any, chooses its strength. Input and output are arrays. scikit-learn fits the same model; here all folds share their
-passes over the features, which makes the cross-validation about five times cheaper (`benchmarks/probe.py`).
+It is logistic regression with an L2 penalty: multinomial over the classes, or binary for each label if an image may
+have several. Stratified cross-validation, by groups of images if there are any, chooses its strength, the same for all
+labels (benchmarks/RESULTS.md). Input and output are arrays. scikit-learn fits the same model; here all folds and labels
+share their passes over the features, which makes the cross-validation about five times cheaper (`benchmarks/probe.py`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
+from transfercli.transfer.probe.families import Family, family_of
 from transfercli.transfer.probe.folding import FOLDS, Folding
-from transfercli.transfer.probe.logistic import Problem, fit
+from transfercli.transfer.probe.logistic import ABSENT, Problem, fit
 from transfercli.transfer.probe.row_space import WIDE, blocks, coordinates
 
 STRENGTHS = tuple(10 ** (exponent / 2) for exponent in range(-2, 7))  # 0.1 to 1000, from a strong to a weak penalty
@@ -25,7 +27,6 @@ MIDDLE = STRENGTHS[len(STRENGTHS) // 2]
 # Relative to the loss: to compare strengths; and in the final fit, for probabilities accurate to 1e-4.
 PATH_TOLERANCE, TOLERANCE = 3e-4, 3e-11
 STOP_ERRORS = 3.0  # no weaker penalty is tried once the held-out loss is this many standard errors above the best
-ABSENT = float(np.log(1e-6))  # the bias of a class without images
 TIMED_ROWS = 2048
 PASSES = 120  # of a solution with all folds at once: 80 to 180 were counted (benchmarks/probe.py)
 MAX_PARAMETERS = 2**21  # of folds solved together; limits the memory of their steps and gradients
@@ -118,17 +119,17 @@ def _solve(
     folding: Folding,
     reporter: Reporter,
 ) -> Probe:
-    present, indices = np.unique(targets, return_inverse=True)
-    check(features, present)
-    weights = np.ones(len(indices)) if class_weights is None else np.asarray(class_weights, np.float64)[targets]
+    family = family_of(targets)
+    present = family.present(targets, classes)
+    check(features, present, family)
     space = coordinates(features)
-    problem = Problem(space.rows, indices, (weights / weights.mean())[None], len(present))
+    problem = family.problem(space.rows, targets, None, class_weights)
     candidates: list[Candidate] = []
-    fold_of, folds = folding.folds(indices)
+    fold_of, folds = family.folds(targets, folding)
     if fold_of is None:
         strength, start = MIDDLE, problem.start()
         unit = "image" if folding.unit_of is None else "group"
-        reporter.info(f"probe: a class has a single {unit}: strength {MIDDLE:g}, without cross-validation")
+        reporter.info(f"probe: {family.lacking.format(unit=unit)}; strength {MIDDLE:g}, without cross-validation")
     else:
         path = strength_path(problem, fold_of, reporter, folding.unit_of)
         candidates = [candidate for candidate, _ in path]
@@ -141,10 +142,10 @@ def _solve(
         )
     theta = fit(problem, start, strength, TOLERANCE, dense=True)[:, 0]
     kernel = np.zeros((len(space.mean), classes), np.float32)
-    bias = np.full(classes, ABSENT, np.float32)
+    bias = family.constants(targets, classes)
     # At the optimum the weights sum to zero over the classes. With biases that do too, the largest logit is at least 0,
     # so the constant bias of an absent class gives it a probability below 1e-6.
-    kernel[:, present], bias[present] = space.to_feature_space(theta - theta.mean(0))
+    kernel[:, present], bias[present] = space.to_feature_space(problem.centred(theta, 0))
     return Probe(kernel, bias, strength, tuple((c.strength, c.loss, c.accuracy) for c in candidates))
 
 
@@ -165,14 +166,24 @@ def keep_absent_classes(probe: Probe, kernel: np.ndarray, bias: np.ndarray) -> t
     return merged[:-1], merged[-1]
 
 
+def keep_absent_labels(probe: Probe, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probe's kernel [D, L] and bias [L], but with the previous weights of labels that it was not taught.
+
+    kernel, bias: of the previous head on the same features; a label that it has not learnt has zero weights. A probe is
+    taught a label if some of its images have it and others have it not.
+    """
+    kept = (np.abs(probe.bias) == np.float32(-ABSENT)) & ~probe.kernel.any(axis=0) & kernel.any(axis=0)
+    return np.where(kept, kernel, probe.kernel), np.where(kept, bias, probe.bias)
+
+
 def sigmoid_unit(probe: Probe) -> tuple[np.ndarray, np.ndarray]:
     """Return the kernel [D, 1] and bias [1], float32, of one sigmoid unit for the second of two classes."""
     kernel, bias = probe.kernel.astype(np.float64), probe.bias.astype(np.float64)
     return np.diff(kernel).astype(np.float32), np.diff(bias).astype(np.float32)
 
 
-def check(features: Rows, present: np.ndarray) -> None:
-    """Raise `DataError` if features are not finite, or fewer than two classes have images."""
+def check(features: Rows, present: np.ndarray, family: Family) -> None:
+    """Raise `DataError` if features are not finite, or there is nothing to learn: the present classes are too few."""
     # Sums in float64, in which sums of float32 do not overflow.
     bad = sum(int((~np.isfinite(block.sum(1, dtype=np.float64))).sum()) for _, block in blocks(features))
     if bad:
@@ -180,8 +191,8 @@ def check(features: Rows, present: np.ndarray) -> None:
             f"the features of {bad} of {len(features)} images are NaN or infinite",
             "the base's weights may be damaged or of another model: use other weights, or compute.precision: float32",
         )
-    if len(present) < 2:
-        raise DataError(f"a linear probe needs images of at least 2 classes; there are {len(present)}")
+    if len(present) < family.fewest:
+        raise DataError(family.needs.format(count=len(present)))
 
 
 def strength_path(
@@ -198,15 +209,16 @@ def strength_path(
     best: Candidate | None = None
     for number, strength in enumerate(STRENGTHS):
         reporter.progress("probe", number, len(STRENGTHS), "strengths")
-        losses, hits = np.empty(len(fold_of)), np.empty(len(fold_of), bool)
-        held = fold_of >= 0
+        scores, held = np.zeros((3, len(fold_of))), fold_of >= 0
         for index, (problem, held_out) in enumerate(groups):
             thetas[index] = fit(problem, thetas[index], strength, PATH_TOLERANCE)
-            _score(problem, thetas[index], held_out, losses, hits)
-        losses, hits = (losses * whole.weights[0])[held], hits[held]
+            problem.score(thetas[index], held_out, scores)
+        losses, hits, shares = scores[:, held]
+        shares /= shares.mean()
+        losses *= whole.weights[0][held] * shares
         error = standard_error(losses, None if unit_of is None else unit_of[held])
         theta = np.concatenate(thetas, 1).mean(1)
-        candidate = Candidate(strength, float(losses.mean()), error, float(hits.mean()), theta)
+        candidate = Candidate(strength, float(losses.mean()), error, float((hits * shares).mean()), theta)
         yield candidate, list(thetas)
         if best is None or candidate.loss < best.loss:
             best = candidate
@@ -233,16 +245,7 @@ def fold_problems(whole: Problem, fold_of: np.ndarray) -> Iterator[tuple[Problem
     together = max(1, MAX_PARAMETERS // (whole.classes * whole.rows.shape[1]))
     for start in range(0, len(folds), together):
         held_out = fold_of == folds[start : start + together, None]
-        yield Problem(whole.rows, whole.targets, whole.weights * ~held_out, whole.classes), held_out
-
-
-def _score(problem: Problem, theta: np.ndarray, held_out: np.ndarray, losses: np.ndarray, hits: np.ndarray) -> None:
-    """Set the loss of each held-out image, and True in `hits` if its class is predicted."""
-    for block in problem.blocks():
-        cross_entropies, probabilities = problem.predict(theta, block)
-        fold, image = np.nonzero(held_out[:, block])
-        losses[block][image] = cross_entropies[fold, image]
-        hits[block][image] = probabilities[:, fold, image].argmax(0) == problem.targets[block][image]
+        yield replace(whole, weights=whole.weights * ~held_out), held_out
 
 
 def choose(candidates: list[Candidate]) -> Candidate:

@@ -12,14 +12,13 @@ import numpy as np
 
 from transfercli.data.clusters import cluster_indices
 from transfercli.models.forward import forward
-from transfercli.models.tasks.outputs import softmax
 from transfercli.models.tensor_names import assign_tensors, read_tensors
 from transfercli.reporting import Reporter
 from transfercli.training.phases import HeldOut, Phase, PhaseSetup, Solved
 from transfercli.transfer.probe.cross_validation import OutOfFold
+from transfercli.transfer.probe.families import FEWEST_NEW, family_of
 from transfercli.transfer.probe.probe import standard_error
 from transfercli.transfer.probe.solved_head import (
-    FEWEST_NEW,
     Builder,
     can_be_scored,
     held_out_of,
@@ -121,7 +120,7 @@ def _assign_better(builder: Builder, phase: Phase, tuned: PhaseSetup) -> tuple[G
     after = _validation_logits(builder, tuned)
     assign_start(builder, phase)
     before = _validation_logits(builder, tuned)
-    falls = _losses(before, validation.targets) - _losses(after, validation.targets)
+    falls = image_losses(before, validation.targets) - image_losses(after, validation.targets)
     gain = Gain(float(falls.mean()), standard_error(falls, cluster_indices(validation.groups)))
     kept = "it is kept" if gain.shown else "the solved head is kept"
     result_reporter(builder).info(f"fine-tuning lowers the loss of the validation images by {gain}: {kept}")
@@ -131,11 +130,16 @@ def _assign_better(builder: Builder, phase: Phase, tuned: PhaseSetup) -> tuple[G
     return gain, HeldOut(after, validation.targets, validation.groups)
 
 
-def _losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return the log loss of each image in nats, float64 [N]."""
-    likelihood = softmax(logits)[np.arange(len(targets)), targets]
-    losses: np.ndarray = -np.log(np.maximum(likelihood, np.finfo("float64").tiny))
-    return losses
+def image_losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return each image's part of the mean log loss in nats, float64 [N]: 0 if none of its labels is known.
+
+    logits: [N, C], or [N, 1] of one sigmoid unit for two classes; targets: as in `Split`.
+    """
+    if targets.ndim == 1 and logits.shape[1] == 1:
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+    family = family_of(targets)
+    weights = family.image_weights(targets, None)
+    return np.nan_to_num(family.losses(logits, targets, None)[0]) * (weights / weights.mean())
 
 
 def _validation_logits(builder: Builder, setup: PhaseSetup) -> np.ndarray:

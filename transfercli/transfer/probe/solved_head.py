@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from transfercli.config.types import MULTILABEL
 from transfercli.data.dataset import Split
 from transfercli.data.splitting.copy_groups import Sample, units_of
 from transfercli.models.classifier import Classifier
@@ -20,13 +21,13 @@ from transfercli.training.phases import HeldOut, Phase, PhaseSetup
 from transfercli.transfer.features.prefix import Prefix
 from transfercli.transfer.features.views import Views
 from transfercli.transfer.probe.cross_validation import OutOfFold
+from transfercli.transfer.probe.families import family_of
 from transfercli.transfer.probe.heads import PosedProblem, pose
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem
 from transfercli.transfer.probe.normalisation import choose_normalisation
-from transfercli.transfer.probe.probe import Probe, keep_absent_classes, sigmoid_unit
+from transfercli.transfer.probe.probe import Probe, keep_absent_classes, keep_absent_labels, sigmoid_unit
 from transfercli.transfer.training_inputs import TrainingInputs
 
-FEWEST_NEW = 2  # images of each class, to hold one out while another trains
 ADAPTATION = "adaptation"  # key of the facts on the use of auxiliary images
 
 
@@ -73,11 +74,26 @@ def solve_scored_head(builder: Builder, head: str, reporter: Reporter) -> tuple[
 def assign_head(builder: Builder, posed: PosedProblem, probe: Probe) -> dict[str, Any]:
     """Assign a solved head to the classifier, and return the facts for `metrics.jsonl`."""
     logits = builder.classifier.head.get_layer("logits")
-    logits.set_weights(sigmoid_unit(probe) if logits.units == 1 else keep_absent_classes(probe, *logits.get_weights()))
+    logits.set_weights(_head_weights(builder.classifier, probe, *logits.get_weights()))
     facts: dict[str, Any] = {"strength": probe.strength, "strengths": [list(tried) for tried in probe.path]}
     if probe.layers:
         facts["layers"] = [list(layer) for layer in probe.layers]
     return facts | ({ADAPTATION: posed.decision.as_json()} if posed.decision else {})
+
+
+def _head_weights(
+    classifier: Classifier, probe: Probe, kernel: np.ndarray, bias: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the kernel and bias of a classifier's output layer for a solved head; kernel, bias: those it has now."""
+    if has_one_unit(classifier):
+        return sigmoid_unit(probe)
+    keep = keep_absent_labels if classifier.task == MULTILABEL else keep_absent_classes
+    return keep(probe, kernel, bias)
+
+
+def has_one_unit(classifier: Classifier) -> bool:
+    """Return True if one sigmoid unit stands for two classes."""
+    return classifier.task != MULTILABEL and classifier.head.get_layer("logits").units == 1
 
 
 def posed_problem(builder: Builder, head: str, *, validation: bool = False) -> PosedProblem:
@@ -125,8 +141,7 @@ def new_to_base(splits: Sequence[Split], learnt_by_base: Set[str]) -> np.ndarray
     if new.all():
         return None
     targets = np.concatenate([split.targets for split in splits])
-    enough = all(np.count_nonzero(new[targets == target]) >= FEWEST_NEW for target in np.unique(targets))
-    return new & enough
+    return new & family_of(targets).can_be_scored(targets, new)
 
 
 def can_be_scored(builder: Builder) -> bool:
@@ -175,15 +190,19 @@ def cross_validated(builder: Builder, head: str) -> HeldOut:
 
 
 def held_out_of(builder: Builder, found: OutOfFold) -> HeldOut:
-    """Return predictions of all labelled images that could be held out, as the classifier's head gives them."""
+    """Return predictions of all labelled images that could be held out, as the classifier's head gives them.
+
+    Of several labels an image, one that could not be held out, because no other image teaches it, counts as unknown.
+    """
     splits = labelled_splits(builder)
     targets = np.concatenate([split.targets for split in splits])
     logits = found.logits[: len(targets)]
-    if builder.classifier.head.get_layer("logits").units == 1:
+    targets = family_of(targets).scored(logits, targets)
+    if has_one_unit(builder.classifier):
         logits = np.diff(logits, axis=1)
-    rows, groups = np.flatnonzero(np.isfinite(logits).all(axis=1)), groups_of(splits)
+    rows, groups = np.flatnonzero(np.isfinite(logits).any(axis=1)), groups_of(splits)
     named = tuple(groups[row] for row in rows.tolist()) if groups else ()
-    return HeldOut(logits[rows], targets[rows], named, rows)
+    return HeldOut(np.nan_to_num(logits[rows]), targets[rows], named, rows)
 
 
 def result_reporter(builder: Builder) -> Reporter:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from transfercli.transfer.probe.label_logistic import binary_cross_entropy
+
 PRIOR = 3.0  # in nats; 1 to 10 are as good on 5 to 100 images a class (benchmarks/RESULTS.md)
 BLOCK = 2**18  # logits in float64 at a time
 
@@ -25,7 +27,11 @@ class OutOfFoldLogits:
 
     def part(self, chosen: np.ndarray) -> OutOfFoldLogits:
         """Return those of some images; chosen: bool [n]."""
-        return OutOfFoldLogits([each[chosen] for each in self.logits], self.targets[chosen], self.weights[chosen])
+        return type(self)([each[chosen] for each in self.logits], self.targets[chosen], self.weights[chosen])
+
+    def scaled(self, factor: float) -> OutOfFoldLogits:
+        """Return the same with the weights of all images times a factor."""
+        return type(self)(self.logits, self.targets, self.weights * factor)
 
     def loss(self, shares: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the weighted sum of the log losses in nats of shares [L], and its gradient float64 [L]."""
@@ -33,18 +39,38 @@ class OutOfFoldLogits:
         size = max(1, BLOCK // (self.logits[0].shape[1] * len(self.logits)))
         for start in range(0, len(self.targets), size):
             rows = slice(start, start + size)
-            targets, weights = self.targets[rows], self.weights[rows]
             each = np.stack([logits[rows] for logits in self.logits]).astype(np.float64)
             summed = np.tensordot(shares, each, 1)
-            own = summed[np.arange(len(targets)), targets]
-            top = summed.max(axis=1, keepdims=True)
-            probabilities = np.exp(summed - top)
-            sums = probabilities.sum(axis=1)
-            total += float(weights @ (np.log(sums) + top[:, 0] - own))
-            probabilities /= sums[:, None]
-            probabilities[np.arange(len(targets)), targets] -= 1
-            gradient += np.einsum("lnc,nc->l", each, probabilities * weights[:, None])
+            loss, slopes = self.loss_and_slopes(summed, rows)
+            total += loss
+            gradient += np.einsum("lnc,nc->l", each, slopes)
         return total, gradient
+
+    def loss_and_slopes(self, summed: np.ndarray, rows: slice) -> tuple[float, np.ndarray]:
+        """Return the weighted sum of the losses of some images with logits [m, C], and its gradient by the logits."""
+        targets, weights = self.targets[rows], self.weights[rows]
+        own = summed[np.arange(len(targets)), targets]
+        top = summed.max(axis=1, keepdims=True)
+        probabilities = np.exp(summed - top)
+        sums = probabilities.sum(axis=1)
+        loss = float(weights @ (np.log(sums) + top[:, 0] - own))
+        probabilities /= sums[:, None]
+        probabilities[np.arange(len(targets)), targets] -= 1
+        return loss, probabilities * weights[:, None]
+
+
+class LabelLogits(OutOfFoldLogits):
+    """Logits of several labels an image, as `OutOfFoldLogits`.
+
+    logits: L times float32 [n, C] of C labels; targets: int [n, C] as in `Split`; weights: float64 [n, C], of each
+    label of each image in the loss; 0 if it is unknown.
+    """
+
+    def loss_and_slopes(self, summed: np.ndarray, rows: slice) -> tuple[float, np.ndarray]:
+        """Return the weighted sum of the losses of some images with logits [m, C], and its gradient by the logits."""
+        truth, weights = self.targets[rows] == 1, self.weights[rows]
+        losses, probabilities = binary_cross_entropy(summed, truth)
+        return float(np.vdot(weights, losses)), (probabilities - truth) * weights
 
 
 def equal(count: int) -> np.ndarray:
@@ -58,7 +84,7 @@ def stacked(found: OutOfFoldLogits, *, common: bool = False) -> np.ndarray:
 
     count = len(found.logits)
     if common:
-        together = OutOfFoldLogits([np.mean(found.logits, axis=0)], found.targets, found.weights)
+        together = type(found)([np.mean(found.logits, axis=0)], found.targets, found.weights)
         return np.repeat(stacked(together) / count, count)
 
     def objective(relative: np.ndarray) -> tuple[float, np.ndarray]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from transfercli.data.sources.groups import is_expression, matched_group
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.reporting import Reporter
+from transfercli.workflows.answers import held_out_predictions, read_predictions
 from transfercli.workflows.compare.comparison import CompareRequest
 from transfercli.workflows.evaluate.evaluate import evaluate_run
 from transfercli.workflows.evaluate.provenance import is_stale, recorded_hashes
@@ -17,7 +18,7 @@ from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from transfercli.evaluation.held_out import HeldOutAnswers
-    from transfercli.evaluation.predictions import Predictions
+    from transfercli.evaluation.scoring import Answers as Predicted
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class Answers:
     """
 
     run: StoredRun
-    predictions: Predictions
+    predictions: Predicted
     hashes: dict[str, str]
     out_of_fold: bool = False
 
@@ -43,12 +44,10 @@ def answers_of(run: StoredRun, request: CompareRequest, reporter: Reporter) -> A
     """
     if request.split == "validation" and run.status == "completed" and run.held_out is not None:
         return _scoring(run, run.held_out)
-    from transfercli.evaluation.predictions import Predictions
-
     if is_stale(run.folder, request.split):
         reporter.info(f"{run.label} has no up-to-date evaluation on {request.split}: evaluating it")
         evaluate_run(EvaluateRequest(str(run.path), request.runs, request.split), reporter)
-    predictions = Predictions.read_csv(run.folder.evaluation(request.split) / "predictions.csv")
+    predictions = read_predictions(run, run.folder.evaluation(request.split) / "predictions.csv")
     groups = _groups(run, (request.split,), predictions.paths)
     return Answers(run, _grouped(predictions, groups), recorded_hashes(run.folder, request.split))
 
@@ -59,17 +58,14 @@ def compared_splits(run: StoredRun, split: str) -> tuple[str, ...]:
 
 
 def _scoring(run: StoredRun, held_out: HeldOutAnswers) -> Answers:
-    from transfercli.evaluation.predictions import Predictions
-
     splits = compared_splits(run, "validation")
-    probabilities = run.calibrate(held_out.logits).astype("float64")
-    predictions = Predictions(held_out.paths, run.labels, held_out.targets, probabilities)
+    predictions = held_out_predictions(run, held_out)
     hashes = {image.path: image.sha256 for image in run.images if image.split in splits}
     groups = _groups(run, splits, predictions.paths)
     return Answers(run, _grouped(predictions, groups), hashes, out_of_fold=run.record.refitted)
 
 
-def _grouped(predictions: Predictions, groups: tuple[str, ...]) -> Predictions:
+def _grouped(predictions: Predicted, groups: tuple[str, ...]) -> Predicted:
     return replace(predictions, groups=groups if any(groups) else ())
 
 

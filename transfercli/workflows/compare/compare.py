@@ -11,6 +11,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.champions import champion_of
 from transfercli.runs.output_paths import check_output_file
 from transfercli.text import first_of
+from transfercli.workflows.answers import check_same_task, metric_of_task
 from transfercli.workflows.compare.answers import Answers, answers_of
 from transfercli.workflows.compare.comparison import ComparedRun, CompareRequest, CompareResult, PairComparison
 from transfercli.workflows.compare.learnt import images_not_learnt
@@ -30,11 +31,13 @@ def compare_runs(request: CompareRequest, reporter: Reporter) -> CompareResult:
 
     A run whose evaluation on the split is missing or out of date is evaluated first. An image is left out if its path
     was a different file for the other run. Raises `DataError` if two runs have no image in common, and `UsageError`
-    before any work if the report cannot be written.
+    before any work if the report cannot be written, or if the runs or the metric are of different tasks.
     """
     if request.report is not None:
         check_output_file(request.report, "--report")
     runs = find_runs(request.names, request.runs, reporter)
+    check_same_task(runs, "runs compare")
+    request = replace(request, metric=metric_of_task(request.metric, runs[0]))
     first, *others = [answers_of(run, request, reporter) for run in runs]
     comparisons = _adjusted([_compare_pair(first, other, request, reporter) for other in others], request)
     configs = [run.config.model_dump(mode="json") for run in runs]
@@ -59,7 +62,7 @@ def _adjusted(pairs: Sequence[PairComparison], request: CompareRequest) -> list[
     from transfercli.evaluation.statistics.multiple_comparisons import adjust
 
     most = min(MOST_SWAPS, SWAPS * len(pairs) - 1)
-    p_values = [difference_p_value(pair.before, pair.after, request.metric, 0, most) for pair in pairs]
+    p_values = [difference_p_value(pair.before, pair.after, request.decisive, 0, most) for pair in pairs]
     adjusted = adjust([pair.comparison for pair in pairs], p_values)
     return [replace(pair, adjusted=each) for pair, each in zip(pairs, adjusted, strict=True)]
 
@@ -111,7 +114,7 @@ def _compare_pair(first: Answers, other: Answers, request: CompareRequest, repor
             reporter.warning(
                 f"only {run.label} has {_first_names(names)}: it can confuse more classes than the other run"
             )
-    comparison = compare(before, after, metric=request.metric, confidence=request.confidence)
+    comparison = compare(before, after, metric=request.decisive, confidence=request.confidence)
     config, seconds = config_differences(champion, challenger), seconds_spent(champion, challenger)
     return PairComparison(champion, challenger, before, after, comparison, config, seconds, classes, left_out)
 

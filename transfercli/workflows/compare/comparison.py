@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
-    from transfercli.evaluation.predictions import Predictions
+    from transfercli.evaluation.scoring import Answers
     from transfercli.evaluation.statistics.multiple_comparisons import Adjusted
     from transfercli.evaluation.statistics.paired import Comparison, Outcome
 
@@ -18,17 +18,24 @@ if TYPE_CHECKING:
 class CompareRequest:
     """Options of `runs compare`.
 
-    names: runs and patterns as typed; the others are compared with the first. metric: the one that decides. report:
-    path of a page with the images that only one of two runs predicts right, or None. details: print each comparison.
+    names: runs and patterns as typed; the others are compared with the first. metric: the one that decides; None: that
+    of the task, accuracy or map. report: path of a page with the images that only one of two runs predicts right, or
+    None. details: print each comparison.
     """
 
     names: tuple[str, ...]
     runs: Path
     split: str = "test"
-    metric: str = "accuracy"
+    metric: str | None = None
     confidence: float = 0.95
     report: Path | None = None
     details: bool = False
+
+    @property
+    def decisive(self) -> str:
+        """The metric that decides, once it is known."""
+        assert self.metric is not None
+        return self.metric
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,8 @@ class PairComparison:
 
     champion: StoredRun
     challenger: StoredRun
-    before: Predictions
-    after: Predictions
+    before: Answers
+    after: Answers
     comparison: Comparison
     config: list[dict[str, Any]]
     seconds: dict[str, dict[str, float | None]]

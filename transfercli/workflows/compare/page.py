@@ -92,5 +92,5 @@ def _compare_command(pairs: Sequence[PairComparison], request: CompareRequest) -
     """Return the command line of a comparison, without absolute paths."""
     runs = [pairs[0].champion, *(pair.challenger for pair in pairs)]
     arguments = [run_arguments(run.folder, request.runs)[0] for run in runs] + runs_option(request.runs)
-    arguments += ["--split", request.split, "--metric", request.metric]
+    arguments += ["--split", request.split, "--metric", request.decisive]
     return command_line("runs", "compare", *arguments, "--report", shown_path(request.report or Path()))

@@ -16,6 +16,7 @@ from transfercli.config.paths import absolute_path
 from transfercli.config.schema import ExperimentConfig, FileWeights, HubWeights
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import splits_inside
+from transfercli.data.sources.task import with_task
 from transfercli.errors import ConfigError, DataError, TransferError
 from transfercli.models.weights.hub import cached
 from transfercli.reporting import Reporter
@@ -142,9 +143,14 @@ def show_config(
     path: Path, overrides: Sequence[str], command: Literal["finetune", "pretrain"], reporter: Reporter
 ) -> ResolvedConfig:
     """Resolve a config for `command`; report split fractions without effect, as the data set has these splits."""
-    resolved = resolve(_with_base_of_file(load(path, overrides).config), command)
+    loaded = load(path, overrides)
+    with loaded.placing():
+        config, notes = with_task(loaded.config)
+    for note in notes:
+        reporter.info(note)
+    resolved = resolve(_with_base_of_file(config), command)
     with suppress(DataError, OSError):  # the data need not be here to show a config
-        for split in splits_inside(resolved.data):
+        for split in splits_inside(resolved.data, resolved.task):
             reporter.info(f"data.{split}: the fraction is not used, {resolved.data.train} has its own {split} images")
     return ResolvedConfig(resolved)
 

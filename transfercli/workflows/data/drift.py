@@ -172,7 +172,8 @@ def drift_since(run: StoredRun, dataset: Dataset) -> dict[str, Any] | None:
     new = [replace(image, split=NEW_SPLIT) for image in dataset.records if image.split and image.sha256 not in known]
     if not new:
         return None
-    split = load_recorded_split(new, dataset.root, NEW_SPLIT, dataset.labels, run.reading)
+    root, several = dataset.root, run.several
+    split = load_recorded_split(new, root, NEW_SPLIT, dataset.labels, run.reading, several=several)
     result = measure_drift(run, split, maximum=None).as_json()
     del result["run"]
     return result
@@ -228,4 +229,4 @@ def _load_recorded(run: StoredRun, name: str) -> Split:
     if not usable:
         raise DataError(f"all {name} images of the run are missing: there is nothing to compare with", "restore them")
     chosen = [usable[row] for row in sample_indices(len(usable), MAX_IMAGES, run.config.seed)]
-    return load_recorded_split(chosen, root, name, run.labels, run.reading, run.max_lost)
+    return load_recorded_split(chosen, root, name, run.labels, run.reading, run.max_lost, several=run.several)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.loader import dump
+from transfercli.config.types import CLASSIFY, Task
 from transfercli.data.sources.listing import base_folder
 from transfercli.data.sources.table_columns import read_columns, table_columns
 from transfercli.data.sources.table_format import TableFormat
@@ -25,7 +26,7 @@ from transfercli.workflows.evaluate.request import (
     evaluation_folder,
     folder_name,
 )
-from transfercli.workflows.evaluate.robustness import robustness_and_tta
+from transfercli.workflows.evaluate.tasks import STEPS
 from transfercli.workflows.known_images import known_images, report_known
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.tracking import track_evaluation
@@ -33,7 +34,6 @@ from transfercli.workflows.train.tracking import track_evaluation
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
     from transfercli.evaluation.gates import Gate
-    from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.report.report import ReportContext
     from transfercli.evaluation.result import Evaluation
     from transfercli.evaluation.slices import Slice
@@ -47,6 +47,7 @@ class EvaluateResult:
     split: str
     evaluation: Evaluation
     folder: Path
+    task: Task = CLASSIFY
 
     @property
     def report(self) -> Path:
@@ -59,16 +60,21 @@ class EvaluateResult:
 
 def evaluate_run(request: EvaluateRequest, reporter: Reporter) -> EvaluateResult:
     """Evaluate a run and write the files of the evaluation. A failed gate raises no error; the result contains it."""
-    from transfercli.evaluation import gates
-
     run = StoredRun.find(request.run, request.runs, reporter)
     check_can_be_written(run, request)
     run.accept_bad(request.max_bad)
-    with run.loaded.placing():
-        active_gates = gates.resolve(run.config.evaluation.gates, request.minimums, run.labels)
+    gates = gates_of(run, request)
     split = run.other_images(request.data, request.split) if request.data else run.split(request.split)
-    evaluation, _ = evaluate_split(run, split, active_gates, request, reporter)
-    return EvaluateResult(run.path, request.split, evaluation, evaluation_folder(run.folder, request))
+    evaluation, _ = evaluate_split(run, split, gates, request, reporter)
+    return EvaluateResult(run.path, request.split, evaluation, evaluation_folder(run.folder, request), run.config.task)
+
+
+def gates_of(run: StoredRun, request: EvaluateRequest) -> list[Gate]:
+    """Return the gates of the run's config and of the command line, which replace those on the same metric."""
+    from transfercli.evaluation import gates
+
+    with run.loaded.placing():
+        return gates.resolve(run.config.evaluation.gates, request.minimums, run.labels, run.config.task)
 
 
 def check_can_be_written(run: StoredRun, request: EvaluateRequest) -> None:
@@ -81,24 +87,21 @@ def check_can_be_written(run: StoredRun, request: EvaluateRequest) -> None:
 
 def evaluate_split(
     run: StoredRun, split: Split, gates: Sequence[Gate], request: EvaluateRequest, reporter: Reporter
-) -> tuple[Evaluation, Predictions]:
-    """Predict a split, whose targets are indices of the run's labels, compute the metrics and write the files."""
-    classifier = run.classifier  # sets the backend up, so it comes before every import of Keras
-    from transfercli.evaluation.confidence.trust import confidence_metrics
-    from transfercli.evaluation.explain.attribution import explain
-    from transfercli.evaluation.predictions import Predictions
+) -> tuple[Evaluation, Any]:
+    """Predict a split, whose targets are indices of the run's labels, compute the metrics and write the files.
+
+    The second value are the predictions, `Predictions` or `LabelPredictions`.
+    """
+    model = run.scored_model  # sets the backend up, so it comes before every import of Keras
     from transfercli.evaluation.report.write import write_evaluation
-    from transfercli.evaluation.result import evaluate
     from transfercli.evaluation.statistics.design_effect import FEW_GROUPS
     from transfercli.models.forward import forward
 
-    config = run.config
+    config, steps = run.config, STEPS[run.config.task]
     known = known_images(run, split, reporter, own=request.data is None)
-    outputs = forward(run.scored_model, split.images, config.data.batch_size, reporter, "evaluate")
-    logits, assessment = run.judge(outputs)
-    probabilities = assessment.probabilities.astype("float32")
-    predictions = Predictions(split.paths, run.labels, split.targets, probabilities, split.groups)
-    evaluation = evaluate(
+    outputs = forward(model, split.images, config.data.batch_size, reporter, "evaluate")
+    predictions, trust = steps.predictions(run, split, outputs)
+    evaluation = steps.evaluate(
         predictions,
         shown=config.evaluation.metrics,
         gates=gates,
@@ -107,20 +110,15 @@ def evaluate_split(
         seed=config.seed,
         left_out=known.left_out,
     )
-    evaluation = replace(
-        evaluation,
-        trust=confidence_metrics(assessment, logits, split.targets, run.stored_trust, run.unknown),
-        known=known.counts,
-        known_gaps=known.gaps,
-        **robustness_and_tta(run, split, predictions, request),
-    )
+    passes = steps.passes(run, split, predictions, request)
+    evaluation = replace(evaluation, trust=trust, known=known.counts, known_gaps=known.gaps, **passes)
     report_known(evaluation, reporter)
     if evaluation.groups is not None and evaluation.groups < FEW_GROUPS:
         reporter.warning(
             f"these images are of {counted(evaluation.groups, 'group')} (data.group): with fewer than {FEW_GROUPS},"
             " only accuracy and recalls have intervals"
         )
-    heatmaps = explain(classifier, predictions, split.images.read, config.data.batch_size, reporter)
+    heatmaps = steps.heatmaps(run, split, predictions)
     context = replace(report_context(run, split, request), explained=heatmaps)
     folder = evaluation_folder(run.folder, request)
     write_evaluation(folder, evaluation, predictions, context)
@@ -141,7 +139,7 @@ def read_slices(run: StoredRun, split: Split, other: Path | None) -> dict[str, S
     rows = read_columns(run.folder.slices) if other is None else {}
     if in_table and other is not None and is_table(other):
         path = other.expanduser().absolute()
-        rows = table_columns([path], base_folder(str(path)), in_table, TableFormat.of(run.config.data))
+        rows = table_columns([path], base_folder(str(path)), in_table, TableFormat.of(run.config.data, run.config.task))
     if in_table and not rows:
         run.reporter.warning(f"no slices by {', '.join(in_table)}: these images have no table with such a column")
         names = [name for name in names if name not in in_table]

@@ -198,7 +198,7 @@ def reference_of(run: StoredRun, split: Split) -> Reference:
     indices = honest[_evenly_spaced(len(honest), PARITY_IMAGES)]
     pixels = split.images.read(indices)
     outputs = forward(run.scored_model, ArrayRows(pixels), run.config.data.batch_size, run.reporter)
-    logits, unknown = run.separated(outputs)
+    logits, unknown = run.logits_and_scores(outputs)
     files = image_files(run, [split.paths[index] for index in indices])
     if reason := _reason_for_png(files, [split.notes[index] for index in indices]):
         run.reporter.warning(f"{reason}: the parity check uses PNG files of the same pixels")

@@ -130,7 +130,7 @@ def _one_label(run: StoredRun, outputs: np.ndarray) -> ModelOutput:
 
 
 def _several_labels(run: StoredRun, outputs: np.ndarray) -> ModelOutput:
-    logits, unknown = run.separated(outputs)
+    logits, unknown = run.logits_and_scores(outputs)
     probabilities = run.label_trust.probabilities(logits)
     strange = None if unknown is None or run.unknown is None else unknown > run.unknown.threshold
     return _with_labels(probabilities, run.label_trust.thresholds, unknown, strange)

@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from transfercli.data.label_sets import labels_in
 from transfercli.reporting import Reporter
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import test_ledger_file
 from transfercli.runs.test_ledger import LedgerImage, TestLedger
 from transfercli.text import counted
+from transfercli.workflows.answers import evaluate_answers
 from transfercli.workflows.retrain.ledger import comparisons, identified, ledger_of
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
     from transfercli.data.dataset import Record
-    from transfercli.evaluation.predictions import Predictions
+    from transfercli.evaluation.scoring import Answers
     from transfercli.evaluation.statistics.intervals import Interval
     from transfercli.workflows.stored_run import StoredRun
 
@@ -68,7 +70,7 @@ def divide_test_images(
     experiment = challenger.folder.path.parent
     ledger = ledger_of(experiment, log, images)
     known = [ledger.find(image.pixels, image.sha256) for image in images]
-    audit = audit_rows(records, known, share)
+    audit = audit_rows(records, known, share, several=challenger.several)
     if share and len(records) < FEWEST_IMAGES and not any("audit" in decision.facts for decision in log):
         reporter.warning(
             f"all of {counted(len(records), 'test image')} decide: retrain.audit needs at least {FEWEST_IMAGES}; so the"
@@ -83,20 +85,26 @@ def divide_test_images(
     return TestImages(records, [row for row in range(len(records)) if row not in audit], sorted(audit), ledger, known)
 
 
-def audit_rows(records: Sequence[Record], images: Sequence[LedgerImage], share: float) -> set[int]:
+def audit_rows(
+    records: Sequence[Record], images: Sequence[LedgerImage], share: float, *, several: bool = False
+) -> set[int]:
     """Return the indices of the audit images; none of fewer than `FEWEST_IMAGES`.
 
-    A group is divided as a whole, and a class of which no image would decide has no audit images.
+    A group is divided as a whole, and a class or label of which no image would decide has no audit images.
 
-    records, images: the test images and, in the same order, their entries in the ledger.
+    records, images: the test images and, in the same order, their entries in the ledger. several: an image may have
+    several labels.
     """
     if len(records) < FEWEST_IMAGES:
         return set()
     units = [record.group or image.pixels for record, image in zip(records, images, strict=True)]
     decided = {unit for unit, image in zip(units, images, strict=True) if image.asked}
     audited = {unit for unit in units if unit not in decided and _fraction(unit) < share}
-    for label in {record.label for record in records}:
-        of_class = {unit for unit, record in zip(units, records, strict=True) if record.label == label}
+    of_classes: dict[str, set[str]] = {}
+    for unit, record in zip(units, records, strict=True):
+        for label in labels_in(record.label, several=several):
+            of_classes.setdefault(label, set()).add(unit)
+    for _, of_class in sorted(of_classes.items()):
         if of_class <= audited:
             audited -= of_class
     return {row for row, unit in enumerate(units) if unit in audited}
@@ -145,7 +153,7 @@ class Audit:
 
 
 def audit_of(
-    images: TestImages, champion: Predictions | None, challenger: Predictions, config: ExperimentConfig
+    images: TestImages, champion: Answers | None, challenger: Answers, config: ExperimentConfig
 ) -> Audit | None:
     """Return the numbers of the models on the audit images; None if the config has no audit.
 
@@ -161,10 +169,9 @@ def audit_of(
     return Audit(len(images.audit), metric, *numbers)
 
 
-def _number(predictions: Predictions, images: TestImages, metric: str, seed: int) -> Number:
-    from transfercli.evaluation.result import evaluate
-
+def _number(predictions: Answers, images: TestImages, metric: str, seed: int) -> Number:
     audited, deciding = (
-        evaluate(predictions.of(np.array(rows)), shown=(metric,), seed=seed) for rows in (images.audit, images.deciding)
+        evaluate_answers(predictions.of(np.array(rows)), shown=(metric,), seed=seed)
+        for rows in (images.audit, images.deciding)
     )
     return Number(audited.metrics[metric], audited.intervals.get(metric), deciding.metrics[metric])

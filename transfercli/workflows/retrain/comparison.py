@@ -14,6 +14,7 @@ from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.runs.decisions import Decision
 from transfercli.text import counted, decimal
+from transfercli.workflows.answers import evaluate_answers, predict_split
 from transfercli.workflows.evaluate.evaluate import evaluate_split
 from transfercli.workflows.evaluate.request import EvaluateRequest
 from transfercli.workflows.known_images import not_learnt
@@ -26,8 +27,8 @@ from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Record, Split
-    from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.result import Evaluation
+    from transfercli.evaluation.scoring import Answers
     from transfercli.evaluation.statistics.alpha_spending import Evidence, NightLimit
     from transfercli.evaluation.statistics.paired import Comparison
 
@@ -51,7 +52,7 @@ class ChallengerResult:
     failed: list[str]
     facts: dict[str, Any] = field(default_factory=dict)
     records: Sequence[Record] = ()
-    predictions: tuple[Predictions, ...] = ()
+    predictions: tuple[Answers, ...] = ()
     audit: Audit | None = None
     limit: NightLimit | None = None
     p_value: float = 1.0
@@ -73,7 +74,6 @@ def compare_on_test_images(
     image was used to train one of the models.
     """
     from transfercli.evaluation.gates import from_config
-    from transfercli.evaluation.result import evaluate
     from transfercli.evaluation.statistics.alpha_spending import swaps_for
     from transfercli.evaluation.statistics.exact_tests import gain_p_value
     from transfercli.evaluation.statistics.paired import align_predictions
@@ -86,13 +86,13 @@ def compare_on_test_images(
     if champion is not None:
         evidence = validation_evidence(champion, challenger) if rule.lifetime_confidence is not None else None
         limit = spend(challenger, images, evidence, log, reporter)
-    gates = from_config(config.evaluation.gates, challenger.labels)
+    gates = from_config(config.evaluation.gates, challenger.labels, config.task)
     request = EvaluateRequest(challenger.label, challenger.path.parent.parent)
     split = recorded_split(challenger, challenger, records, challenger.labels, "test")
     evaluation, predictions = evaluate_split(challenger, split, gates, request, reporter)
     deciding = np.array(images.deciding)
     if images.audit:
-        evaluation = evaluate(predictions.of(deciding), gates=gates, seed=config.seed)
+        evaluation = evaluate_answers(predictions.of(deciding), gates=gates, seed=config.seed)
     facts: dict[str, Any] = {
         "gates": evaluation.gates,
         "test": {"images": len(records), "left_out": left_out, "groups": count_clusters(predictions.groups)},
@@ -102,7 +102,7 @@ def compare_on_test_images(
     facts["figures"] = figures = {"metric": rule.metric, "images": len(deciding), "challenger": figure}
     if champion is None:
         return ChallengerResult(None, failed, facts, records, audit=audit_of(images, None, predictions, config))
-    of_champion = predict(
+    of_champion = predict_split(
         champion, recorded_split(champion, challenger, records, _labels(champion, challenger), "test")
     )
     aligned = align_predictions(of_champion, predictions)
@@ -118,12 +118,9 @@ def compare_on_test_images(
     return ChallengerResult(compared, failed, facts, records, aligned, audit, limit, p_value)
 
 
-def champion_figure(predictions: Predictions, compared: Comparison, seed: int) -> dict[str, Any]:
+def champion_figure(predictions: Answers, compared: Comparison, seed: int) -> dict[str, Any]:
     """Return the champion's value of the decisive metric, and its 95% interval or None."""
-    from transfercli.evaluation.statistics.intervals import intervals
-
-    targets, probabilities, labels = predictions.targets, predictions.probabilities, predictions.labels
-    bounds = intervals(targets, probabilities, labels, [compared.metric], seed, predictions.groups)
+    bounds = evaluate_answers(predictions, shown=(compared.metric,), seed=seed).intervals
     return _figure(compared.metric, {compared.metric: compared.decisive.champion}, bounds)
 
 
@@ -154,7 +151,8 @@ def validation_evidence(champion: StoredRun, challenger: StoredRun) -> Evidence:
         return Evidence()
     labels, config = _labels(champion, challenger), challenger.config
     predicted = [
-        predict(run, recorded_split(run, challenger, records, labels, "validation")) for run in (champion, challenger)
+        predict_split(run, recorded_split(run, challenger, records, labels, "validation"))
+        for run in (champion, challenger)
     ]
     return evidence_of(*align_predictions(*predicted), config.retrain.promote.metric, config.seed)
 
@@ -191,16 +189,8 @@ def recorded_split(
     model: StoredRun, data: StoredRun, records: Sequence[Record], labels: tuple[str, ...], name: str
 ) -> Split:
     """Return images of a split of the run `data`, read at the size that `model` takes; targets index `labels`."""
-    return load_recorded_split(records, data.config.data.train, name, labels, model.reading)
-
-
-def predict(run: StoredRun, split: Split) -> Predictions:
-    """Return predictions float64 [N, C] over the split's C classes; a class that the run does not have gets 0."""
-    from transfercli.evaluation.predictions import Predictions
-
-    probabilities = np.zeros((len(split), len(split.labels)))
-    probabilities[:, [split.labels.index(label) for label in run.labels]] = run.probabilities(split)
-    return Predictions(split.paths, split.labels, split.targets, probabilities, split.groups)
+    root, several = data.config.data.train, data.several
+    return load_recorded_split(records, root, name, labels, model.reading, several=several)
 
 
 def failed_gates(evaluation: Evaluation) -> Iterator[str]:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transfercli.config.types import MULTILABEL
 from transfercli.data.cache.recheck import Recheck
 from transfercli.data.load import load_dataset
 from transfercli.data.sources.keras_datasets import is_keras
@@ -115,7 +116,9 @@ def load_state(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, 
     if "test" not in dataset.splits:
         raise DataError("retrain compares models on test images, and the data has none", "set data.test")
     subject = subject_of(loaded, dataset, request.runs, reporter)
-    loss = find_loss(loaded.config.data.expect, dataset.records, log, champion.images if champion else ())
+    several = loaded.config.task == MULTILABEL
+    earlier = champion.images if champion else ()
+    loss = find_loss(loaded.config.data.expect, dataset.records, log, earlier, several=several)
     if loss and loaded.config.retrain.alert.images_lost:
         reporter.warning(loss.text)
     return RetrainState(request, loaded, experiment, champion, dataset, subject, log, warnings, loss)

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transfercli.config.types import MULTILABEL
 from transfercli.runs import decisions
 from transfercli.runs.decisions import Decision
 from transfercli.workflows.retrain.lost_images import (
     BEFORE,
     IMAGES,
+    NUMBER,
     NUMBER_EXPECTED,
     Loss,
     expects_number,
     image_counts,
+    number_in_all,
 )
 from transfercli.workflows.retrain.subject import WARNINGS_HASH, DeferredWarnings, Subject
 from transfercli.workflows.retrain.watch import ChampionWatch
@@ -74,6 +77,11 @@ class RetrainState:
         return self.loaded.config
 
     @property
+    def several(self) -> bool:
+        """True if an image may have several labels."""
+        return self.config.task == MULTILABEL
+
+    @property
     def needs_drift(self) -> bool:
         """True if a challenger is trained only after a drift of the images."""
         return self.config.retrain.when == "drifted" and self.champion is not None
@@ -91,7 +99,9 @@ class RetrainState:
     def decision(self, word: str, reason: str, **facts: Any) -> Decision:
         """Return a decision that keeps the champion. word: its kind; facts: values for the log."""
         champion = self.champion.folder.run_id if self.champion else None
-        measured: dict[str, Any] = {IMAGES: image_counts(self.dataset.records)}
+        measured: dict[str, Any] = {IMAGES: image_counts(self.dataset.records, several=self.several)}
+        if self.several:
+            measured[NUMBER] = number_in_all(self.dataset.records)
         if expects_number(self.config.data.expect):
             measured[NUMBER_EXPECTED] = True
         if self.loss:

@@ -96,6 +96,7 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
             "columns",
             "path_template",
             "label_separator",
+            "empty_labels",
             "expect",
             "background",
             "levels",

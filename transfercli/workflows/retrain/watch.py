@@ -17,6 +17,7 @@ from transfercli.errors import ArtefactError
 from transfercli.evaluation.statistics.shift_tests import sample_indices
 from transfercli.runs.decisions import RETRAIN_DECISIONS, Decision, last_retrain_decision
 from transfercli.runs.folder import RunFolder
+from transfercli.workflows.answers import predict_split
 from transfercli.workflows.learnt_images import learnt_records
 from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.retrain.alerts import (
@@ -29,7 +30,6 @@ from transfercli.workflows.retrain.alerts import (
     standing_alerts,
     unknown_classes_alert,
 )
-from transfercli.workflows.retrain.comparison import predict
 from transfercli.workflows.retrain.lost_images import Loss, image_counts, lost_images_alert
 from transfercli.workflows.retrain.watched_images import AnsweredImage, Window, champion_fell, labels_contradict
 from transfercli.workflows.stored_run import StoredRun
@@ -37,7 +37,7 @@ from transfercli.workflows.stored_run import StoredRun
 if TYPE_CHECKING:
     from transfercli.config.schema import AlertConfig
     from transfercli.data.dataset import Dataset, Record
-    from transfercli.evaluation.predictions import Predictions
+    from transfercli.evaluation.scoring import Answers
     from transfercli.workflows.retrain.comparison import ChallengerResult
 
 MOST_LEARNT = 2000  # new training and validation images that the champion answers: a random sample of more
@@ -56,8 +56,8 @@ class TestedImages:
     __test__ = False  # no test class, for pytest
 
     records: Sequence[Record]
-    champion: Predictions
-    challenger: Predictions | None = None
+    champion: Answers
+    challenger: Answers | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,8 @@ class ChampionWatch:
 
     def _of_images(self, champion: StoredRun, tested: TestedImages) -> list[Alert]:
         """Return the alerts about images; those that the config turns off are not looked for."""
+        if champion.several:
+            return []
         own = _contents(champion.images)
         answered = list(_answered_tests(champion, self.dataset.root, tested))
         found: list[Alert | None] = []
@@ -119,7 +121,7 @@ class ChampionWatch:
             images = {(image.path, image.label) for image in self.dataset.records}
             found += held_alerts(last, self.champion.label, images)
         if champion is not None:
-            counts = image_counts(self.dataset.records)
+            counts = image_counts(self.dataset.records, several=StoredRun(champion).several)
             found.append(unknown_classes_alert(champion.label, StoredRun(champion).labels, counts))
         found.append(lost_images_alert(self.loss))
         alerts = dated_alerts(filter(None, found), self.rule, last, decision.time)
@@ -133,8 +135,9 @@ def answer_tests(champion: StoredRun, dataset: Dataset) -> TestedImages | None:
     if not records:
         return None
     labels = champion.labels + tuple(label for label in dataset.labels if label not in champion.labels)
-    split = load_recorded_split(records, dataset.root, "test", labels, champion.reading)
-    return TestedImages(records, predict(champion, split))
+    root, several = dataset.root, champion.several
+    split = load_recorded_split(records, root, "test", labels, champion.reading, several=several)
+    return TestedImages(records, predict_split(champion, split))
 
 
 def _windows(

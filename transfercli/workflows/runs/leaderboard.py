@@ -45,8 +45,8 @@ class RunList:
         keys: short name of each config key that differs between the runs; empty for a list of all experiments.
         configs: values of `keys` of each run; None for a run without a valid config.
         metrics: values of the metrics that the request named, of each run, by name.
-        best: place in `runs` of the run that is best by the metric of `--sort`, or by val_accuracy; None if no run has
-            a value, or only one.
+        best: place in `runs` of the run that is best by the metric of `--sort`, or by val_accuracy, val_map if all runs
+            have several labels per image; None if no run has a value, or only one.
         best_by: name of that metric.
         hidden: number of runs that the filters leave out.
         csv: print the list as CSV.
@@ -97,7 +97,7 @@ def list_runs(request: ListRequest) -> RunList:
     experiments = {run.row.experiment: run.folder.path.parent for run in kept}
     logs = {experiment: decisions.read(folder) for experiment, folder in experiments.items()}
     asked = dict.fromkeys([*([order] if order else []), *(field_ for field_, _ in tests)])
-    best_by = order if order is not None and order.kind == "metric" else Field("val_accuracy", "metric", True)
+    best_by = order if order is not None and order.kind == "metric" else _headline(kept)
     keys, configs = _differences(kept) if request.experiment else ({}, ())
     return RunList(
         runs=tuple(run.row for run in kept),
@@ -111,6 +111,13 @@ def list_runs(request: ListRequest) -> RunList:
         hidden=len(listed) - len(kept),
         csv=request.csv,
     )
+
+
+def _headline(runs: Sequence[ListedRun]) -> Field:
+    """Return the metric that the best run is named by if the request names none."""
+    scored = [run.row for run in runs if run.row.metrics]
+    several = bool(scored) and all(row.several for row in scored)
+    return Field("val_map" if several else "val_accuracy", "metric", True)
 
 
 def _listed(request: ListRequest) -> list[ListedRun]:

@@ -17,6 +17,7 @@ from transfercli.runs.record import RunRecord
 from transfercli.runs.untrusted import numbers_of
 
 # Keys of a record that mark a run as part of a larger piece of work.
+VAL_MAP = "val_map"  # in the metrics of a run with several labels per image
 MARKS = ("sweep", "folds", "seeds", "merged", "continues")
 
 
@@ -28,9 +29,9 @@ class RunRow:
         run: the run folder.
         status: as by `present_status`; if it is damaged, all values of its record are None.
         links: names after `EXPERIMENT@` that mean the run: latest, champion.
-        val_accuracy: of the best epoch.
+        val_accuracy, val_map: of the best epoch; val_map is None unless an image may have several labels.
         total_seconds: duration of the command.
-        test_accuracy: None if the run was not evaluated.
+        test_accuracy, test_map: None if the run was not evaluated; test_map also as val_map is.
         parent: label of the run that the weights came from, or None.
         resume: command line that goes on with the run if it is interrupted, or None.
         failure: name of the error that ended the run, or None.
@@ -51,8 +52,23 @@ class RunRow:
     parent: str | None = None
     resume: str | None = None
     failure: str | None = None
+    test_map: float | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     marks: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def several(self) -> bool:
+        """True if an image may have several labels."""
+        return VAL_MAP in self.metrics
+
+    @property
+    def val_map(self) -> float | None:
+        return self.metrics.get(VAL_MAP)
+
+    @property
+    def headline(self) -> str:
+        """The metric to name if there is room for one."""
+        return "map" if self.several else "accuracy"
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -69,6 +85,8 @@ class RunRow:
             "parent": self.parent,
             "resume": self.resume,
             "failure": self.failure,
+            "val_map": self.val_map,
+            "test_map": self.test_map,
             "metrics": dict(self.metrics) or None,
             **{mark: self.marks.get(mark) for mark in MARKS},
         }
@@ -86,6 +104,7 @@ def row_of(run: RunFolder, links: Mapping[str, str]) -> RunRow:
     row = RunRow(run.path, run.experiment, run.run_id, "damaged", names)
     with suppress(ArtefactError):
         record, folder, status = RunRecord.read(run), run.evaluation("test"), present_status(run)
+        test = evaluation_metrics(folder) if is_evaluation(folder) else {}
         row = replace(
             row,
             status=status,
@@ -93,7 +112,8 @@ def row_of(run: RunFolder, links: Mapping[str, str]) -> RunRow:
             workflow=record.workflow,
             val_accuracy=record.metrics.get("val_accuracy"),
             total_seconds=record.seconds.get("total"),
-            test_accuracy=evaluation_metrics(folder)["accuracy"] if is_evaluation(folder) else None,
+            test_accuracy=test.get("accuracy"),
+            test_map=test.get("map"),
             parent=record.parent,
             resume=resume_command(run, run.path.parent.parent) if status == "interrupted" else None,
             failure=record.failure,

@@ -12,7 +12,10 @@ import numpy as np
 
 from transfercli.config.differing_keys import all_keys, keys_meant, value_at
 from transfercli.errors import ArtefactError, UsageError
-from transfercli.evaluation.metrics.registry import METRICS
+from transfercli.evaluation.metric_tables import ALL_METRICS
+from transfercli.evaluation.metrics.registry import METRICS, value_of
+from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, label_value_of
+from transfercli.evaluation.multilabel.predictions import LabelPredictions
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.untrusted import is_number
 from transfercli.text import did_you_mean, first_of
@@ -85,19 +88,22 @@ class ListedRun:
 
     def _scored(self, metric: str) -> float | None:
         """Return a metric of the stored answers that score the run."""
-        if metric not in METRICS or self._answers is None:
-            return None
-        value = METRICS[metric].function(*self._answers)
-        return float(value) if np.isfinite(value) else None
+        with suppress(ArtefactError):
+            if self.row.status == "completed" and self._rule is not None:
+                return self._rule(metric)
+        return None
 
     @cached_property
-    def _answers(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Targets int64 [N] and calibrated probabilities float64 [N, C] of the images that score the run."""
+    def _rule(self) -> Callable[[str], float | None] | None:
+        """A function that computes a metric of the answers that score the run; None if they are not stored."""
         run = StoredRun(self.folder)
-        with suppress(ArtefactError):
-            if self.row.status == "completed" and run.held_out is not None:
-                return run.held_out.targets, run.calibrate(run.held_out.logits).astype(np.float64)
-        return None
+        if run.held_out is None:
+            return None
+        targets, probabilities = run.held_out.targets, run.calibrate(run.held_out.logits).astype(np.float64)
+        if not run.several:
+            return lambda metric: value_of(metric, targets, probabilities) if metric in METRICS else None
+        answers = LabelPredictions(run.held_out.paths, run.labels, targets, probabilities, run.label_trust.thresholds)
+        return lambda metric: label_value_of(metric, answers) if metric in LABEL_METRICS else None
 
 
 @dataclass(frozen=True)
@@ -132,14 +138,14 @@ def find_field(text: str, runs: Sequence[ListedRun], option: str) -> Field:
         return Field(text, "fact", FACTS[text].descending)
     if (metric := metric_name(text)) is not None:
         bare = metric.split("_", 1)[1]
-        return Field(metric, "metric", bare != LOSS and METRICS[bare].higher_is_better)
+        return Field(metric, "metric", bare != LOSS and ALL_METRICS[bare].higher_is_better)
     keys = all_keys([run.config for run in runs if run.config is not None])
     meant = keys_meant(text, keys)
     if len(meant) == 1:
         return Field(meant[0], "key")
     if meant:
         raise UsageError(f"{option} {text!r} may mean {first_of(meant, 5)}", "write more of the key")
-    known = (*FACTS, *METRICS, LOSS, *(f"{split}{name}" for split in SPLITS for name in (*METRICS, LOSS)))
+    known = (*FACTS, *ALL_METRICS, LOSS, *(f"{split}{name}" for split in SPLITS for name in (*ALL_METRICS, LOSS)))
     known = (*known, *keys, *(key.rpartition(".")[2] for key in keys))
     raise UsageError(
         f"{option} {text!r} is no fact, metric or config key of these runs",
@@ -167,4 +173,4 @@ def metric_name(text: str) -> str | None:
     """Return the metric that a text names, with the prefix of its images; None if it names none."""
     split = next((split for split in SPLITS if text.startswith(split)), "")
     bare = text.removeprefix(split)
-    return f"{split or SPLITS[0]}{bare}" if bare == LOSS or bare in METRICS else None
+    return f"{split or SPLITS[0]}{bare}" if bare == LOSS or bare in ALL_METRICS else None

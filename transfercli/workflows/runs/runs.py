@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.untrusted import is_number
 from transfercli.workflows.lineage import links
-from transfercli.workflows.runs.rows import RunRow, evaluation_metrics, is_evaluation, links_of, row_of
+from transfercli.workflows.runs.rows import VAL_MAP, RunRow, evaluation_metrics, is_evaluation, links_of, row_of
 from transfercli.workflows.stored_run import StoredRun
 
 CURVES = ("loss", "val_loss", "accuracy", "val_accuracy")
@@ -56,7 +57,8 @@ class RunDetails:
         failure: name of the error that ended the run, or None.
         metrics: of the best epoch; empty if the record has none yet.
         seconds: duration of each step of the command; empty if the record has none yet.
-        curves: value per epoch of each of `CURVES`; None if a line has no number.
+        curves: value per epoch of each of `CURVES`, and of val_map with several labels per image; None if a line has no
+            number.
         evaluations: metrics per folder of `evaluation/`.
         lineage: the run, its parent, and so on.
         adaptation: decision on the use of auxiliary images; None without any.
@@ -110,13 +112,17 @@ def show_run(text: str, runs: Path, reporter: Reporter) -> RunDetails:
         best_epoch=record.best_epoch,
         metrics=record.metrics,
         seconds=record.seconds,
-        curves={name: [_number(line.get(name)) for line in lines] for name in CURVES},
+        curves={name: [_number(line.get(name)) for line in lines] for name in _curves(lines)},
         evaluations={folder.name: evaluation_metrics(folder) for folder in _evaluations(run)},
         lineage=lineage(stored),
         files=tuple(StoredFile(file.relative_to(run.path).as_posix(), size) for file, size in regular_files(run.path)),
         adaptation=record.adaptation,
         cross_validated=record.cross_validated,
     )
+
+
+def _curves(lines: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    return (*CURVES, VAL_MAP) if any(VAL_MAP in line for line in lines) else CURVES
 
 
 def lineage(run: StoredRun) -> tuple[Generation, ...]:

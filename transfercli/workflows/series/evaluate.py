@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transfercli.config.loader import dump
+from transfercli.config.types import Task
 from transfercli.data.dataset import joined
 from transfercli.errors import UsageError
-from transfercli.evaluation.metrics.confusion import PER_CLASS
+from transfercli.evaluation.metric_tables import METRIC_TABLES
 from transfercli.reporting import Reporter
-from transfercli.workflows.evaluate.evaluate import EvaluateResult, evaluate_run, read_slices
+from transfercli.workflows.answers import evaluate_answers
+from transfercli.workflows.evaluate.evaluate import EvaluateResult, evaluate_run, gates_of, read_slices
 from transfercli.workflows.evaluate.request import EvaluateRequest
 from transfercli.workflows.known_images import VALIDATION, known_images, report_known
 from transfercli.workflows.series.members import Kind
@@ -50,6 +52,11 @@ class SeriesEvaluation:
     results: tuple[EvaluateResult, ...]
     metrics: Mapping[str, Spread]
     gates: list[dict[str, Any]]
+
+    @property
+    def task(self) -> Task:
+        """The task of the runs."""
+        return self.results[0].task
 
     def as_json(self) -> dict[str, Any]:
         runs = [
@@ -96,18 +103,15 @@ def evaluate_run_or_series(
 
 
 def _evaluate_out_of_fold(series: StoredSeries, request: EvaluateRequest, reporter: Reporter) -> OutOfFoldResult:
-    from transfercli.evaluation import gates
-
     if unwanted := [name for name in ("corrupt", "tta") if getattr(request, name)]:
         raise UsageError(f"--{unwanted[0]} needs a model, and predictions out of fold are of several", "name one run")
     runs = series.completed_runs(reporter)
     for run in runs:
         run.accept_bad(request.max_bad)
-    with runs[0].loaded.placing():
-        active = gates.resolve(runs[0].config.evaluation.gates, request.minimums, runs[0].labels)
+    active = gates_of(runs[0], request)
     folder = request.out or series.folder
     evaluation = evaluate_out_of_fold(runs, folder, reporter, active, request.gate_on)
-    return OutOfFoldResult(series.folder, request.split, evaluation, folder, series.name)
+    return OutOfFoldResult(series.folder, request.split, evaluation, folder, runs[0].config.task, series.name)
 
 
 def evaluate_out_of_fold(
@@ -115,13 +119,12 @@ def evaluate_out_of_fold(
 ) -> Evaluation:
     """Return the evaluation of the runs' answers to their own folds, and write its files to a folder."""
     from transfercli.evaluation.report.write import write_evaluation
-    from transfercli.evaluation.result import evaluate
 
     pooled, config = pool_answers(runs), runs[0].config
     splits = [_in_order(run.split(VALIDATION), pooled, number) for number, run in enumerate(runs)]
     known = [known_images(run, split, reporter, own=True) for run, split in zip(runs, splits, strict=True)]
     split, predictions = joined(splits, OUT_OF_FOLD), pooled.predictions()
-    evaluation = evaluate(
+    evaluation = evaluate_answers(
         predictions,
         shown=config.evaluation.metrics,
         gates=gates,
@@ -175,8 +178,7 @@ def _evaluate_each(series: StoredSeries, request: EvaluateRequest, reporter: Rep
     from transfercli.evaluation import gates
 
     runs = series.completed_runs(reporter)
-    with runs[0].loaded.placing():
-        active = gates.resolve(runs[0].config.evaluation.gates, request.minimums, runs[0].labels)
+    active = gates_of(runs[0], request)
     if request.gate_on != "point":
         raise UsageError("--gate-on lower needs one run: the mean over runs has no interval", "leave it out")
     results = []
@@ -193,5 +195,6 @@ def _evaluate_each(series: StoredSeries, request: EvaluateRequest, reporter: Rep
 def _values(result: EvaluateResult) -> dict[str, float | None]:
     """Return the honest metrics of a run, and those of each class by names such as `recall[LABEL]`."""
     evaluation = result.evaluation
-    classes = {f"{name}[{row['label']}]": row[name] for row in evaluation.per_class for name in PER_CLASS}
+    names = METRIC_TABLES[result.task].per_class
+    classes = {f"{name}[{row['label']}]": row[name] for row in evaluation.per_class for name in names}
     return {**evaluation.honest, **classes}

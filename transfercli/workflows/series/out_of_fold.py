@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.config.schema import EvaluationConfig
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.held_out import HeldOutAnswers
 
 if TYPE_CHECKING:
+    from transfercli.evaluation.multilabel.predictions import LabelPredictions
     from transfercli.evaluation.predictions import Predictions
+    from transfercli.evaluation.scoring import Answers as Predicted
     from transfercli.workflows.stored_run import StoredRun
 
 
@@ -26,21 +29,44 @@ class OutOfFold:
         run_of: int64 [N], index of the run that answered.
         labels: class names in index order.
         groups: of the images, as in `Split`.
+        evaluation: section of the config, which says how thresholds are chosen.
     """
 
     answers: HeldOutAnswers
     run_of: npt.NDArray[np.int64]
     labels: tuple[str, ...]
     groups: tuple[str, ...] = ()
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __len__(self) -> int:
         return len(self.answers)
 
-    def predictions(self) -> Predictions:
-        """Return predictions, calibrated for each fold by the temperature that the other folds choose.
+    def predictions(self) -> Predicted:
+        """Return predictions, calibrated for each fold by the parameters that the other folds choose.
 
-        So no probability has seen the label that it is judged by. A single fold is not calibrated.
+        So no probability has seen the label that it is judged by. A single fold is not calibrated. If an image may have
+        several labels, a label's threshold is the mean of those that the other folds choose.
         """
+        return self._of_labels() if self.answers.targets.ndim == 2 else self._of_classes()
+
+    def _of_labels(self) -> LabelPredictions:
+        from transfercli.evaluation.multilabel.predictions import LabelPredictions
+        from transfercli.evaluation.multilabel.trust import LabelTrust, fit_label_trust
+
+        logits, targets = self.answers.logits, self.answers.targets
+        probabilities, thresholds = np.empty(logits.shape), []
+        for run in np.unique(self.run_of):
+            mine, others = self.run_of == run, np.flatnonzero(self.run_of != run)
+            groups = [self.groups[row] for row in others] if self.groups else ()
+            trust = LabelTrust.without_fit(self.labels)
+            if len(others):
+                trust = fit_label_trust(logits[others], targets[others], self.labels, self.evaluation, groups)
+            probabilities[mine] = trust.probabilities(logits[mine])
+            thresholds.append(trust.thresholds)
+        chosen = np.mean(thresholds, axis=0)
+        return LabelPredictions(self.answers.paths, self.labels, targets, probabilities, chosen, self.groups)
+
+    def _of_classes(self) -> Predictions:
         from transfercli.evaluation.confidence.temperature import calibrated, choose_temperature, class_logits
         from transfercli.evaluation.predictions import Predictions
 
@@ -58,7 +84,8 @@ def pool_answers(runs: Sequence[StoredRun]) -> OutOfFold:
     """Return the answers of the runs of a cross-validation, each to its own fold; raises as `joined_answers` does."""
     answers = joined_answers(runs)
     run_of = np.repeat(np.arange(len(runs)), [len(held_out_of(run)) for run in runs])
-    return OutOfFold(answers, run_of, runs[0].labels, runs[0].groups_of(answers.paths))
+    first = runs[0]
+    return OutOfFold(answers, run_of, first.labels, first.groups_of(answers.paths), first.config.evaluation)
 
 
 def joined_answers(runs: Sequence[StoredRun]) -> HeldOutAnswers:

@@ -19,6 +19,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.folder import series_folder
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import is_flattered
+from transfercli.workflows.answers import held_out_predictions, metrics_of_answers
 from transfercli.workflows.held_out_images import not_learnt_before
 from transfercli.workflows.series.evaluate import evaluate_out_of_fold
 from transfercli.workflows.series.members import Series, folds_of, seeds_of
@@ -34,7 +35,7 @@ from transfercli.workflows.train.results import CostEstimate, TrainResult
 from transfercli.workflows.train.train import train, train_job
 
 if TYPE_CHECKING:
-    from transfercli.evaluation.predictions import Predictions
+    from transfercli.evaluation.scoring import Answers
 
 
 def train_run_or_series(
@@ -127,21 +128,14 @@ def _fold_metrics(runs: Sequence[StoredRun]) -> list[dict[str, float | None]]:
 
 def _held_out_metrics(run: StoredRun) -> dict[str, float | None]:
     """Return the metrics of the images that score a run and no ancestor learnt from, calibrated as it predicts."""
-    from transfercli.evaluation.predictions import Predictions
-
-    answers = held_out_of(run)
-    predictions = Predictions(answers.paths, run.labels, answers.targets, run.calibrate(answers.logits))
-    return _honest_metrics(run, predictions)
+    return _honest_metrics(run, held_out_predictions(run, held_out_of(run)))
 
 
-def _honest_metrics(run: StoredRun, predictions: Predictions) -> dict[str, float | None]:
+def _honest_metrics(run: StoredRun, predictions: Answers) -> dict[str, float | None]:
     """Return the metrics of a run's predictions of images that no ancestor learnt from; None each if there are none."""
-    from transfercli.evaluation.metrics.registry import METRICS
-    from transfercli.evaluation.result import metrics_of
-
     if is_flattered(run.record.content):
         predictions = predictions.of(np.flatnonzero(not_learnt_before(run, predictions.paths, Reporter())))
-    return metrics_of(predictions) if len(predictions) else dict.fromkeys(METRICS)
+    return metrics_of_answers(predictions)
 
 
 def _is_solved(run: StoredRun) -> bool:

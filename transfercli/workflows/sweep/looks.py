@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import DEFAULT_RUNS, RunFolder
 from transfercli.runs.record import utc_now
+from transfercli.workflows.answers import evaluate_answers, predict_split
 from transfercli.workflows.evaluate.evaluate import evaluate_run
 from transfercli.workflows.evaluate.request import EvaluateRequest
 from transfercli.workflows.known_images import known_images
@@ -114,15 +115,13 @@ def _looks_of_others(folder: Path, until: str | None) -> int:
 
 
 def _evaluate(runs: Sequence[StoredRun], reporter: Reporter) -> Evaluation:
-    """Return the evaluation of a run; of the runs of several folds, that of their mean probabilities."""
+    """Return the evaluation of a run; of the runs of several folds, that of their mean probabilities and thresholds."""
     if len(runs) == 1:
         path = runs[0].path
         return evaluate_run(EvaluateRequest(str(path), DEFAULT_RUNS, SPLIT), reporter).evaluation
-    from transfercli.evaluation.predictions import Predictions
-    from transfercli.evaluation.result import evaluate
-
     split = runs[0].split(SPLIT)
-    mean: np.ndarray = np.mean([run.probabilities(split) for run in runs], axis=0)
-    predictions = Predictions(split.paths, runs[0].labels, split.targets, mean, split.groups)
+    every = [predict_split(run, split) for run in runs]
+    means = ("probabilities", "thresholds") if runs[0].several else ("probabilities",)
+    mean = replace(every[0], **{name: np.mean([getattr(one, name) for one in every], axis=0) for name in means})
     left_out = np.any([known_images(run, split, reporter, own=True).left_out for run in runs], axis=0)
-    return evaluate(predictions, seed=runs[0].config.seed, left_out=left_out)
+    return evaluate_answers(mean, seed=runs[0].config.seed, left_out=left_out)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from transfercli.data.clusters import cluster_indices
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.confidence.temperature import class_logits, log_losses
+from transfercli.evaluation.statistics.label_selection import LabelAnswers
 from transfercli.evaluation.statistics.selection import MOST_LOSS, Answers
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
@@ -22,6 +23,7 @@ from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.sweep.result import TrialRow
 
 LeftOut = tuple[tuple[TrialRow, str], ...]
+TrialAnswers = Answers | LabelAnswers
 
 
 class NoComparison(Exception):
@@ -48,7 +50,7 @@ class ComparedTrials:
     """
 
     trials: tuple[TrialRow, ...]
-    answers: Answers
+    answers: TrialAnswers
     refitted: int
     learnt: int
     left_out: LeftOut
@@ -56,9 +58,10 @@ class ComparedTrials:
 
 @dataclass(frozen=True, eq=False)
 class _Trial:
-    """A trial and its answers to N images, sorted by path: predicted classes int32 [N], and log losses [N] in nats.
+    """A trial and its answers to N images, sorted by path.
 
-    honest: bool [N], False for images that an ancestor learnt from
+    targets: int64 [N], or [N, L] if an image may have several labels. logits: float32 [N, C]. honest: bool [N], False
+    for images that an ancestor learnt from.
     """
 
     row: TrialRow
@@ -66,8 +69,7 @@ class _Trial:
     refitted: bool
     paths: tuple[str, ...]
     targets: npt.NDArray[np.int64]
-    predicted: npt.NDArray[np.int32]
-    losses: npt.NDArray[np.float64]
+    logits: npt.NDArray[np.float32]
     honest: npt.NDArray[np.bool_]
 
     @property
@@ -125,8 +127,7 @@ def honest_score(run: RunFolder, metric: str) -> tuple[float | None, int, int]:
     rows = np.flatnonzero(trial.honest)
     if not _is_enough(trial.honest):
         return None, len(rows), len(trial.honest)
-    predicted, losses = trial.predicted[rows, None], trial.losses[rows, None]
-    answers = Answers(trial.targets[rows], predicted, losses, len(trial.labels))
+    answers = _answers([trial], [rows], None)
     return float(answers.scores(metric, np.ones((len(rows), 1)))[0, 0]), len(rows), len(trial.honest)
 
 
@@ -142,17 +143,30 @@ def _aligned(trials: Sequence[_Trial], common: _Trial, left_out: Sequence[tuple[
     left_out = [*left_out, *((trials[row].row, _too_few(honest[row])) for row in range(len(trials)) if row not in left)]
     images = honest[left].all(axis=0)
     paths = [common.paths[row] for row in np.flatnonzero(images)]
-    compared = [(trials[row], rows[row][images]) for row in left]
-    answers = Answers(
-        common.targets[images],
-        np.stack([trial.predicted[kept] for trial, kept in compared], axis=1),
-        np.stack([trial.losses[kept] for trial, kept in compared], axis=1),
-        len(common.labels),
-        cluster_indices(StoredRun(RunFolder(common.row.runs[0])).groups_of(paths)),
-    )
-    refitted = sum(trial.refitted for trial, _ in compared)
+    compared = [trials[row] for row in left]
+    of_image = cluster_indices(StoredRun(RunFolder(common.row.runs[0])).groups_of(paths))
+    answers = _answers(compared, [rows[row][images] for row in left], of_image)
+    refitted = sum(trial.refitted for trial in compared)
     learnt = int((~images).sum())
-    return ComparedTrials(tuple(trial.row for trial, _ in compared), answers, refitted, learnt, tuple(left_out))
+    return ComparedTrials(tuple(trial.row for trial in compared), answers, refitted, learnt, tuple(left_out))
+
+
+def _answers(
+    trials: Sequence[_Trial], rows: Sequence[npt.NDArray[np.int64]], of_image: npt.NDArray[np.int64] | None
+) -> TrialAnswers:
+    """Return the answers of trials to the same images. rows: of the images, in each trial."""
+    targets, labels = trials[0].targets[rows[0]], trials[0].labels
+    logits = [trial.logits[kept] for trial, kept in zip(trials, rows, strict=True)]
+    if targets.ndim == 2:
+        return LabelAnswers(targets, np.stack(logits, axis=1), labels, of_image)
+    logits = [class_logits(one) for one in logits]
+    return Answers(
+        targets,
+        np.stack([one.argmax(axis=1).astype(np.int32) for one in logits], axis=1),
+        np.stack([np.minimum(log_losses(one, targets), MOST_LOSS) for one in logits], axis=1),
+        len(labels),
+        of_image,
+    )
 
 
 def _with_images_left(honest: npt.NDArray[np.bool_]) -> list[int]:
@@ -198,14 +212,12 @@ def _read(row: TrialRow, honest: _HonestImages) -> _Trial:
     runs = tuple(StoredRun(RunFolder(path)) for path in row.runs)
     answers = joined_answers(runs)
     order = sorted(range(len(answers)), key=answers.paths.__getitem__)
-    targets, logits = answers.targets[order], class_logits(answers.logits[order])
     return _Trial(
         row=row,
         labels=runs[0].labels,
         refitted=any(run.record.refitted for run in runs),
         paths=tuple(answers.paths[index] for index in order),
-        targets=targets,
-        predicted=logits.argmax(axis=1).astype(np.int32),
-        losses=np.minimum(log_losses(logits, targets), MOST_LOSS),
+        targets=answers.targets[order],
+        logits=answers.logits[order],
         honest=np.concatenate([honest.of(run) for run in runs])[order],
     )

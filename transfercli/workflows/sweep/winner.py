@@ -26,6 +26,8 @@ ON_TEST = {
     "val_accuracy": "accuracy",
     "val_macro_f1": "macro_f1",
     "val_balanced_accuracy": "balanced_accuracy",
+    "val_map": "map",
+    "val_micro_f1": "micro_f1",
     LOSS: "log_loss",
 }
 

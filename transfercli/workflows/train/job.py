@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-from transfercli.config.cross_checks import missing_weights_reason
+from transfercli.config.cross_checks import check_metrics, missing_weights_reason
 from transfercli.config.loader import LoadedConfig, load, resolve
 from transfercli.config.locations import Document
 from transfercli.config.schema import ExperimentConfig
@@ -176,9 +176,10 @@ def load_for_new_run(path: Path, overrides: tuple[str, ...], command: Command, r
 def _resolved(loaded: LoadedConfig, command: Command, runs: Path, reporter: Reporter | None = None) -> LoadedConfig:
     with loaded.placing():
         _check_one_network(loaded.config)
-        task, reason = with_task(loaded.config)
-        if reason and reporter:
-            reporter.info(f"task: multilabel, because {reason}")
+        task, notes = with_task(loaded.config)
+        for note in notes:
+            (reporter or Reporter()).info(note)
+        check_metrics(task)
         config = with_base_of_weights(with_parent_structure(task, runs), runs, reporter or Reporter())
     config = config.model_copy(update={"sweep": None})  # a training is one set of values
     return replace(loaded, config=resolve(config, command))

@@ -144,7 +144,7 @@ def prepare(
     with watch("ingest"):
         dataset = read(job, reporter)
     labels = labels_for(initial, parent, dataset.labels, reporter)
-    from_config(job.config.evaluation.gates, labels)  # an error is raised now, not after the training
+    from_config(job.config.evaluation.gates, labels, job.config.task)  # an error is raised now, not after the training
     prepare_backend(job.config)
     inherited = images_learnt_before(job, parent, dataset, reporter)
     classifier, report = new_classifier(initial, parent, labels, reporter, random=without_weights)

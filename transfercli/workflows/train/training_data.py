@@ -13,6 +13,7 @@ import numpy as np
 
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.dataset import Dataset, Split
+from transfercli.data.label_sets import UNKNOWN
 from transfercli.data.load import DataRequest
 from transfercli.data.manifest import read_assignments
 from transfercli.data.sources.labels import find_label, shown
@@ -32,18 +33,20 @@ def data_request(config: ExperimentConfig, experiment: Path) -> DataRequest:
     """Return the data request of a config. experiment: folder of its runs, whose splits.csv keeps earlier splits."""
     assignments = read_assignments(splits_file(experiment))
     pixel_files = tuple(run.pixels for run in runs_of(experiment)) if experiment.is_dir() else ()
-    return DataRequest(
-        config.data, image_size(config), config.compute, assignments, config.seed, pixel_files=pixel_files
-    )
+    about = config.data, image_size(config), config.compute, assignments, config.seed
+    return DataRequest(*about, pixel_files=pixel_files, task=config.task)
 
 
 def with_labels(split: Split, labels: tuple[str, ...]) -> Split:
-    """Return the split with targets that are indices of `labels`, which must contain every class of the split."""
+    """Return the split with targets that are indices of `labels`, which must contain every class of the split.
+
+    If an image may have several labels, those that the split does not have are unknown: the data says nothing of them.
+    """
     if split.labels == labels:
         return split
     indices = np.array([labels.index(label) for label in split.labels], "int32")
-    if split.several:  # the images have none of the other labels
-        targets = np.zeros((len(split), len(labels)), "int32")
+    if split.several:
+        targets = np.full((len(split), len(labels)), UNKNOWN, "int32")
         targets[:, indices] = split.targets
         return replace(split, targets=targets, labels=labels)
     return replace(split, targets=indices[split.targets], labels=labels)
@@ -141,7 +144,7 @@ def draw_batch(path: Path, batches: Batches, labels: tuple[str, ...], *, grey: b
     if not path.exists():
         batches.set_epoch(1)
         images, targets, _ = batches[0]
-        batch_png(path, images, targets, labels, grey=grey)
+        batch_png(path, images, targets, labels, grey=grey, several=batches.targets.ndim == 2)
 
 
 def fingerprint(dataset: Dataset) -> str:

@@ -39,7 +39,14 @@ Names = Annotated[
     ),
 ]
 SplitOption = Annotated[Split, typer.Option("--split", help="the split to compare on")]
-Metric = Annotated[str, table_option("--metric", "metric", help="the metric of the verdict, such as macro_f1")]
+Metric = Annotated[
+    str | None,
+    table_option(
+        "--metric",
+        "metric",
+        help="the metric of the verdict, such as macro_f1 (accuracy; map if an image may have several labels)",
+    ),
+]
 Report = Annotated[
     Path | None,
     typer.Option("--report", metavar="FILE", help="write an offline HTML page with the fixed and broken images"),
@@ -83,7 +90,7 @@ def _show_comparison(held: PairComparison, split: str) -> None:
         [
             (name, row.champion, row.challenger, row.difference, _interval(row.interval), row.detectable)
             for name, row in compared.metrics.items()
-            if not name.startswith(("precision[", "f1["))
+            if not name.startswith(("precision[", "f1[", "auroc["))
         ],
         droppable=("detectable",),
     )
@@ -118,7 +125,7 @@ def compare(
     reporter: Reporter,
     names: Names,
     split: SplitOption = "test",
-    metric: Metric = "accuracy",
+    metric: Metric = None,
     details: Details = False,
     report: Report = None,
     runs: Runs = RUNS,

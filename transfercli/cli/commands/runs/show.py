@@ -41,7 +41,10 @@ def _show_run(result: RunDetails) -> None:
                 for name, values in result.curves.items()
                 if len(values) > 1
             ),
-            *((f"{split} accuracy, evaluated", decimal(m["accuracy"])) for split, m in result.evaluations.items()),
+            *(
+                (f"{split} {row.headline}, evaluated", decimal(metrics.get(row.headline)))
+                for split, metrics in result.evaluations.items()
+            ),
             ("adaptation", result.adaptation["text"] if result.adaptation else None),
             ("time", seconds or None),
             ("lineage", "\n".join(tree(result.lineage))),

@@ -7,15 +7,16 @@ import json
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from transfercli.config.differing_keys import AFTER_TRAINING
-from transfercli.config.loader import LoadedConfig, load, read_document, read_once
+from transfercli.config.loader import LoadedConfig, load, read_document, read_once, with_defaults_of_labels
 from transfercli.config.schema import DataConfig, SweepConfig
-from transfercli.config.types import VAL_LOSS
+from transfercli.config.types import MULTILABEL, VAL_LOSS
 from transfercli.data.sources.listing import splits_inside
+from transfercli.data.sources.task import with_task
 from transfercli.errors import ConfigError, DataError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, check_run_id
@@ -83,10 +84,17 @@ def read_search(path: Path, overrides: Sequence[str]) -> tuple[LoadedConfig, Swe
     It is raised as well if there is no section sweep, or if the trials cannot be judged as it says.
     """
     document = read_once(path)
-    loaded = load(path, overrides, document)
+    loaded = _with_task(load(path, overrides, document))
     settings = settings_of(loaded)
     check_folds(loaded)
     return loaded, settings, Space.of(loaded.config, read_document(path, overrides, document))
+
+
+def _with_task(loaded: LoadedConfig) -> LoadedConfig:
+    """Return the config with its task, which decides the metric of a search that names none."""
+    with loaded.placing():
+        config, _ = with_task(loaded.config)
+    return replace(loaded, config=with_defaults_of_labels(config)) if config.task == MULTILABEL else loaded
 
 
 def settings_of(loaded: LoadedConfig) -> SweepConfig:
@@ -111,7 +119,8 @@ def check_folds(loaded: LoadedConfig) -> None:
             raise ConfigError(f"{loaded.where(f'data.{key}')}: {message}", hint)
     inside: list[str] = []
     with suppress(DataError, OSError):  # of images that cannot be read, the trials say more
-        inside = splits_inside(data)
+        config = with_task(loaded.config)[0]
+        inside = splits_inside(config.data, config.task)
     if "validation" in inside:
         raise ConfigError(
             f"{loaded.where('sweep.folds')}: sweep.folds: {data.train!r} has validation images of its own, and"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transfercli.data.samples import write_sample
+from transfercli.data.samples.writing import write_sample
 from transfercli.errors import UsageError
 
 
@@ -20,7 +20,7 @@ def test_the_source_digits_are_grey_images_of_five_classes_with_a_fifth_for_test
     written = write_sample("digits-source", tmp_path / "deep" / "digits")
     found = files(tmp_path / "deep" / "digits")
     sides = Counter(tuple(name.split("/")[:2]) for name in found)
-    assert (written.train, written.test, written.classes) == (723, 178, tuple("01234"))
+    assert (written.images, written.classes) == ({"train": 723, "test": 178}, tuple("01234"))
     assert set(sides) == {(side, label) for side in ("train", "test") for label in "01234"}
     assert sum(n for (side, _), n in sides.items() if side == "train") == 723
     with Image.open(tmp_path / "deep" / "digits" / "train" / "0" / "0000.png") as image:

@@ -1,0 +1,1 @@
+"""Samples: embedded data sets of real handwritten digits, the same bytes on every machine."""
