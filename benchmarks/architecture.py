@@ -28,7 +28,7 @@ ALLOWED_SIBLING_IMPORTS = {
         "statistics": {"metrics"},
         "confidence": {"metrics", "statistics"},
         "robustness": {"metrics", "statistics"},
-        "multilabel": {"metrics", "statistics"},
+        "multilabel": {"metrics", "statistics", "confidence"},
         "explain": {"confidence", "multilabel"},
         "report": {"metrics", "statistics", "robustness", "explain", "multilabel"},
     },

@@ -8,8 +8,9 @@ import pytest
 from transfercli.config.schema import HeadConfig
 from transfercli.models.architecture import Architecture
 from transfercli.models.classifier import build_classifier
-from transfercli.models.forward import probabilities
 from transfercli.models.inference_model import TRAINING_ONLY, build_inference_model
+from transfercli.models.tasks.calibration import Calibration
+from transfercli.models.tasks.outputs import softmax
 
 # A residual network, depthwise convolutions, separable ones and BatchNorm that follows none of these.
 # How many BatchNorm layers stay.
@@ -31,9 +32,9 @@ def test_probabilities_are_those_of_the_logits_over_the_temperature(base: str, o
             drawn = [w * rng.uniform(0.5, 1.5, w.shape) + 0.1 * rng.random(w.shape) for w in layer.get_weights()]
             layer.set_weights(drawn)
     images = rng.integers(0, 256, (2, size, size, 3), np.uint8)
-    predictor = build_inference_model(classifier, 1.7)
+    predictor = build_inference_model(classifier, Calibration.of_temperature(1.7))
     logits = np.asarray(classifier.model(images, training=False), np.float64)
-    np.testing.assert_allclose(predictor(images, training=False), probabilities(logits / 1.7), atol=1e-5)
+    np.testing.assert_allclose(predictor(images, training=False), softmax(logits / 1.7), atol=1e-5)
     kinds = [type(layer) for layer in predictor.layers]
     assert kinds.count(keras.layers.BatchNormalization) == left
     assert not [kind for kind in kinds if issubclass(kind, TRAINING_ONLY)]
@@ -59,7 +60,7 @@ def test_convolutions_with_groups_become_ones_without(groups: int, norm: bool) -
         variable.assign(drawn if "kernel" in variable.path else 1 + drawn)
     images = rng.integers(0, 256, (2, 12, 14, 3), np.uint8)
     predictor = build_inference_model(classifier)
-    expected = probabilities(np.asarray(classifier.model(images, training=False), np.float64))
+    expected = softmax(np.asarray(classifier.model(images, training=False), np.float64))
     assert 0.001 < expected.min() < expected.max() < 0.999
     np.testing.assert_allclose(predictor(images, training=False), expected, atol=1e-5)
     assert all(getattr(layer, "groups", 1) == 1 for layer in predictor.layers)

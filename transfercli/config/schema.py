@@ -561,12 +561,13 @@ class EvaluationConfig(Section):
     gates: dict[str, Gate] = Field(
         default_factory=dict, description='bounds that metrics must meet: {accuracy: 0.9, ece: "<=0.05"}'
     )
-    thresholds: Literal["f1"] | ThresholdConfig | None = Field(
+    thresholds: Literal["f1", "expected_f1"] | ThresholdConfig | None = Field(
         None,
         description="several labels: the probability from which each label is answered, chosen on the validation"
-        " images: f1: highest F1; {precision: P} or {recall: R}: that precision or recall at least; null: 0.5",
+        " images: f1: highest F1; expected_f1: the same, but each image counts half by its calibrated probability,"
+        " better with few positives; {precision: P} or {recall: R}: that precision or recall at least; null: 0.5",
     )
-    threshold: Literal["f1"] | ThresholdConfig | None = Field(
+    threshold: Literal["f1", "expected_f1"] | ThresholdConfig | None = Field(
         None,
         description="two classes: the probability from which the second class by name is answered, chosen on the"
         " validation images as in thresholds; null: 0.5",

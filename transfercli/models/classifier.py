@@ -19,6 +19,7 @@ from transfercli.models.normalised import Normalisation, side_by_side
 from transfercli.models.pooling import pool_all
 from transfercli.models.preprocessing import preprocess
 from transfercli.models.taps import tap_names, trunk_of
+from transfercli.models.tasks.calibration import IDENTITY, Calibration
 from transfercli.models.tasks.outputs import OUTPUTS
 
 
@@ -40,7 +41,7 @@ class Classifier:
 
     model: uint8 or float pixels [N, H, W, 3], 0 to 255 -> float32 logits [N, C], or [N, 1] for a sigmoid head.
     base: the network without its top; head: the layers on top of it, which read the outputs of the `trunk`.
-    predictor: the same pixels -> float32 probabilities [N, C], calibrated if a temperature is known.
+    predictor: the same pixels -> float32 probabilities [N, C], calibrated if a calibration is known.
     taps: names of stages or layers of the base that the head reads besides the base's output.
     normalisation: of the pooled vector of each of them, in the head.
     average: of several networks, of which `base` is the first; None for a classifier of one network.
@@ -99,11 +100,11 @@ def build_base(
 
 
 def build_classifier(
-    architecture: Architecture, base: keras.Model | None = None, temperature: float = 1.0
+    architecture: Architecture, base: keras.Model | None = None, calibration: Calibration = IDENTITY
 ) -> Classifier:
     """Build a classifier with random weights, or on an existing `base`.
 
-    temperature: divides the logits in `predictor`, and so in every export, but not in `model`.
+    calibration: of the logits in `predictor`, and so in every export, but not in `model`.
 
     Unless `batchnorm_trains`, the base runs in inference mode, also while it trains: BatchNorm's statistics stay
     constant even if its other weights change. (`base(x, training=False)` in a functional graph does not achieve that:
@@ -123,7 +124,7 @@ def build_classifier(
     trained = trunk if architecture.batchnorm_trains else fold(trunk)
     model = keras.Model(image, head(trained(pixels)), name="classifier")
     probabilities_of = OUTPUTS[architecture.task].layer
-    predictor = keras.Model(image, probabilities_of(divided(head(trunk(pixels)), temperature)), name="predictor")
+    predictor = keras.Model(image, probabilities_of(calibration.layer(head(trunk(pixels)))), name="predictor")
     labels = architecture.labels
     return Classifier(architecture.base, model, base, head, predictor, labels, taps, how, task=architecture.task)
 
@@ -175,10 +176,3 @@ def logits_of(
 def normalisation_of(config: HeadConfig, layers_read: int) -> Normalisation:
     """Return the normalisation of a head that reads so many layers; several of different scales need one."""
     return config.normalisation or ("root" if layers_read > 1 else "none")
-
-
-def divided(logits: keras.KerasTensor, temperature: float) -> keras.KerasTensor:
-    """Return the logits divided by a temperature."""
-    if temperature == 1:
-        return logits
-    return layers.Rescaling(1 / temperature, dtype="float32", name="temperature")(logits)

@@ -21,9 +21,10 @@ import numpy as np
 from keras import layers
 
 from transfercli.models.batchnorm_folding import foldable, scale_and_shift
-from transfercli.models.classifier import Classifier, divided
+from transfercli.models.classifier import Classifier
 from transfercli.models.keras_internals import call_with_replacements
 from transfercli.models.preprocessing import preprocess
+from transfercli.models.tasks.calibration import IDENTITY, Calibration
 from transfercli.models.tasks.outputs import OUTPUTS
 from transfercli.models.unknown.features import score_feature_layers
 from transfercli.models.unknown.layers import score_of
@@ -43,9 +44,9 @@ Call = Callable[..., Any]
 
 
 def build_inference_model(
-    classifier: Classifier, temperature: float = 1.0, score: UnknownScore | None = None
+    classifier: Classifier, calibration: Calibration = IDENTITY, score: UnknownScore | None = None
 ) -> keras.Model:
-    """Build the model uint8 [N, H, W, 3] -> float32 probabilities [N, C], the softmax of logits / `temperature`.
+    """Build the model uint8 [N, H, W, 3] -> float32 probabilities [N, C] of calibrated logits.
 
     score: of the run; then the model has a second output, `unknown`, float32 [N].
 
@@ -54,22 +55,23 @@ def build_inference_model(
     image = keras.Input(classifier.model.input.shape[1:], dtype="uint8", name="image")
     pixels = preprocess(image, classifier.preprocessing, classifier.base.input.shape[-1])
     features = call_with_replacements(classifier.trunk, pixels, _replacements(classifier.trunk))
-    logits = _logits(classifier, features, temperature)
+    logits = _logits(classifier, features, calibration)
     probabilities = OUTPUTS[classifier.task].layer(logits)
     if score is None:
         return keras.Model(image, probabilities, name="predictor")
     read = score_feature_layers(classifier.head, outputs_of(features), score)
-    unknown = score_of(score, read, logits * temperature)
+    unknown = score_of(score, read, calibration.inverted().layer(logits, "uncalibrated"))
     return keras.Model(image, [probabilities, unknown], name="predictor")
 
 
-def _logits(classifier: Classifier, features: Any, temperature: float) -> keras.KerasTensor:
-    """Return the logits divided by the temperature, by the last layer's weights; an average has no such layer."""
+def _logits(classifier: Classifier, features: Any, calibration: Calibration) -> keras.KerasTensor:
+    """Return calibrated logits, by the last layer's weights; an average has no such layer."""
     head = classifier.head
     if classifier.average:
-        return divided(call_with_replacements(head, features, _replacements(head)), temperature)
+        return calibration.layer(call_with_replacements(head, features, _replacements(head)))
     last = head.get_layer("logits")
-    output = _copy(last, last.kernel / temperature, last.bias / temperature)
+    kernel, bias = _array(last.kernel) * calibration.scale, _array(last.bias) * calibration.scale + calibration.offset
+    output = _copy(last, kernel, bias)
     return call_with_replacements(head, features, _replacements(head) | {last.name: output})
 
 

@@ -1,16 +1,17 @@
-"""Messages of a training about its confidence: the temperature, and the accuracy that abstention can promise."""
+"""Messages of a training about its confidence: calibration, thresholds, and what abstention can promise."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from transfercli.reporting import Reporter
-from transfercli.text import counted
+from transfercli.text import counted, first_of
 
 if TYPE_CHECKING:
     from transfercli.config.schema import EvaluationConfig
     from transfercli.evaluation.confidence.temperature import Scaling
     from transfercli.evaluation.confidence.trust import Trust
+    from transfercli.evaluation.multilabel.trust import LabelTrust
 
 
 def warn_of_abstention(
@@ -51,6 +52,51 @@ def report_confidence(trust: Trust, config: EvaluationConfig, reporter: Reporter
         value = "" if trust.possible is None else f".accuracy={trust.possible:g}"
         (reporter.warning if _is_asked_for(config) else reporter.info)(
             f"predict --abstain will always abstain: {reason}; {_mend(refitted)}{value}"
+        )
+
+
+def report_label_confidence(trust: LabelTrust, config: EvaluationConfig, reporter: Reporter) -> None:
+    """Report how the labels are calibrated; warn of thresholds that could not be chosen, and of labels always unsure.
+
+    The latter is no warning if that is the default target, which the config does not ask for.
+    """
+    for source, text in CALIBRATED.items():
+        names = [label for label, one in zip(trust.labels, trust.scalings, strict=False) if one.source == source]
+        if names:
+            reporter.info(f"calibration: {text}: {first_of(names, SHOWN_LABELS)}")
+    _warn_of_thresholds(trust, reporter)
+    if trust.abstention is None:
+        return
+    rows = zip(trust.labels, trust.abstention.confidences, trust.abstention.possible, strict=True)
+    unsure = {label: possible for label, confidence, possible in rows if confidence is None}
+    if unsure:
+        most = [f"{label} {possible:g}" for label, possible in unsure.items() if possible is not None]
+        (reporter.warning if _is_asked_for(config) else reporter.info)(
+            f"predict --abstain will always be unsure of {first_of(list(unsure), SHOWN_LABELS)}: no confidence can"
+            f" promise accuracy {trust.abstention.target['accuracy']:g} on new images with 95% certainty"
+            f"{'; the most that can be promised: ' + first_of(most, SHOWN_LABELS) if most else ''}; {_mend(False)}"
+        )
+
+
+# Decision about a label's calibration -> its description.
+CALIBRATED = {
+    "own": "each has a map of its own",
+    "common": "these have the map of all labels",
+    "none": "probabilities are left as they are, as no map improved those of held-out images",
+}
+SHOWN_LABELS = 5  # in a message
+
+
+def _warn_of_thresholds(trust: LabelTrust, reporter: Reporter) -> None:
+    reasons: dict[str, list[str]] = {}
+    for label, choice in zip(trust.labels, trust.choices, strict=False):
+        if choice.reason:
+            reasons.setdefault(choice.reason, []).append(label)
+    for reason, names in reasons.items():
+        policy = "the threshold is 0.5" if reason.startswith("no image") else "the threshold is that of the highest"
+        reporter.warning(
+            f"evaluation.thresholds: {first_of(names, SHOWN_LABELS)}: {reason} among the held-out images; {policy};"
+            " label more images, or set evaluation.thresholds"
         )
 
 

@@ -24,6 +24,7 @@ from transfercli.evaluation.confidence.trust import Assessment, Trust, read_trus
 from transfercli.evaluation.held_out import HeldOutAnswers, read_held_out
 from transfercli.evaluation.multilabel.trust import LabelTrust, read_label_trust
 from transfercli.io.bounded import read_json
+from transfercli.models.tasks.calibration import Calibration
 from transfercli.models.tasks.outputs import OUTPUTS
 from transfercli.models.unknown.file import read_score
 from transfercli.models.unknown.score import UnknownScore
@@ -181,6 +182,11 @@ class StoredRun:
     def trust(self) -> Trust:
         return self.stored_trust or Trust()
 
+    @property
+    def calibration(self) -> Calibration:
+        """The map of the logits that gives calibrated probabilities."""
+        return (self.label_trust if self.several else self.trust).calibration
+
     @cached_property
     def label_trust(self) -> LabelTrust:
         """Calibration and thresholds of a run with several labels."""
@@ -220,7 +226,7 @@ class StoredRun:
             )
         build = build_average if model.members else build_classifier
         members = members_of(model, checkpoint.model)
-        classifier = build(architecture(self.config, self.labels, members), temperature=self.trust.temperature)
+        classifier = build(architecture(self.config, self.labels, members), self.calibration)
         assign_tensors(classifier, checkpoint.model)
         return classifier
 

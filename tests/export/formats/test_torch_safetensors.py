@@ -40,6 +40,7 @@ def network_of(base: str, task: Task = "classify", **head: Any) -> SimpleNamespa
     from transfercli.models.bases import BASES
     from transfercli.models.classifier import build_classifier
     from transfercli.models.inference_model import build_inference_model
+    from transfercli.models.tasks.calibration import Calibration
     from transfercli.models.tensor_names import assign_tensors, read_tensors
 
     keras.utils.set_random_seed(0)
@@ -54,7 +55,8 @@ def network_of(base: str, task: Task = "classify", **head: Any) -> SimpleNamespa
     assign_tensors(classifier, tensors)
     network = Network(base, BASES[base].preprocessing, 3, "avg", (), tensors)
     temperature = TEMPERATURE if task == "classify" else 1.0
-    return SimpleNamespace(network=network, predictor=build_inference_model(classifier, temperature))
+    calibration = Calibration.of_temperature(temperature)
+    return SimpleNamespace(network=network, predictor=build_inference_model(classifier, calibration))
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,10 @@ from transfercli.models.architecture import Architecture, Member
 from transfercli.models.average.classifier import build_average
 from transfercli.models.classifier import Classifier, build_classifier
 from transfercli.models.explanations.grad_cam_cut import cut_for_grad_cam
-from transfercli.models.forward import probabilities
 from transfercli.models.inference_model import build_inference_model
 from transfercli.models.surgery import cut_after_base
+from transfercli.models.tasks.calibration import Calibration
+from transfercli.models.tasks.outputs import softmax
 from transfercli.models.tensor_names import assign_tensors, named_variables, read_tensors
 from transfercli.workflows.merge.networks import _value, same
 
@@ -79,17 +80,17 @@ def test_probabilities_are_the_mean_in_every_model_of_the_average(
     classifiers, tensors = networks(specs, shared)
     average = averaged(specs, tensors)
     images = np.random.default_rng(1).integers(0, 256, (3, *SIZE, 3)).astype(np.uint8)
-    each = [probabilities(np.asarray(one.model.predict_on_batch(images))) for one in classifiers]
+    each = [softmax(np.asarray(one.model.predict_on_batch(images))) for one in classifiers]
     expected = np.mean(each, axis=0)
     cut = cut_after_base(average)
     for output in (
         average.model.predict_on_batch(images),
         cut.top.predict_on_batch(cut.prefix.predict_on_batch(images)),
     ):
-        np.testing.assert_allclose(probabilities(np.asarray(output)), expected, atol=1e-6)
+        np.testing.assert_allclose(softmax(np.asarray(output)), expected, atol=1e-6)
     np.testing.assert_allclose(np.asarray(average.predictor.predict_on_batch(images)), expected, atol=1e-6)
     sharpened = expected**2 / (expected**2).sum(axis=1, keepdims=True)
-    inference = build_inference_model(average, temperature=0.5)
+    inference = build_inference_model(average, Calibration.of_temperature(0.5))
     np.testing.assert_allclose(np.asarray(inference.predict_on_batch(images)), sharpened, atol=2e-6)
     maps, gradients = cut_for_grad_cam(average).with_gradient(images, np.zeros(3, int))
     assert maps.shape == gradients.shape
@@ -106,9 +107,9 @@ def test_patches_of_an_average_of_transformers_have_gradients(small_transformers
     images = np.random.default_rng(1).integers(0, 256, (2, *SIZE, 3)).astype(np.uint8)
     classifiers, tensors = networks(specs, lambda name: "block1" not in name)
     average = averaged(specs, tensors)
-    expected = np.mean([probabilities(np.asarray(one.model.predict_on_batch(images))) for one in classifiers], axis=0)
+    expected = np.mean([softmax(np.asarray(one.model.predict_on_batch(images))) for one in classifiers], axis=0)
     output = np.asarray(average.model.predict_on_batch(images))
-    np.testing.assert_allclose(probabilities(output), expected, atol=1e-6)
+    np.testing.assert_allclose(softmax(output), expected, atol=1e-6)
     assert np.abs(patch_gradients(average)(images, np.zeros(2, int))).max() > 0
 
 

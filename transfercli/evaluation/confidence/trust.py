@@ -29,6 +29,7 @@ from transfercli.evaluation.metrics.registry import log_losses
 from transfercli.evaluation.statistics.intervals import wilson
 from transfercli.io import atomic
 from transfercli.io.bounded import read_json
+from transfercli.models.tasks.calibration import Calibration
 from transfercli.models.unknown.score import FAMILIAR_SHARE, UnknownScore, energies
 
 HISTOGRAM_BINS = 30  # of out-of-distribution scores
@@ -75,6 +76,11 @@ class Trust:
     possible: float | None = None
     scaling: Scaling | None = None
     conformal: ConformalScores | None = None
+
+    @property
+    def calibration(self) -> Calibration:
+        """The division of the logits by the temperature."""
+        return Calibration.of_temperature(self.temperature)
 
     def assess(
         self, logits: npt.NDArray[np.floating], unknown: Array | None = None, limit: float | None = None

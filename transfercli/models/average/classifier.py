@@ -19,22 +19,22 @@ from transfercli.models.classifier import (
     Average,
     Classifier,
     build_base,
-    divided,
     normalisation_of,
 )
 from transfercli.models.keras_internals import Call, graph_calls, producer_of
 from transfercli.models.preprocessing import PREPROCESSING, preprocess
 from transfercli.models.taps import tap_names, tap_tensors
+from transfercli.models.tasks.calibration import IDENTITY, Calibration
 from transfercli.models.tasks.outputs import OUTPUTS
 from transfercli.models.tensor_names import stable_names
 
 INCLUDED = "included"  # row of `PREPROCESSING` that leaves pixels as they are
 
 
-def build_average(architecture: Architecture, temperature: float = 1.0) -> Classifier:
+def build_average(architecture: Architecture, calibration: Calibration = IDENTITY) -> Classifier:
     """Build the classifier whose probabilities are the mean of those of the architecture's networks.
 
-    The weights are random, and all networks run in inference mode. temperature: as in `build_classifier`.
+    The weights are random, and all networks run in inference mode. calibration: as in `build_classifier`.
     """
     members = [Member(architecture.base, architecture.head, set()), *architecture.members]
     modes = {BASES[member.base].preprocessing for member in members}
@@ -56,7 +56,7 @@ def build_average(architecture: Architecture, temperature: float = 1.0) -> Class
         keras.Model(image, head(fold(trunk)(prepared)), name="classifier"),
         base,
         head,
-        keras.Model(image, OUTPUTS["classify"].layer(divided(head(trunk(prepared)), temperature)), name="predictor"),
+        keras.Model(image, OUTPUTS["classify"].layer(calibration.layer(head(trunk(prepared)))), name="predictor"),
         architecture.labels,
         tuple(source.name for source in sources[:-1]),
         normalisation_of(architecture.head, len(indices[0])),

@@ -103,6 +103,15 @@ def energies(logits: np.ndarray) -> np.ndarray:
     return -(top + np.log(np.exp(logits - top[:, None]).sum(axis=1)))
 
 
+def label_energies(logits: np.ndarray) -> np.ndarray:
+    """Return the energy of each image with any of several labels, float64 [N] (Wang et al. 2021, "Can multi-label
+    classification networks know what they don't know?").
+
+    It is minus the sum of the energies of all labels, log(1 + exp(logit)): high if no label is probable.
+    """
+    return -np.logaddexp(0, logits.astype(np.float64)).sum(axis=1)
+
+
 def _squared_distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the squared distances [N, M] of points [N, P] from others [M, P]."""
     products = points @ others.T.astype(np.float64)

@@ -112,7 +112,7 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
     )
     try:
         artefacts = export_formats(
-            build_inference_model(classifier, trust.temperature, run.unknown),
+            build_inference_model(classifier, run.calibration, run.unknown),
             spec,
             reference_of(run, split),
             ExportRequest(formats, out, request.quantize, request.max_drop, samples, network),

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from transfercli.config.schema import ExperimentConfig
+from transfercli.config.types import MULTILABEL
 from transfercli.data.clusters import count_clusters
 from transfercli.data.load import load_dataset
 from transfercli.data.sources.keras_datasets import is_keras
@@ -20,7 +21,7 @@ from transfercli.runs.listing import continue_command, make_latest
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.training.keras_import import check_backend
-from transfercli.workflows.confidence import report_confidence
+from transfercli.workflows.confidence import report_confidence, report_label_confidence
 from transfercli.workflows.initial_weights import check_weights, needs_download
 from transfercli.workflows.new_model import Parent, find_parent, labels_for, new_classifier, with_file_head
 from transfercli.workflows.recorded_weights import with_recorded_weights
@@ -202,6 +203,7 @@ def check_result(job: Job, setup: Setup, reporter: Reporter) -> None:
     A warning names the key to change.
     """
     from transfercli.evaluation.confidence.trust import read_trust
+    from transfercli.evaluation.multilabel.trust import read_label_trust
     from transfercli.training import history
     from transfercli.training.checks import still_improving, warn_of_result
     from transfercli.training.objectives import OBJECTIVES
@@ -213,7 +215,10 @@ def check_result(job: Job, setup: Setup, reporter: Reporter) -> None:
     if still_improving(setup.plan, lines):
         further = continue_command(job.run, job.runs, job.command, max(1, setup.plan.epochs // 2))
         reporter.info(f"the validation loss still fell in the last epoch; to train further epochs: {further}")
-    if classifier.task == "classify" and (trust := read_trust(job.run.calibration)):
+    if classifier.task == MULTILABEL:
+        if label_trust := read_label_trust(job.run.calibration):
+            report_label_confidence(label_trust, job.config.evaluation, reporter)
+    elif trust := read_trust(job.run.calibration):
         refitted = any("cross_validated" in line for line in lines if line["epoch"] == best_epoch)
         report_confidence(trust, job.config.evaluation, reporter, refitted=refitted)
 
