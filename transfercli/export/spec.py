@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,21 +46,30 @@ class LabelAnswers:
     """Calibration and thresholds of a model that gives an image several labels; each has one number a label.
 
     scales, offsets: the calibrated logit is `logit * scale + offset`, computed inside the artefact. thresholds: values
-    of float32; an image has the labels whose calibrated probability is at least their threshold.
+    of float32; an image has the labels whose calibrated probability is at least their threshold. confidences: a label
+    is unsure if the probability of its answer, that the image has it or has it not, is below; None: always unsure.
     """
 
     scales: tuple[float, ...]
     offsets: tuple[float, ...]
     thresholds: tuple[float, ...]
+    confidences: tuple[float | None, ...]
 
     @classmethod
-    def of(cls, scales: np.ndarray, offsets: np.ndarray, thresholds: np.ndarray) -> LabelAnswers:
-        """Return the answers of three arrays float [L].
+    def of(
+        cls,
+        scales: np.ndarray,
+        offsets: np.ndarray,
+        thresholds: np.ndarray,
+        confidences: Sequence[float | None] | None = None,
+    ) -> LabelAnswers:
+        """Return the answers of arrays float [L]; without confidences, no label is unsure.
 
         The thresholds are rounded to float32, the type of the probabilities that they are compared with.
         """
         rounded = thresholds.astype(np.float32).tolist()
-        return cls(tuple(scales.tolist()), tuple(offsets.tolist()), tuple(rounded))
+        least = [0.0] * len(rounded) if confidences is None else confidences
+        return cls(tuple(scales.tolist()), tuple(offsets.tolist()), tuple(rounded), tuple(least))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +141,7 @@ class ExportSpec:
                 "max_megapixels": self.max_megapixels,
             },
             "temperature": self.temperature,
-            **(_several_card(self.several) if self.several else {}),
-            "abstain": {"confidence": self.confidence},
+            **(_several_card(self.several) if self.several else {"abstain": {"confidence": self.confidence}}),
             **({"conformal": dict(self.conformal)} if self.conformal else {}),
             "unknown": dict(self.unknown) if self.unknown else None,
             **self.origin,
@@ -182,7 +190,8 @@ class NeedsTensorFlow(Exception):
 
 def _several_card(several: LabelAnswers) -> dict[str, Any]:
     calibration = {"scales": list(several.scales), "offsets": list(several.offsets)}
-    return {"calibration": calibration, "thresholds": list(several.thresholds)}
+    abstain = {"confidences": list(several.confidences)}
+    return {"calibration": calibration, "thresholds": list(several.thresholds), "abstain": abstain}
 
 
 def card_text(spec: ExportSpec) -> str:
@@ -195,7 +204,8 @@ def parse_card(text: str | bytes) -> ExportSpec:
         card = parse_json(text)
         geometry = card["input"]
         size = (geometry["height"], geometry["width"])
-        confidence = card["abstain"]["confidence"]
+        several = _several_of(card)
+        confidence = 0.0 if several else card["abstain"]["confidence"]
         origin = {key: value for key, value in card.items() if key not in OWN_KEYS and isinstance(value, str)}
         spec = ExportSpec(
             tuple(card["labels"]),
@@ -211,7 +221,7 @@ def parse_card(text: str | bytes) -> ExportSpec:
             max_megapixels=float(geometry.get("max_megapixels", MAX_MEGAPIXELS)),
             conformal=card.get("conformal"),
             unknown=card.get("unknown"),
-            several=_several_of(card),
+            several=several,
         )
         _check(spec)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -226,14 +236,15 @@ def _several_of(card: Mapping[str, Any]) -> LabelAnswers | None:
         return None
     if task != MULTILABEL:
         raise ValueError(f"task is {task!r}; allowed are classify and {MULTILABEL}")
-    calibration = card["calibration"]
-    values = [calibration["scales"], calibration["offsets"], card["thresholds"]]
+    calibration, confidences = card["calibration"], card["abstain"]["confidences"]
+    values = [calibration["scales"], calibration["offsets"], card["thresholds"], confidences]
     for numbers in values:
         if not isinstance(numbers, list) or len(numbers) != len(card["labels"]):
-            raise ValueError("calibration and thresholds must have one number a label")
-        if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
-            raise ValueError("calibration and thresholds must be finite numbers")
-    return LabelAnswers(*(tuple(map(float, numbers)) for numbers in values))
+            raise ValueError("calibration, thresholds and confidences must have one number a label")
+    given = [number for numbers in values for number in numbers if numbers is not confidences or number is not None]
+    if not all(type(number) in (int, float) and math.isfinite(number) for number in given):
+        raise ValueError("calibration, thresholds and confidences must be finite numbers")
+    return LabelAnswers(*map(tuple, values))
 
 
 def _check(spec: ExportSpec) -> None:

@@ -226,7 +226,7 @@ class StoredRun:
             )
         build = build_average if model.members else build_classifier
         members = members_of(model, checkpoint.model)
-        classifier = build(architecture(self.config, self.labels, members), self.calibration)
+        classifier = build(architecture(self.config, self.labels, members), calibration=self.calibration)
         assign_tensors(classifier, checkpoint.model)
         return classifier
 

@@ -80,7 +80,7 @@ def test_csv_has_the_set_of_labels_and_all_of_the_most_probable_ones(
     out = io.StringIO()
     WRITERS["csv"](predict_images(request, Reporter()), out)
     header, *rows = csv.reader(io.StringIO(out.getvalue()))
-    answer = ["path", "label", "probability", "abstained", "error", "labels"]
+    answer = ["path", "label", "probability", "abstained", "error", "labels", "unsure"]
     assert header == [*answer, "label_1", "probability_1", "label_2", "probability_2", "strange", "unknown"]
     assert {len(row) for row in rows} == {len(header)}
     for row, said_by_json in zip(rows, said(world, run, [*images, str(broken)], top=2), strict=True):

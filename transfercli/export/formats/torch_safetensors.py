@@ -137,7 +137,7 @@ def timm_config(network: Network, spec: ExportSpec, head: str) -> dict[str, Any]
     height, width = spec.image_size
     calibration: dict[str, Any] = {"temperature": spec.temperature, "temperature_is_in": f"{head}.weight and {head}.bias"}
     if spec.several:
-        scales, offsets, thresholds = (list(values) for values in astuple(spec.several))
+        scales, offsets, thresholds, _ = (list(values) for values in astuple(spec.several))
         calibration = {PROBLEM: SEVERAL, "scales": scales, "offsets": offsets, "thresholds": thresholds}
         calibration |= {"scales_and_offsets_are_in": f"{head}.weight and {head}.bias"}
     return {

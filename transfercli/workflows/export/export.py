@@ -132,7 +132,8 @@ def label_answers(run: StoredRun) -> LabelAnswers | None:
     if not run.several:
         return None
     trust = run.label_trust
-    return LabelAnswers.of(trust.scales, trust.offsets, trust.thresholds)
+    confidences = trust.abstention.confidences if trust.abstention else None
+    return LabelAnswers.of(trust.scales, trust.offsets, trust.thresholds, confidences)
 
 
 def check_networks(config: ExperimentConfig, formats: Sequence[str]) -> None:

@@ -58,7 +58,8 @@ class Prediction:
     top: (label, probability) pairs, most probable first. error: why there are none. labels: the conformal set, most
     probable first; None if no sets were asked for. unknown: the out-of-distribution score; None if the model has none.
     strange: True if it is above its threshold; None without a score. answered: (label, probability) of the labels at or
-    above their thresholds, most probable first; None if an image has exactly one label.
+    above their thresholds, most probable first; None if an image has exactly one label. unsure: labels that the model
+    abstains from, with or without them in `answered`.
     """
 
     path: str
@@ -69,6 +70,7 @@ class Prediction:
     unknown: float | None = None
     strange: bool | None = None
     answered: tuple[tuple[str, float], ...] | None = None
+    unsure: tuple[str, ...] = ()
 
     @property
     def best(self) -> tuple[str | None, float]:
@@ -89,6 +91,7 @@ class Prediction:
             **({} if self.answered is None else {"labels": [list(pair) for pair in self.answered]}),
             "top": [list(pair) for pair in self.top],
             "abstained": self.abstained,
+            **({} if self.answered is None else {"unsure": list(self.unsure)}),
             **({} if self.labels is None else {"set": list(self.labels)}),
             "strange": self.strange,
             "unknown": self.unknown,
@@ -235,6 +238,7 @@ def _answers(
         # A stable sort puts the first class first among equal probabilities, as argmax does.
         order = np.argsort(-row, kind="stable")
         has = None if output.answered is None else output.answered[number]
+        unsure = output.unsure[number] if request.abstain and output.unsure is not None else None
         yield Prediction(
             "",
             _pairs(labels, row, order[: request.top]),
@@ -243,6 +247,7 @@ def _answers(
             unknown=None if output.unknown is None else _shortest_float(output.unknown[number]),
             strange=None if output.strange is None else bool(output.strange[number]),
             answered=None if has is None else _pairs(labels, row, order[has[order]]),
+            unsure=tuple(labels[i] for i in order if unsure[i]) if unsure is not None else (),
         )
 
 

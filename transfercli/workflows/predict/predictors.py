@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,15 +15,18 @@ from transfercli.data.image import Geometry
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.evaluation.confidence.conformal import ConformalScores, prediction_sets
 from transfercli.export.formats.registry import FORMATS, Format, check_installed
-from transfercli.export.spec import EXPORTED, ExportSpec, parse_card
+from transfercli.export.spec import EXPORTED, ExportSpec, LabelAnswers, parse_card
 from transfercli.export.verify.checksums import verify_checksums
 from transfercli.export.verify.sandbox import read_sandboxed
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
+from transfercli.text import first_of
 from transfercli.workflows.confidence import why_always_abstaining
 from transfercli.workflows.conformal import scores_of_run
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
+
+MOST_NAMED = 5  # labels in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class ModelOutput:
     probabilities: float [N, C], calibrated. abstained: bool [N], True if the model abstains. sets: bool [N, C], the
     labels of conformal sets; None if they were not asked for. unknown: float [N], the out-of-distribution scores, and
     strange: bool [N], True if they are above their threshold; None if the model has no score. answered: bool [N, C],
-    the labels at or above their thresholds; None if an image has exactly one label.
+    the labels at or above their thresholds, and unsure: bool [N, C], those that the model abstains from; None if an
+    image has exactly one label.
     """
 
     probabilities: np.ndarray
@@ -42,6 +46,7 @@ class ModelOutput:
     unknown: np.ndarray | None = None
     strange: np.ndarray | None = None
     answered: np.ndarray | None = None
+    unsure: np.ndarray | None = None
 
 
 PredictBatch = Callable[[np.ndarray], ModelOutput]  # takes uint8 images [N, H, W, 3]
@@ -118,9 +123,24 @@ def _from_run(run: StoredRun) -> LoadableModel:
         load,
         threads,
         lambda: scores_of_run(run),
-        lambda: why_always_abstaining(run.trust, refitted=run.record.refitted),
+        lambda: _why_always_abstaining(run),
         run.several,
     )
+
+
+def _why_always_abstaining(run: StoredRun) -> str:
+    if not run.several:
+        return why_always_abstaining(run.trust, refitted=run.record.refitted)
+    abstention = run.label_trust.abstention
+    return _always_unsure(run.labels, abstention.confidences) if abstention else ""
+
+
+def _always_unsure(labels: Sequence[str], confidences: Sequence[float | None]) -> str:
+    """Return why a model abstains from every image, if one of its labels is always unsure; "" if none is."""
+    names = [label for label, confidence in zip(labels, confidences, strict=True) if confidence is None]
+    if not names:
+        return ""
+    return f"no confidence of {first_of(names, MOST_NAMED)} can promise what evaluation.abstain asks for"
 
 
 def _one_label(run: StoredRun, outputs: np.ndarray) -> ModelOutput:
@@ -130,19 +150,22 @@ def _one_label(run: StoredRun, outputs: np.ndarray) -> ModelOutput:
 
 
 def _several_labels(run: StoredRun, outputs: np.ndarray) -> ModelOutput:
-    logits, unknown = run.logits_and_scores(outputs)
-    probabilities = run.label_trust.probabilities(logits)
-    strange = None if unknown is None or run.unknown is None else unknown > run.unknown.threshold
-    return _with_labels(probabilities, run.label_trust.thresholds, unknown, strange)
+    logits, scores = run.logits_and_scores(outputs)
+    found = run.label_trust.assess(logits, scores, run.unknown.threshold if run.unknown else None)
+    return ModelOutput(
+        found.probabilities, found.abstained, None, found.unknown, found.strange, found.answered, found.unsure
+    )
 
 
-def _with_labels(
-    probabilities: np.ndarray, thresholds: np.ndarray, unknown: np.ndarray | None, strange: np.ndarray | None
+def _labels_of_artefact(
+    several: LabelAnswers, probabilities: np.ndarray, unknown: np.ndarray | None, strange: np.ndarray | None
 ) -> ModelOutput:
-    """Return the output of a model that gives an image the labels at or above their thresholds, float [L]."""
-    abstained = np.zeros(len(probabilities), bool) if strange is None else strange
-    answered = probabilities >= thresholds
-    return ModelOutput(probabilities, abstained, unknown=unknown, strange=strange, answered=answered)
+    """Return the output of an artefact for images that may have several labels; probabilities: float32 [N, L]."""
+    answered = probabilities >= np.array(several.thresholds)
+    least = np.array([math.inf if confidence is None else confidence for confidence in several.confidences])
+    unsure = np.where(answered, probabilities, 1 - probabilities.astype(np.float64)) < least
+    abstained = unsure.any(axis=1) if strange is None else unsure.any(axis=1) | strange
+    return ModelOutput(probabilities, abstained, None, unknown, strange, answered, unsure)
 
 
 # -- exported artefacts
@@ -184,6 +207,8 @@ def _from_artefact(row: Format, path: Path) -> LoadableModel:
 
 def _loadable(spec: ExportSpec, path: Path, load: Callable[[], PredictBatch]) -> LoadableModel:
     reason = "no confidence threshold can promise the accuracy of evaluation.abstain" if spec.confidence is None else ""
+    if spec.several:
+        reason = _always_unsure(spec.labels, spec.several.confidences)
     return LoadableModel(
         spec.labels,
         spec.geometry,
@@ -246,8 +271,8 @@ def _load_artefact(row: Format, path: Path, expected: ExportSpec | None) -> tupl
         if spec.unknown is not None:
             unknown = outputs[:, -1].astype("float64")
             strange = unknown > spec.unknown["threshold"]
-        if spec.thresholds is not None:
-            return _with_labels(probabilities, np.array(spec.thresholds), unknown, strange)
+        if spec.several:
+            return _labels_of_artefact(spec.several, probabilities, unknown, strange)
         unsure = probabilities.max(axis=1) < confidence
         return ModelOutput(probabilities, unsure if strange is None else unsure | strange, None, unknown, strange)
 
