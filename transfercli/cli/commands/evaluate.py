@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SHOWN_MATRIX = 12  # largest number of classes whose confusion matrix fits a terminal
 ALWAYS_SHOWN: dict[Task, tuple[str, ...]] = {
     "classify": ("accuracy", "macro_f1", "log_loss", "ece"),
+    "ordinal": ("accuracy", "mae", "quadratic_kappa", "log_loss", "ece"),
     "multilabel": ("map", "macro_f1", "micro_f1", "subset_accuracy", "accuracy", "log_loss", "ece"),
 }
 

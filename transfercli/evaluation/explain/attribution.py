@@ -207,6 +207,7 @@ def _class_log_odds(outputs: npt.NDArray[np.floating], target: int) -> npt.NDArr
 # Log-odds [N] of one class or label, from the outputs [N, units] of the network.
 LOG_ODDS: dict[Task, Callable[[npt.NDArray[np.floating], int], npt.NDArray[np.floating]]] = {
     "classify": _class_log_odds,
+    "ordinal": _class_log_odds,
     "multilabel": lambda outputs, target: outputs[:, target].astype(np.float64),
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from transfercli.config.types import CLASSIFY, MULTILABEL, Task
+from transfercli.config.types import CLASSIFY, MULTILABEL, ORDINAL, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,8 +83,10 @@ def _class_heatmaps(run: StoredRun, split: Split, predictions: Predictions) -> d
     return explain(run.classifier, predictions, split.images.read, run.config.data.batch_size, run.reporter)
 
 
+_OF_CLASSES = EvaluationSteps(_class_predictions, _evaluate_classes, _class_passes, _class_heatmaps)
 STEPS: dict[Task, EvaluationSteps] = {
-    CLASSIFY: EvaluationSteps(_class_predictions, _evaluate_classes, _class_passes, _class_heatmaps),
+    CLASSIFY: _OF_CLASSES,
+    ORDINAL: _OF_CLASSES,
     MULTILABEL: EvaluationSteps(
         _label_predictions, _evaluate_labels, lambda *_: {"robustness": None, "tta": None}, lambda *_: {}
     ),

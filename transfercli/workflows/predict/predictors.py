@@ -110,7 +110,7 @@ def with_sets(model: LoadableModel, name: str, level: float) -> LoadableModel:
 
 
 def _from_run(run: StoredRun) -> LoadableModel:
-    answer = {"classify": _one_label, "multilabel": _several_labels}[run.config.task]
+    answer = _several_labels if run.several else _one_label
 
     def load() -> PredictBatch:
         model = run.scored_model

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transfercli.config.types import MULTILABEL
 from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
@@ -134,7 +135,7 @@ def keep_answers(job: Job, builder: PhaseBuilder, scored: HeldOut) -> None:
     """Write the answers that score the run, and the calibration, thresholds and conformal scores of them."""
     from transfercli.evaluation.held_out import write_held_out
 
-    keep = {"classify": keep_trust, "multilabel": keep_label_trust}[job.config.task]
+    keep = keep_label_trust if job.config.task == MULTILABEL else keep_trust
     keep(job, scored, builder.classifier.labels)
     write_held_out(job.run.held_out, scored_paths(builder, scored), scored.targets, scored.logits)
 

@@ -100,7 +100,7 @@ def train_job(
             with watch("train"):
                 train_epochs(job, setup, reporter)
             check_result(job, setup, reporter)
-            if setup.classifier.task == "classify":
+            if setup.classifier.task != MULTILABEL:
                 with watch("train"):
                     fit_unknown(job, setup, reporter)
             return finish(job, setup, watch)
