@@ -45,7 +45,7 @@ def made(digits: Digits) -> SimpleNamespace:
     predictor, images = predictor_of(len(LABELS)), digits.rgb(range(60), 16)
     probabilities = np.asarray(predictor.predict_on_batch(images))
     ones, zeros = np.ones(len(LABELS)), np.zeros(len(LABELS))
-    spec = ExportSpec(LABELS, (16, 16), several=LabelAnswers.of(ones, zeros, np.array(THRESHOLDS)))
+    spec = ExportSpec(LABELS, (16, 16), several=LabelAnswers.of(ones, zeros, np.array(THRESHOLDS)), task="multilabel")
     rng = np.random.default_rng(0)
     targets = (rng.random(probabilities.shape) < probabilities).astype(np.int32)
     targets[rng.random(targets.shape) < 0.2] = UNKNOWN
@@ -99,7 +99,7 @@ def test_onnx_has_the_thresholds_exactly_as_an_output_whatever_the_weights_are(
     many = 1500  # more numbers than a tensor that float16 leaves alone
     thresholds = np.random.default_rng(0).uniform(0.1, 0.9, many)
     several = LabelAnswers.of(np.ones(many), np.zeros(many), thresholds)
-    spec = ExportSpec(tuple(f"label {number}" for number in range(many)), (16, 16), several=several)
+    spec = ExportSpec(tuple(f"label {number}" for number in range(many)), (16, 16), several=several, task="multilabel")
     job = WriteJob(predictor_of(many), spec, tmp_path / "model.onnx", quantize, made.images[:8])
     FORMATS["onnx"].write(job)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])

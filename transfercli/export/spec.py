@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from transfercli.config.types import HEX_COLOUR, MULTILABEL, Task
+from transfercli.config.types import CLASSIFY, HEX_COLOUR, MULTILABEL, Task
 from transfercli.data.image import (
     CONVERT,
     EARLIER,
@@ -84,7 +84,7 @@ class ExportSpec:
     max_megapixels: how files are read, as in `Geometry`. conformal: scores for prediction sets, as JSON; None in an
     artefact of an earlier version. unknown: {"score": name, "threshold": number} of the output `unknown`, above whose
     threshold an image is strange; None if the artefact has no such output. several: calibration and thresholds if an
-    image may have several labels; None if it has exactly one.
+    image may have several labels; None if it has exactly one. task: of the run.
     """
 
     labels: tuple[str, ...]
@@ -100,10 +100,7 @@ class ExportSpec:
     conformal: Mapping[str, Any] | None = field(default=None, hash=False)
     unknown: Mapping[str, Any] | None = field(default=None, hash=False)
     several: LabelAnswers | None = None
-
-    @property
-    def task(self) -> Task:
-        return "multilabel" if self.several else "classify"
+    task: Task = CLASSIFY
 
     @property
     def thresholds(self) -> tuple[float, ...] | None:
@@ -154,7 +151,7 @@ class Network:
 
     base: name of a row of `BASES`. preprocessing: of its pixels, a row of `PREPROCESSING`. channels: of the base's
     input. pooling, hidden: of the head. plain: its linear layers read the base's pooled output as it is, and no other
-    layer's. tensors: all weights, `base/LAYER/WEIGHT` and `head/LAYER/WEIGHT`, float32.
+    layer's. tensors: all weights, `base/LAYER/WEIGHT` and `head/LAYER/WEIGHT`, float32. task: of the run.
     """
 
     base: str
@@ -164,6 +161,7 @@ class Network:
     hidden: tuple[int, ...]
     tensors: Mapping[str, np.ndarray]
     plain: bool = True
+    task: Task = CLASSIFY
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +220,7 @@ def parse_card(text: str | bytes) -> ExportSpec:
             conformal=card.get("conformal"),
             unknown=card.get("unknown"),
             several=several,
+            task=card.get("task", CLASSIFY),  # cards of earlier versions lack it
         )
         _check(spec)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -231,11 +230,8 @@ def parse_card(text: str | bytes) -> ExportSpec:
 
 def _several_of(card: Mapping[str, Any]) -> LabelAnswers | None:
     """Return the calibration and thresholds of a card; None if it is of one label an image. Raises `ValueError`."""
-    task = card.get("task", "classify")  # cards of earlier versions lack it
-    if task == "classify":
+    if card.get("task") != MULTILABEL:
         return None
-    if task != MULTILABEL:
-        raise ValueError(f"task is {task!r}; allowed are classify and {MULTILABEL}")
     calibration, confidences = card["calibration"], card["abstain"]["confidences"]
     values = [calibration["scales"], calibration["offsets"], card["thresholds"], confidences]
     for numbers in values:
@@ -248,6 +244,8 @@ def _several_of(card: Mapping[str, Any]) -> LabelAnswers | None:
 
 
 def _check(spec: ExportSpec) -> None:
+    if spec.task not in get_args(Task):
+        raise ValueError(f"task is {spec.task!r}; allowed are {', '.join(get_args(Task))}")
     if not 2 <= len(spec.labels) <= MAX_CLASSES or not all(isinstance(label, str) for label in spec.labels):
         raise ValueError("labels must be a list of class names")
     if not all(type(side) is int and 1 <= side <= MAX_SIDE for side in spec.image_size):

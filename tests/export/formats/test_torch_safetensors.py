@@ -111,6 +111,7 @@ def test_a_sigmoid_head_is_written_as_two_classes(tmp_path: Path) -> None:
         ),
         ({"pooling": "flatten"}, "the head has pooling flatten; torchvision and timm", "pooling: avg, hidden: "),
         ({"hidden": (8,)}, r"pooling avg and hidden layers \[8\]", "choose another format"),
+        ({"task": "ordinal"}, "the head computes ordered classes from steps", "onnx or safetensors"),
         ({"channels": 1}, "takes 1 channel, and those of torchvision and timm take three", "onnx or safetensors"),
     ],
 )
@@ -135,7 +136,7 @@ SEVERAL = LabelAnswers.of(np.array([0.5, 2.0, 1.0]), np.array([0.25, -1.0, 0.0])
 def test_several_labels_are_told_by_the_config_and_their_calibration_is_in_the_head(
     resnet: SimpleNamespace, tmp_path: Path
 ) -> None:
-    path = write(resnet, tmp_path, replace(SPEC, temperature=1.0, several=SEVERAL))
+    path = write(resnet, tmp_path, replace(SPEC, temperature=1.0, several=SEVERAL, task="multilabel"))
     tensors, config = safetensors.numpy.load_file(path), json.loads(path.with_name("config.json").read_text())
     kernel, bias = (resnet.network.tensors[f"head/logits/{part}"] for part in ("kernel", "bias"))
     assert np.allclose(tensors["fc.weight"], (kernel * [0.5, 2.0, 1.0]).T)
@@ -149,7 +150,7 @@ def test_torchvision_computes_the_same_probabilities_of_several_labels(tmp_path:
     pytest.importorskip("torchvision")
     made = network_of("resnet18", "multilabel")
     plain = LabelAnswers.of(np.ones(3), np.zeros(3), np.full(3, 0.5))
-    path = write(made, tmp_path / NAME, replace(SPEC, temperature=1.0, several=plain))
+    path = write(made, tmp_path / NAME, replace(SPEC, temperature=1.0, several=plain, task="multilabel"))
     expected = np.asarray(made.predictor(IMAGES))
     assert np.abs(read_torch_safetensors(path).from_tensors(IMAGES) - expected).max() < 1e-5
     monkeypatch.chdir(tmp_path)
