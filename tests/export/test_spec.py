@@ -53,8 +53,8 @@ def test_a_card_from_before_backgrounds_drops_the_opacity():
         {"thresholds": None},
         {"calibration": {"scales": [1.0, 1.0], "offsets": [0.0, None]}},
         {"calibration": {"scales": [1.0, 1.0]}},
-        {"abstain": {"confidences": [0.5]}},
-        {"abstain": {"confidence": 0.5}},
+        {"abstain": {"confidence": 0.0, "confidences": [0.5]}},
+        {"abstain": {"confidence": 0.0, "confidences": [0.5, 2]}},
     ],
 )
 def test_a_damaged_card_of_several_labels_is_refused(changed):

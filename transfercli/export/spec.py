@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -36,7 +36,8 @@ CARD_FILE = f"{CARD}.json"
 EXPORTED = "export.json"  # in the folder of an artefact: the result of its export
 # Keys of a card; all others are its origin.
 OWN_KEYS = (
-    *("task", "labels", "input", "temperature", "calibration", "thresholds", "abstain", "conformal", "unknown"),
+    *("task", "labels", "input", "temperature", "calibration", "thresholds", "threshold"),
+    *("abstain", "conformal", "unknown"),
 )
 MAX_SIDE, MAX_CLASSES = 8192, 100_000
 
@@ -46,14 +47,14 @@ class LabelAnswers:
     """Calibration and thresholds of a model that gives an image several labels; each has one number a label.
 
     scales, offsets: the calibrated logit is `logit * scale + offset`, computed inside the artefact. thresholds: values
-    of float32; an image has the labels whose calibrated probability is at least their threshold. confidences: a label
-    is unsure if the probability of its answer, that the image has it or has it not, is below; None: always unsure.
+    of float32; an image has the labels whose calibrated probability is at least their threshold. confidences:
+    probability of the answer below which a label is unsure, None for one that always is; () if none ever is.
     """
 
     scales: tuple[float, ...]
     offsets: tuple[float, ...]
     thresholds: tuple[float, ...]
-    confidences: tuple[float | None, ...]
+    confidences: tuple[float | None, ...] = ()
 
     @classmethod
     def of(
@@ -61,15 +62,14 @@ class LabelAnswers:
         scales: np.ndarray,
         offsets: np.ndarray,
         thresholds: np.ndarray,
-        confidences: Sequence[float | None] | None = None,
+        confidences: tuple[float | None, ...] = (),
     ) -> LabelAnswers:
-        """Return the answers of arrays float [L]; without confidences, no label is unsure.
+        """Return the answers of three arrays float [L], and of confidences.
 
         The thresholds are rounded to float32, the type of the probabilities that they are compared with.
         """
         rounded = thresholds.astype(np.float32).tolist()
-        least = [0.0] * len(rounded) if confidences is None else confidences
-        return cls(tuple(scales.tolist()), tuple(offsets.tolist()), tuple(rounded), tuple(least))
+        return cls(tuple(scales.tolist()), tuple(offsets.tolist()), tuple(rounded), confidences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ class ExportSpec:
     max_megapixels: how files are read, as in `Geometry`. conformal: scores for prediction sets, as JSON; None in an
     artefact of an earlier version. unknown: {"score": name, "threshold": number} of the output `unknown`, above whose
     threshold an image is strange; None if the artefact has no such output. several: calibration and thresholds if an
-    image may have several labels; None if it has exactly one. task: of the run.
+    image may have several labels; None if it has exactly one. threshold: calibrated probability from which the second
+    of two classes is answered, a number of float32; None for the most probable class. task: of the run.
     """
 
     labels: tuple[str, ...]
@@ -100,6 +101,7 @@ class ExportSpec:
     conformal: Mapping[str, Any] | None = field(default=None, hash=False)
     unknown: Mapping[str, Any] | None = field(default=None, hash=False)
     several: LabelAnswers | None = None
+    threshold: float | None = None
     task: Task = CLASSIFY
 
     @property
@@ -138,7 +140,12 @@ class ExportSpec:
                 "max_megapixels": self.max_megapixels,
             },
             "temperature": self.temperature,
-            **(_several_card(self.several) if self.several else {"abstain": {"confidence": self.confidence}}),
+            **(_several_card(self.several) if self.several else {}),
+            **({"threshold": self.threshold} if self.threshold is not None else {}),
+            "abstain": {
+                "confidence": self.confidence,
+                **({"confidences": list(self.several.confidences)} if self.several else {}),
+            },
             **({"conformal": dict(self.conformal)} if self.conformal else {}),
             "unknown": dict(self.unknown) if self.unknown else None,
             **self.origin,
@@ -188,8 +195,7 @@ class NeedsTensorFlow(Exception):
 
 def _several_card(several: LabelAnswers) -> dict[str, Any]:
     calibration = {"scales": list(several.scales), "offsets": list(several.offsets)}
-    abstain = {"confidences": list(several.confidences)}
-    return {"calibration": calibration, "thresholds": list(several.thresholds), "abstain": abstain}
+    return {"calibration": calibration, "thresholds": list(several.thresholds)}
 
 
 def card_text(spec: ExportSpec) -> str:
@@ -202,8 +208,7 @@ def parse_card(text: str | bytes) -> ExportSpec:
         card = parse_json(text)
         geometry = card["input"]
         size = (geometry["height"], geometry["width"])
-        several = _several_of(card)
-        confidence = 0.0 if several else card["abstain"]["confidence"]
+        confidence = card["abstain"]["confidence"]
         origin = {key: value for key, value in card.items() if key not in OWN_KEYS and isinstance(value, str)}
         spec = ExportSpec(
             tuple(card["labels"]),
@@ -219,8 +224,9 @@ def parse_card(text: str | bytes) -> ExportSpec:
             max_megapixels=float(geometry.get("max_megapixels", MAX_MEGAPIXELS)),
             conformal=card.get("conformal"),
             unknown=card.get("unknown"),
-            several=several,
-            task=card.get("task", CLASSIFY),  # cards of earlier versions lack it
+            several=_several_of(card),
+            threshold=card.get("threshold"),
+            task=_task_of(card),
         )
         _check(spec)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -228,24 +234,36 @@ def parse_card(text: str | bytes) -> ExportSpec:
     return spec
 
 
+def _task_of(card: Mapping[str, Any]) -> Task:
+    task: Task = card.get("task", CLASSIFY)  # cards of earlier versions lack it
+    if task not in get_args(Task):
+        raise ValueError(f"task is {task!r}; allowed are {', '.join(get_args(Task))}")
+    return task
+
+
 def _several_of(card: Mapping[str, Any]) -> LabelAnswers | None:
     """Return the calibration and thresholds of a card; None if it is of one label an image. Raises `ValueError`."""
     if card.get("task") != MULTILABEL:
         return None
-    calibration, confidences = card["calibration"], card["abstain"]["confidences"]
-    values = [calibration["scales"], calibration["offsets"], card["thresholds"], confidences]
+    calibration = card["calibration"]
+    values = [calibration["scales"], calibration["offsets"], card["thresholds"]]
     for numbers in values:
         if not isinstance(numbers, list) or len(numbers) != len(card["labels"]):
-            raise ValueError("calibration, thresholds and confidences must have one number a label")
-    given = [number for numbers in values for number in numbers if numbers is not confidences or number is not None]
-    if not all(type(number) in (int, float) and math.isfinite(number) for number in given):
-        raise ValueError("calibration, thresholds and confidences must be finite numbers")
-    return LabelAnswers(*map(tuple, values))
+            raise ValueError("calibration and thresholds must have one number a label")
+        if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
+            raise ValueError("calibration and thresholds must be finite numbers")
+    confidences = tuple(card["abstain"].get("confidences") or ())
+    if len(confidences) not in (0, len(card["labels"])) or not all(map(_is_confidence, confidences)):
+        raise ValueError("the confidences must be one number or null a label")
+    scales, offsets, thresholds = (tuple(map(float, numbers)) for numbers in values)
+    return LabelAnswers(scales, offsets, thresholds, confidences)
+
+
+def _is_confidence(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and 0 <= value <= 1)
 
 
 def _check(spec: ExportSpec) -> None:
-    if spec.task not in get_args(Task):
-        raise ValueError(f"task is {spec.task!r}; allowed are {', '.join(get_args(Task))}")
     if not 2 <= len(spec.labels) <= MAX_CLASSES or not all(isinstance(label, str) for label in spec.labels):
         raise ValueError("labels must be a list of class names")
     if not all(type(side) is int and 1 <= side <= MAX_SIDE for side in spec.image_size):
@@ -268,5 +286,7 @@ def _check(spec: ExportSpec) -> None:
         and math.isfinite(spec.unknown["threshold"])
     ):
         raise ValueError("unknown must have the threshold of the out-of-distribution score")
-    if spec.confidence is not None and not (type(spec.confidence) in (int, float) and 0 <= spec.confidence <= 1):
+    if spec.threshold is not None and (len(spec.labels) != 2 or not _is_confidence(spec.threshold)):
+        raise ValueError(f"threshold is {spec.threshold!r}, of {len(spec.labels)} classes")
+    if not _is_confidence(spec.confidence):
         raise ValueError(f"confidence is {spec.confidence!r}")

@@ -186,9 +186,10 @@ def _rows(predictions: Predictions) -> Iterator[list[Any]]:
             abstained = _flag(answer.abstained)
             score = ["", ""] if answer.unknown is None else [_flag(bool(answer.strange)), answer.unknown]
             held = [] if answer.labels is None else [dumps(answer.labels, ensure_ascii=False)]
-            sets = [] if answer.answered is None else [[label for label, _ in answer.answered], answer.unsure]
+            sets = [] if answer.answered is None else [[name for name, _ in answer.answered], answer.unsure or ()]
             given = [LabelSet.of(names).text for names in sets]
-            more = (value for pair in (answer.top[1:] if answer.answered is None else answer.top) for value in pair)
+            others = [pair for pair in answer.top if pair[0] != label][: len(answer.top) - 1]
+            more = (value for pair in (others if answer.answered is None else answer.top) for value in pair)
             yield [answer.path, label or "", probability, abstained, "", *given, *more, *score, *held]
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from transfercli.config.loader import dump
+from transfercli.evaluation.confidence.thresholds import rule_of
 from transfercli.evaluation.confidence.trust import Trust, fit_trust, write_trust
 from transfercli.evaluation.held_out import write_held_out
 from transfercli.io import atomic
@@ -35,7 +36,9 @@ def write_run(run: RunFolder, model: MergedModel, facts: dict[str, Any], reporte
 
     first, images = model.members[0], merged_images(model.members, learnt=cross_validated(model) is not None)
     config = first.config.model_copy(update={"name": run.experiment, "model": model.config})
-    trust = fit_trust(model.logits, model.answers.targets, config.evaluation.abstain, model.answers.groups)
+    evaluation, answers = config.evaluation, model.answers
+    rule = rule_of(evaluation.threshold)
+    trust = fit_trust(model.logits, answers.targets, evaluation.abstain, answers.groups, rule)
     with atomic.new_folder(run.path) as folder:
         written = RunFolder(folder)
         atomic.write_text(written.config, dump(config))

@@ -14,8 +14,10 @@ import numpy as np
 from transfercli.data.image import Geometry
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.evaluation.confidence.conformal import ConformalScores, prediction_sets
+from transfercli.evaluation.confidence.thresholds import answers_of
+from transfercli.evaluation.multilabel.trust import label_answers
 from transfercli.export.formats.registry import FORMATS, Format, check_installed
-from transfercli.export.spec import EXPORTED, ExportSpec, LabelAnswers, parse_card
+from transfercli.export.spec import EXPORTED, ExportSpec, parse_card
 from transfercli.export.verify.checksums import verify_checksums
 from transfercli.export.verify.sandbox import read_sandboxed
 from transfercli.io.bounded import read_json
@@ -36,8 +38,9 @@ class ModelOutput:
     probabilities: float [N, C], calibrated. abstained: bool [N], True if the model abstains. sets: bool [N, C], the
     labels of conformal sets; None if they were not asked for. unknown: float [N], the out-of-distribution scores, and
     strange: bool [N], True if they are above their threshold; None if the model has no score. answered: bool [N, C],
-    the labels at or above their thresholds, and unsure: bool [N, C], those that the model abstains from; None if an
-    image has exactly one label.
+    the labels at or above their thresholds, and unsure: bool [N, C], the labels whose answer the model abstains from;
+    None if an image has exactly one label. chosen: int [N], the answered class if a threshold chose it; None for the
+    most probable one.
     """
 
     probabilities: np.ndarray
@@ -47,6 +50,7 @@ class ModelOutput:
     strange: np.ndarray | None = None
     answered: np.ndarray | None = None
     unsure: np.ndarray | None = None
+    chosen: np.ndarray | None = None
 
 
 PredictBatch = Callable[[np.ndarray], ModelOutput]  # takes uint8 images [N, H, W, 3]
@@ -136,8 +140,11 @@ def _why_always_abstaining(run: StoredRun) -> str:
 
 
 def _always_unsure(labels: Sequence[str], confidences: Sequence[float | None]) -> str:
-    """Return why a model abstains from every image, if one of its labels is always unsure; "" if none is."""
-    names = [label for label, confidence in zip(labels, confidences, strict=True) if confidence is None]
+    """Return why a model abstains from every image, if one of its labels is always unsure; "" if none is.
+
+    confidences: one a label, or () if none ever is.
+    """
+    names = [label for label, confidence in zip(labels, confidences, strict=False) if confidence is None]
     if not names:
         return ""
     return f"no confidence of {first_of(names, MOST_NAMED)} can promise what evaluation.abstain asks for"
@@ -146,26 +153,20 @@ def _always_unsure(labels: Sequence[str], confidences: Sequence[float | None]) -
 def _one_label(run: StoredRun, outputs: np.ndarray) -> ModelOutput:
     _, assessment = run.judge(outputs)
     probabilities, abstained = assessment.probabilities, assessment.abstained
-    return ModelOutput(probabilities, abstained, unknown=assessment.unknown, strange=assessment.strange)
+    unknown, strange = assessment.unknown, assessment.strange
+    return ModelOutput(probabilities, abstained, unknown=unknown, strange=strange, chosen=assessment.answers)
 
 
 def _several_labels(run: StoredRun, outputs: np.ndarray) -> ModelOutput:
-    logits, scores = run.logits_and_scores(outputs)
-    found = run.label_trust.assess(logits, scores, run.unknown.threshold if run.unknown else None)
+    _, found = run.judge_labels(outputs)
     return ModelOutput(
-        found.probabilities, found.abstained, None, found.unknown, found.strange, found.answered, found.unsure
+        found.probabilities,
+        found.abstained,
+        unknown=found.unknown,
+        strange=found.strange,
+        answered=found.answered,
+        unsure=found.unsure,
     )
-
-
-def _labels_of_artefact(
-    several: LabelAnswers, probabilities: np.ndarray, unknown: np.ndarray | None, strange: np.ndarray | None
-) -> ModelOutput:
-    """Return the output of an artefact for images that may have several labels; probabilities: float32 [N, L]."""
-    answered = probabilities >= np.array(several.thresholds)
-    least = np.array([math.inf if confidence is None else confidence for confidence in several.confidences])
-    unsure = np.where(answered, probabilities, 1 - probabilities.astype(np.float64)) < least
-    abstained = unsure.any(axis=1) if strange is None else unsure.any(axis=1) | strange
-    return ModelOutput(probabilities, abstained, None, unknown, strange, answered, unsure)
 
 
 # -- exported artefacts
@@ -272,9 +273,13 @@ def _load_artefact(row: Format, path: Path, expected: ExportSpec | None) -> tupl
             unknown = outputs[:, -1].astype("float64")
             strange = unknown > spec.unknown["threshold"]
         if spec.several:
-            return _labels_of_artefact(spec.several, probabilities, unknown, strange)
-        unsure = probabilities.max(axis=1) < confidence
-        return ModelOutput(probabilities, unsure if strange is None else unsure | strange, None, unknown, strange)
+            answered, unsure = label_answers(probabilities, spec.several.thresholds, spec.several.confidences)
+            abstained = np.any(unsure, axis=1) if strange is None else np.any(unsure, axis=1) | strange
+            return ModelOutput(probabilities, abstained, None, unknown, strange, answered, unsure)
+        chosen = answers_of(probabilities, spec.threshold)
+        most = probabilities.max(axis=1) if chosen is None else probabilities[np.arange(len(chosen)), chosen]
+        abstained = most < confidence if strange is None else (most < confidence) | strange
+        return ModelOutput(probabilities, abstained, None, unknown, strange, chosen=chosen)
 
     return predict_batch, spec
 

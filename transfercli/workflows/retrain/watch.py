@@ -208,7 +208,9 @@ def _answered_others(champion: StoredRun, dataset: Dataset) -> list[AnsweredImag
     if not chosen:
         return []
     split = load_recorded_split(chosen, dataset.root, _NEW, champion.labels, champion.reading)
-    wrong = champion.probabilities(split).argmax(axis=1) != split.targets
+    probabilities = champion.probabilities(split)
+    answers = champion.trust.answers(probabilities)
+    wrong = (probabilities.argmax(axis=1) if answers is None else answers) != split.targets
     record_of = {record.path: record for record in chosen}
     return [
         _answered(record_of[path], dataset.root, bool(is_wrong), None)

@@ -141,9 +141,12 @@ def keep_answers(job: Job, builder: PhaseBuilder, scored: HeldOut) -> None:
 
 
 def keep_trust(job: Job, scored: HeldOut, labels: Sequence[str]) -> None:
+    from transfercli.evaluation.confidence.thresholds import rule_of
     from transfercli.evaluation.confidence.trust import fit_trust, write_trust
 
-    trust = fit_trust(scored.logits, scored.targets, job.config.evaluation.abstain, scored.groups)
+    evaluation = job.config.evaluation
+    rule = rule_of(evaluation.threshold)
+    trust = fit_trust(scored.logits, scored.targets, evaluation.abstain, scored.groups, rule)
     write_trust(job.run.calibration, trust)
 
 
