@@ -26,7 +26,7 @@ from transfercli.evaluation.confidence.temperature import Scaling, calibrated, c
 from transfercli.evaluation.confidence.thresholds import (
     Choice,
     Rule,
-    as_float32,
+    answers_of,
     checked_rule,
     choose_threshold,
     read_choice,
@@ -243,11 +243,6 @@ def _is_target(value: Any) -> bool:
         return False
     ((name, target),) = value.items()
     return name in THRESHOLD_RULES and type(target) in (int, float)
-
-
-def answers_of(probabilities: npt.NDArray[np.floating], threshold: float | None) -> Targets | None:
-    """Return the classes that a threshold of the second of two answers, int64 [N]; None without a threshold."""
-    return None if threshold is None else (as_float32(probabilities[:, 1]) >= threshold).astype(np.int64)
 
 
 def _predicted(probabilities: Array, answers: Targets | None) -> Targets:
