@@ -39,18 +39,24 @@ def _class_predictions(run: StoredRun, split: Split, outputs: np.ndarray) -> tup
 
     logits, assessment = run.judge(outputs)
     probabilities = assessment.probabilities.astype("float32")
-    predictions = Predictions(split.paths, run.labels, split.targets, probabilities, split.groups)
+    answers = run.trust.answers(probabilities)
+    predictions = Predictions(split.paths, run.labels, split.targets, probabilities, split.groups, answers)
     return predictions, confidence_metrics(assessment, logits, split.targets, run.stored_trust, run.unknown)
 
 
 def _label_predictions(run: StoredRun, split: Split, outputs: np.ndarray) -> tuple[LabelPredictions, Trust]:
+    from transfercli.evaluation.multilabel.confidence import label_confidence_metrics
     from transfercli.evaluation.multilabel.predictions import LabelPredictions
 
-    logits, _ = run.logits_and_scores(outputs)
-    trust = run.label_trust
+    logits, assessment = run.judge_labels(outputs)
+    trust, score = run.label_trust, run.unknown
     # Rounded as in predictions.csv, so that the same labels are answered there.
-    probabilities = trust.probabilities(logits).astype("float32")
-    return LabelPredictions(split.paths, run.labels, split.targets, probabilities, trust.thresholds, split.groups), {}
+    probabilities = assessment.probabilities.astype("float32")
+    predictions = LabelPredictions(
+        split.paths, run.labels, split.targets, probabilities, trust.thresholds, split.groups
+    )
+    name_and_threshold = (score.name, score.threshold) if score else None
+    return predictions, label_confidence_metrics(assessment, logits, split.targets, trust, name_and_threshold)
 
 
 def _evaluate_classes(predictions: Predictions, **settings: Any) -> Evaluation:

@@ -118,8 +118,9 @@ def _pictures(
 
 
 def _heats(context: ReportContext, case: LabelCase) -> list[tuple[LabelMark, str, str]]:
-    """Return the heat maps of the labels of one image."""
-    marks = [mark for mark in case.marks if (case.index, mark.label) in context.explained]
+    """Return the heat maps of the labels of one image; one that no region supports has none."""
+    found = {mark: context.explained.get((case.index, mark.label)) for mark in case.explained}
+    marks = [mark for mark, explanation in found.items() if explanation is not None and explanation.heat.any()]
     if not marks or context.thumbnails is None:
         return []
     image = context.thumbnails(np.asarray([case.index]))[0]
