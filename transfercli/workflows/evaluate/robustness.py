@@ -60,7 +60,8 @@ def tta_comparison(run: StoredRun, split: Split, plain: Answers) -> dict[str, An
     all_views = views(trained_with_mirroring(run.config.augmentation))
     passes = _ChangedImagePasses(run, split, "tta", len(all_views) - 1)
     mean = average_views(plain, (passes.probabilities(_change_to(view)) for view in all_views[1:]))
-    mean = replace(mean, answers=run.trust.answers(mean.probabilities))
+    if not run.several:
+        mean = replace(mean, answers=run.trust.answers(mean.probabilities))
     return tta_gain(plain, mean, all_views, run.config.seed)
 
 
