@@ -7,9 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from transfercli.config.loader import dump
-from transfercli.config.schema import EvaluationConfig
-from transfercli.config.types import CLASSIFY, MULTILABEL, Task
-from transfercli.evaluation.confidence.trust import fit_trust, write_trust
 from transfercli.evaluation.held_out import write_held_out
 from transfercli.io import atomic
 from transfercli.models.unknown.file import write_score
@@ -18,18 +15,16 @@ from transfercli.runs import record
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.listing import next_completion
 from transfercli.training.progress import Progress
+from transfercli.workflows.fitted_trust import write_fitted_trust
 from transfercli.workflows.merge.answers import ALL
 from transfercli.workflows.merge.images import MergedImages, copy_slices, merged_images
 from transfercli.workflows.merge.scoring import MergedModel
 from transfercli.workflows.merge.unknown import score_of_merged
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.reproducibility import reproducibility_facts
+from transfercli.workflows.train.results import KEPT_METRICS
 
 PHASE = "merge"
-KEPT_METRICS: dict[Task, tuple[str, ...]] = {  # of the model, in its record
-    CLASSIFY: ("val_accuracy", "val_loss"),
-    MULTILABEL: ("val_accuracy", "val_loss", "val_map", "val_micro_f1", "val_macro_f1"),
-}
 
 
 def write_run(run: RunFolder, model: MergedModel, facts: dict[str, Any], reporter: Reporter) -> None:
@@ -47,7 +42,9 @@ def write_run(run: RunFolder, model: MergedModel, facts: dict[str, Any], reporte
         atomic.write_json(written.labels, list(first.labels))
         images.write(written)
         copy_slices(first, written)
-        _write_trust(written, model, config.evaluation)
+        answers = model.answers
+        fitted = model.logits, answers.targets, first.labels, config.evaluation, answers.groups
+        write_fitted_trust(written.calibration, answers.task, *fitted)
         paths = paths_of(images, model.answers.sha256s)
         write_held_out(written.held_out, paths, model.answers.targets, model.logits)
         line = _line(model)
@@ -58,19 +55,6 @@ def write_run(run: RunFolder, model: MergedModel, facts: dict[str, Any], reporte
         _ = stored.classifier
         if (score := score_of_merged(stored, model)) is not None:
             write_score(written.unknown, score)
-
-
-def _write_trust(run: RunFolder, model: MergedModel, evaluation: EvaluationConfig) -> None:
-    """Fit and write the calibration of the merged model."""
-    from transfercli.evaluation.multilabel.trust import fit_label_trust, write_label_trust
-
-    answers = model.answers
-    if answers.task == MULTILABEL:
-        labels = model.members[0].labels
-        trust = fit_label_trust(model.logits, answers.targets, labels, evaluation, answers.groups)
-        write_label_trust(run.calibration, trust)
-    else:
-        write_trust(run.calibration, fit_trust(model.logits, answers.targets, evaluation.abstain, answers.groups))
 
 
 def paths_of(images: MergedImages, sha256s: Sequence[str]) -> list[str]:
@@ -133,7 +117,7 @@ def _record(
         "best_epoch": 0,
         "epochs": 0,
         "cross_validated": learnt,
-        "metrics": {name: line[name] for name in KEPT_METRICS[model.answers.task]},
+        "metrics": {name: line[name] for name in KEPT_METRICS if name in line},
     }
 
 

@@ -248,7 +248,9 @@ def _answered_others(champion: StoredRun, dataset: Dataset) -> list[AnsweredImag
         split = load_recorded_split(chosen, dataset.root, _NEW, labels, champion.reading, several=True)
         return list(_label_answers(champion, dataset.root, record_of, predict_split(champion, split), None))
     split = load_recorded_split(chosen, dataset.root, _NEW, champion.labels, champion.reading)
-    wrong = champion.probabilities(split).argmax(axis=1) != split.targets
+    probabilities = champion.probabilities(split)
+    answers = champion.trust.answers(probabilities)
+    wrong = (probabilities.argmax(axis=1) if answers is None else answers) != split.targets
     return [
         _answered(record_of[path], dataset.root, bool(is_wrong), None)
         for path, is_wrong in zip(split.paths, wrong, strict=True)
