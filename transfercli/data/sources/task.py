@@ -40,7 +40,7 @@ def with_task(config: ExperimentConfig) -> tuple[ExperimentConfig, list[str]]:
         return config, []
     if "task" in config.model_fields_set and config.task != MULTILABEL:
         raise ConfigError(
-            f"task: classify is for one class per image, but {reason}",
+            f"task: {config.task} is for one class per image, but {reason}",
             "set task: multilabel, or give one label per image",
         )
     known = config.task == MULTILABEL and columns == config.data.columns
