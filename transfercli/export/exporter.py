@@ -238,7 +238,10 @@ class _Job:
 
     def _unproved_result(self, size: int) -> dict[str, Any]:
         measures = self.measures
-        others = [*measures.closeness(self.reference.probabilities, 0.0), *(f"{name}_exported" for name in measures.names)]
+        others = [
+            *measures.closeness(self.reference.probabilities, 0.0),
+            *(f"{name}_exported" for name in measures.names),
+        ]
         return self._facts(size, proved=False) | dict.fromkeys([*MEASURED, *others])
 
     def _facts(self, size: int, *, proved: bool) -> dict[str, Any]:

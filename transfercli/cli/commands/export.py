@@ -35,7 +35,13 @@ Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="folder to write to, instead of the run's exports folder")
 ]
 MaxDrop = Annotated[
-    float | None, typer.Option("--max-drop", metavar="X", min=0, help="largest loss of accuracy allowed; of mAP, if an image may have several labels")
+    float | None,
+    typer.Option(
+        "--max-drop",
+        metavar="X",
+        min=0,
+        help="largest loss of accuracy allowed; of mAP, if an image may have several labels",
+    ),
 ]
 
 

@@ -135,7 +135,10 @@ def timm_config(network: Network, spec: ExportSpec, head: str) -> dict[str, Any]
     """Return the config of a model in timm's form, as on the Hugging Face Hub."""
     mean, std = STANDARDISED[network.preprocessing]
     height, width = spec.image_size
-    calibration: dict[str, Any] = {"temperature": spec.temperature, "temperature_is_in": f"{head}.weight and {head}.bias"}
+    calibration: dict[str, Any] = {
+        "temperature": spec.temperature,
+        "temperature_is_in": f"{head}.weight and {head}.bias",
+    }
     if spec.several:
         scales, offsets, thresholds = (list(values) for values in astuple(spec.several))
         calibration = {PROBLEM: SEVERAL, "scales": scales, "offsets": offsets, "thresholds": thresholds}

@@ -46,7 +46,7 @@ def diff_data(request: DiffRequest, reporter: Reporter) -> DiffResult:
     reported as warnings.
     """
     run = StoredRun.find(request.run, request.runs, reporter)
-    config = load_for_new_run(request.config, request.overrides, "finetune", request.runs).config
+    config = load_for_new_run(request.config, request.overrides, "finetune", request.runs, reporter).config
     experiment = Path(os.path.realpath(run.path)).parent
     if run.several != (config.task == MULTILABEL):
         kinds = {True: "several labels per image", False: "one class per image"}
