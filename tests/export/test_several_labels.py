@@ -58,7 +58,9 @@ def sets_of(probabilities: np.ndarray, thresholds: Any = THRESHOLDS) -> np.ndarr
 
 
 @pytest.mark.parametrize("name", sorted(ANY_NETWORK))
-def test_an_artefact_alone_gives_the_labels_that_the_run_gives(name: str, made: SimpleNamespace, tmp_path: Path) -> None:
+def test_an_artefact_alone_gives_the_labels_that_the_run_gives(
+    name: str, made: SimpleNamespace, tmp_path: Path
+) -> None:
     place = tmp_path / (FORMATS[name].entry or name)
     FORMATS[name].write(WriteJob(made.predictor, made.spec, place))
     found = FORMATS[name].read(place)
@@ -101,7 +103,9 @@ def test_onnx_has_the_thresholds_exactly_as_an_output_whatever_the_weights_are(
     job = WriteJob(predictor_of(many), spec, tmp_path / "model.onnx", quantize, made.images[:8])
     FORMATS["onnx"].write(job)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
-    outputs = dict(zip([x.name for x in session.get_outputs()], session.run(None, {"images": made.images}), strict=True))
+    outputs = dict(
+        zip([x.name for x in session.get_outputs()], session.run(None, {"images": made.images}), strict=True)
+    )
     assert set(outputs) == {"probabilities", "thresholds"}
     assert np.array_equal(outputs["thresholds"], thresholds.astype(np.float32))
     assert json.loads(session.get_modelmeta().custom_metadata_map["thresholds"]) == list(several.thresholds)

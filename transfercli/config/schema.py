@@ -176,6 +176,11 @@ class DataConfig(Section):
         description="empty cells in columns that hold one label each: absent: the image does not have the label;"
         " unknown: nobody knows; null: unknown if the columns have a 0 somewhere, else absent",
     )
+    order: Annotated[list[Text], Field(min_length=2)] | None = Field(
+        None,
+        description="task ordinal: the classes, from the lowest to the highest; null: by number, if all names are"
+        " numbers",
+    )
     expect: ExpectConfig | None = Field(
         None,
         description="images that must be there; its keys also end the warnings of retrain about lost images; null: any",
@@ -748,8 +753,9 @@ class ExperimentConfig(Section):
     name: FolderName = Field(description="name of the experiment: the folder under runs/")
     task: Task = Field(
         "classify",
-        description="classify: one class per image; multilabel: any number of labels per image; if the key is not set,"
-        " it is multilabel for a table with several labels per image",
+        description="classify: one class per image; multilabel: any number of labels per image; ordinal: one of the"
+        " steps of a scale, such as grades; if the key is not set, it is multilabel for a table with several labels per"
+        " image",
     )
     seed: Seed = Field(0, description="seed of all random draws")
     data: DataConfig

@@ -119,10 +119,11 @@ def _gate(value: Any) -> Any:
     return value
 
 
-# Kind of answer: one class per image, or any number of labels.
-Task = Literal["classify", "multilabel"]
+# Kind of answer: one class per image, any number of labels, or one of classes in an order.
+Task = Literal["classify", "multilabel", "ordinal"]
 CLASSIFY: Task = "classify"
 MULTILABEL: Task = "multilabel"
+ORDINAL: Task = "ordinal"
 
 # Strict: a number is written 5, not "5" or true.
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]

@@ -44,9 +44,11 @@ class MetricTable:
         return (self.metrics if label is None else self.per_class).get(name)
 
 
+# A metric of one class has the bounds and the direction of its mean.
+_OF_ONE_CLASS = {name: METRICS[f"macro_{name}"] for name in PER_CLASS}
 METRIC_TABLES: dict[Task, MetricTable] = {
-    # A metric of one class has the bounds and the direction of its mean.
-    "classify": MetricTable(METRICS, {name: METRICS[f"macro_{name}"] for name in PER_CLASS}, "one class per image"),
+    "classify": MetricTable(METRICS, _OF_ONE_CLASS, "one class per image"),
+    "ordinal": MetricTable(METRICS, _OF_ONE_CLASS, "one step of a scale per image"),
     "multilabel": MetricTable(LABEL_METRICS, PER_LABEL, "several labels per image"),
 }
 # Metrics of any task, for keys of the config whose task is not known when they are read.

@@ -161,7 +161,7 @@ class _Job:
 
     @property
     def measures(self) -> Measures:
-        return measures_for(self.spec.thresholds)
+        return measures_for(self.spec.thresholds, self.spec.threshold)
 
     def run(self, predictor: Any, reporter: Reporter) -> tuple[dict[str, Any], list[str]]:
         """Return the result, and the reasons for removing the artefact; without any it is installed."""

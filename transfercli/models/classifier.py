@@ -169,8 +169,9 @@ def logits_of(
         x = layers.Dense(units, activation="relu", name=f"{name_prefix}hidden{number}")(x)
     if config.dropout:
         x = layers.Dropout(config.dropout, name=f"{name_prefix}dropout")(x)
-    units = OUTPUTS[task].units(classes, config.output)
-    return layers.Dense(units, dtype="float32", name=f"{name_prefix}logits")(x)
+    row = OUTPUTS[task]
+    units = layers.Dense(row.units(classes, config.output), dtype="float32", name=f"{name_prefix}logits")(x)
+    return row.logits(units)
 
 
 def normalisation_of(config: HeadConfig, layers_read: int) -> Normalisation:

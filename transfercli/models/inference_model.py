@@ -20,6 +20,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from transfercli.config.types import ORDINAL
 from transfercli.models.batchnorm_folding import foldable, scale_and_shift
 from transfercli.models.classifier import Classifier
 from transfercli.models.keras_internals import call_with_replacements
@@ -67,7 +68,7 @@ def build_inference_model(
 def _logits(classifier: Classifier, features: Any, calibration: Calibration) -> keras.KerasTensor:
     """Return calibrated logits, by the last layer's weights; an average has no such layer."""
     head = classifier.head
-    if classifier.average:
+    if classifier.average or classifier.task == ORDINAL:
         return calibration.layer(call_with_replacements(head, features, _replacements(head)))
     last = head.get_layer("logits")
     kernel, bias = _array(last.kernel) * calibration.scale, _array(last.bias) * calibration.scale + calibration.offset

@@ -60,7 +60,9 @@ def _guessed_labels(targets: np.ndarray, classes: int) -> tuple[float, str]:
     return float((known * entropy).sum() / known.sum()), "each label by its frequency"
 
 
+_OF_CLASSES = Objective(_class_loss, _class_accuracy, validation_metrics, _guessed_class)
 OBJECTIVES: dict[Task, Objective] = {
-    "classify": Objective(_class_loss, _class_accuracy, validation_metrics, _guessed_class),
+    "ordinal": _OF_CLASSES,
+    "classify": _OF_CLASSES,
     "multilabel": Objective(_label_loss, lambda _: build_label_accuracy(), label_validation_metrics, _guessed_labels),
 }

@@ -14,7 +14,8 @@ from transfercli.config.schema import (
     RunReference,
     RunWeights,
 )
-from transfercli.config.types import MULTILABEL
+from transfercli.config.types import ORDINAL
+from transfercli.data.sources.class_order import in_order
 from transfercli.data.sources.labels import shown
 from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.models.bases import BASES
@@ -183,11 +184,17 @@ def labels_for(
     a kept head without names has another number of classes, or if the head is that of another task.
     """
     if config.model.head.init == "new" or (parent.run is None and parent.head is None):
-        return tuple(data_labels)
+        return in_order(data_labels, config.data.order) if config.task == ORDINAL else tuple(data_labels)
     _check_task_of_head(config, parent)
     if parent.head and not parent.labels:
         return labels_of_kept_head(parent.head, data_labels, reporter)
     unknown = [label for label in data_labels if label not in parent.labels]
+    if unknown and config.task == ORDINAL:
+        raise DataError(
+            f"the data has classes that the kept head does not have: {_shown(unknown, parent.labels)}; a scale cannot"
+            " be extended, as every step would change its meaning",
+            "set model.head.init to new",
+        )
     if not unknown:
         return parent.labels
     if config.model.head.init == "keep":
@@ -201,17 +208,14 @@ def labels_for(
 
 
 def _check_task_of_head(config: ExperimentConfig, parent: Parent) -> None:
-    """Raise `ConfigError` if a head that is kept or extended answers with one class, and the new one with labels."""
-    several, kept = config.task == MULTILABEL, parent.run is not None and parent.run.several
-    if several == kept:
-        return
-    answers = {True: "with any number of labels", False: "with one class"}
-    donor = parent.run.label if parent.run else "the weight file"
-    raise ConfigError(
-        f"model.head.init: {config.model.head.init} takes the head of {donor}, which answers {answers[kept]}, and"
-        f" task: {config.task} answers {answers[several]}",
-        "set model.head.init to new for a fresh head",
-    )
+    """Raise `ConfigError` if a head that is kept or extended is that of another task."""
+    task, donor = ("classify", "the weight file") if parent.run is None else (parent.run.config.task, parent.run.label)
+    if task != config.task:
+        raise ConfigError(
+            f"model.head.init: {config.model.head.init} takes the head of {donor}, which is of task: {task}, and this"
+            f" config is of task: {config.task}",
+            "set model.head.init to new for a fresh head",
+        )
 
 
 def _shown(labels: Sequence[str], others: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ from transfercli.data.sources.table_format import TableFormat
 from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.evaluation.confidence.trust import Assessment, Trust, read_trust
 from transfercli.evaluation.held_out import HeldOutAnswers, read_held_out
-from transfercli.evaluation.multilabel.trust import LabelTrust, read_label_trust
+from transfercli.evaluation.multilabel.trust import LabelAssessment, LabelTrust, read_label_trust
 from transfercli.io.bounded import read_json
 from transfercli.models.tasks.calibration import Calibration
 from transfercli.models.tasks.outputs import OUTPUTS
@@ -226,7 +226,7 @@ class StoredRun:
             )
         build = build_average if model.members else build_classifier
         members = members_of(model, checkpoint.model)
-        classifier = build(architecture(self.config, self.labels, members), self.calibration)
+        classifier = build(architecture(self.config, self.labels, members), calibration=self.calibration)
         assign_tensors(classifier, checkpoint.model)
         return classifier
 
@@ -249,6 +249,11 @@ class StoredRun:
         """Return logits [N, C], or [N, 1] of a sigmoid head, and the assessment, of outputs of `scored_model`."""
         logits, scores = self.logits_and_scores(outputs)
         return logits, self.trust.assess(logits, scores, self.unknown.threshold if self.unknown else None)
+
+    def judge_labels(self, outputs: np.ndarray) -> tuple[np.ndarray, LabelAssessment]:
+        """Return logits [N, L] and the assessment, of outputs of `scored_model` of a run with several labels."""
+        logits, scores = self.logits_and_scores(outputs)
+        return logits, self.label_trust.assess(logits, scores, self.unknown.threshold if self.unknown else None)
 
     def logits_and_scores(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return logits [N, units] and out-of-distribution scores float64 [N] of outputs of `scored_model`.

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -59,6 +60,8 @@ REFERENCES: dict[str, Reference] = {
     "average_precision": lambda t, p: sk.average_precision_score(np.eye(p.shape[1])[t], p, average="macro"),
     "cohen_kappa": _of_labels(sk.cohen_kappa_score),
     "mcc": _of_labels(sk.matthews_corrcoef),
+    "mae": _of_labels(sk.mean_absolute_error),
+    "quadratic_kappa": _of_labels(partial(sk.cohen_kappa_score, weights="quadratic")),
     "ece": _equal_mass_error,
 }
 
@@ -183,7 +186,7 @@ def test_extreme_splits_give_numbers_or_none_without_a_warning(
 def test_what_is_not_defined_is_none(make: Callable[..., Predictions]) -> None:
     one = make([1, 1], [1, 1])
     undefined = {name for name in METRICS if value_of(name, one.targets, one.probabilities) is None}
-    assert undefined == {"roc_auc", "cohen_kappa"}
+    assert undefined == {"roc_auc", "cohen_kappa", "quadratic_kappa"}
 
 
 def test_perfect_predictions_are_perfect(make: Callable[..., Predictions]) -> None:

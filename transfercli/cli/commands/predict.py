@@ -186,7 +186,8 @@ def _rows(predictions: Predictions) -> Iterator[list[Any]]:
             score = ["", ""] if answer.unknown is None else [_flag(bool(answer.strange)), answer.unknown]
             held = [] if answer.labels is None else [dumps(answer.labels, ensure_ascii=False)]
             given = [] if answer.answered is None else [LabelSet.of(name for name, _ in answer.answered).text]
-            more = (value for pair in (answer.top[1:] if answer.answered is None else answer.top) for value in pair)
+            others = [pair for pair in answer.top if pair[0] != label][: len(answer.top) - 1]
+            more = (value for pair in (others if answer.answered is None else answer.top) for value in pair)
             yield [answer.path, label or "", probability, abstained, "", *given, *more, *score, *held]
 
 

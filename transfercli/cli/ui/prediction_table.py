@@ -81,7 +81,7 @@ def _labels_of(answer: Prediction) -> list[str]:
     if answer.error:
         return []
     if answer.answered is None:
-        return [answer.top[0][0]]
+        return [str(answer.best[0])]
     return [label for label, _ in answer.answered] or [NO_LABEL]
 
 

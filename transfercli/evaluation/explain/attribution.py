@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +57,7 @@ def explain(
     read: Reader,
     batch_size: int,
     reporter: Reporter,
-) -> dict[int, Explanation] | dict[Question, Explanation]:
+) -> dict[Any, Explanation]:
     """Explain the predicted class of the worst mistakes, the least sure and a few right images, by their index.
 
     With several labels, explain those that such images have or are answered with, by (index of the image, index of the
@@ -207,6 +208,7 @@ def _class_log_odds(outputs: npt.NDArray[np.floating], target: int) -> npt.NDArr
 # Log-odds [N] of one class or label, from the outputs [N, units] of the network.
 LOG_ODDS: dict[Task, Callable[[npt.NDArray[np.floating], int], npt.NDArray[np.floating]]] = {
     "classify": _class_log_odds,
+    "ordinal": _class_log_odds,
     "multilabel": lambda outputs, target: outputs[:, target].astype(np.float64),
 }
 

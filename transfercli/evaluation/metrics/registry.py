@@ -56,9 +56,12 @@ class Metric:
         """True if the metric depends on the counts of right and wrong predictions only, not on probabilities."""
         return isinstance(self.rule, _CountRule)
 
-    def function(self, targets: Targets, probabilities: Array) -> float:
-        """Return the value for targets int [N] and probabilities float64 [N, C]; NaN if it is not defined."""
-        return float(self.rule(Sample.unweighted(targets, probabilities))[0])
+    def function(self, targets: Targets, probabilities: Array, answers: Targets | None = None) -> float:
+        """Return the value for targets int [N] and probabilities float64 [N, C]; NaN if it is not defined.
+
+        answers: as of `Sample`
+        """
+        return float(self.rule(Sample.unweighted(targets, probabilities, answers))[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,9 @@ def mean_of_images(rule: Callable[[Targets, Array], Array]) -> Callable[[Sample]
     return lambda sample: sample.mean(rule(sample.targets, sample.probabilities))
 
 
-def value_of(name: str, targets: Targets, probabilities: Array) -> float | None:
-    """Return the metric's value as a Python float, or None if it is not defined."""
-    value = METRICS[name].function(targets, probabilities)
+def value_of(name: str, targets: Targets, probabilities: Array, answers: Targets | None = None) -> float | None:
+    """Return the metric's value as a Python float, or None if it is not defined. answers: as of `Sample`"""
+    value = METRICS[name].function(targets, probabilities, answers)
     return value if math.isfinite(value) else None
 
 
@@ -110,6 +113,17 @@ def _cohen_kappa(counts: Counts) -> Array:
     total = counts.support.sum(axis=-1)
     chance = ratio((counts.predicted * counts.support).sum(axis=-1), total**2)
     return ratio(_accuracy(counts) - chance, 1 - chance)
+
+
+def _steps_away(targets: Targets, probabilities: Array) -> Array:
+    return np.abs(probabilities.argmax(axis=1) - targets).astype(np.float64)
+
+
+def _quadratic_kappa(sample: Sample) -> Array:
+    """Return 1 - the mean squared distance / that of independent draws with the same frequencies of classes."""
+    truth, predicted = sample.targets.astype(np.float64), sample.predicted.astype(np.float64)
+    by_chance = sample.mean(truth**2) + sample.mean(predicted**2) - 2 * sample.mean(truth) * sample.mean(predicted)
+    return 1 - ratio(sample.mean((truth - predicted) ** 2), by_chance)
 
 
 def _mcc(counts: Counts) -> Array:
@@ -240,6 +254,21 @@ METRICS: dict[str, Metric] = {
             "agreement beyond chance",
             "Cohen 1960; scikit-learn cohen_kappa_score",
             from_counts(_cohen_kappa),
+            bounds=Bounds(low=-1.0),
+        ),
+        Metric(
+            "mae",
+            "mean distance of the most probable class from the true one, in steps of the classes' order; for a scale",
+            "scikit-learn mean_absolute_error of class indices",
+            mean_of_images(_steps_away),
+            higher_is_better=False,
+            bounds=Bounds(high=math.inf),
+        ),
+        Metric(
+            "quadratic_kappa",
+            "agreement of prediction and truth beyond chance, by squared steps of the classes' order; for a scale",
+            "Cohen 1968; scikit-learn cohen_kappa_score(weights='quadratic')",
+            _quadratic_kappa,
             bounds=Bounds(low=-1.0),
         ),
         Metric(

@@ -71,6 +71,7 @@ OPERATIONS: dict[str, Rule] = {
     "Sigmoid": values.of_one("Sigmoid"),
     "Sign": values.of_one("Sign"),
     "Softmax": values.softmax_layer,
+    "Softplus": values.of_one("Softplus"),
     "Sqrt": values.of_one("Sqrt"),
     "Square": values.square,
     "Subtract": values.of_two("Sub"),

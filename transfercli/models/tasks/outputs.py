@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.config.types import Task
+from transfercli.models.tasks.ordinal import class_log_probabilities
 
 if TYPE_CHECKING:
     import keras
@@ -21,12 +22,14 @@ Array = npt.NDArray[np.float64]
 class Output:
     """Output layer of a task.
 
-    units: (number of classes or labels, `model.head.output`) -> number of units.
+    units: (number of classes or labels, `model.head.output`) -> number of units of the layer `logits`.
+    logits: symbolic outputs of that layer -> the symbolic logits of the classifier.
     probabilities: logits [N, units] -> probabilities float64 [N, C]; C is 2 for one sigmoid unit.
     layer: symbolic logits [N, units] -> symbolic float32 probabilities [N, C].
     """
 
     units: Callable[[int, str], int]
+    logits: Callable[[Any], Any]
     probabilities: Callable[[npt.NDArray[np.floating]], Array]
     layer: Callable[[Any], Any]
 
@@ -63,7 +66,14 @@ def _sigmoid_layer(logits: keras.KerasTensor) -> keras.KerasTensor:
     return layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
 
 
+def _unchanged(units: keras.KerasTensor) -> keras.KerasTensor:
+    return units
+
+
 OUTPUTS: dict[Task, Output] = {
-    "classify": Output(lambda classes, output: 1 if output == "sigmoid" else classes, softmax, _softmax_layer),
-    "multilabel": Output(lambda classes, _: classes, sigmoid, _sigmoid_layer),
+    "classify": Output(
+        lambda classes, output: 1 if output == "sigmoid" else classes, _unchanged, softmax, _softmax_layer
+    ),
+    "multilabel": Output(lambda classes, _: classes, _unchanged, sigmoid, _sigmoid_layer),
+    "ordinal": Output(lambda classes, _: classes - 1, class_log_probabilities, softmax, _softmax_layer),
 }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from transfercli.models.unknown.score import BACKGROUND, CLASS, ENERGY, FAMILIAR_SHARE, NEIGHBOUR, Space, UnknownScore
+from transfercli.transfer.probe.families import family_of
 
 COMPONENTS = 64
 STORED_IMAGES = 1000
@@ -29,7 +30,7 @@ DEFAULT = next(iter(SCORES))
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """Known images: features float32 [N, D], energies float64 [N], targets int [N]; groups: as in `Split`."""
+    """Known images: features float32 [N, D], energies float64 [N]; targets, groups: as in `Split`."""
 
     features: np.ndarray
     energy: np.ndarray
@@ -41,7 +42,11 @@ class Known:
 
 
 def fit_space(features: np.ndarray, targets: np.ndarray, seed: int) -> Space:
-    """Fit the parameters of the distances to training images: features [N, D], targets int [N]."""
+    """Fit the parameters of the distances to training images: features [N, D], targets as in `Split`.
+
+    The class of an image with several labels is the rarest of them.
+    """
+    targets = family_of(targets).strata(targets)
     units = features.astype(np.float64)
     units /= np.maximum(np.linalg.norm(units, axis=1, keepdims=True), 1e-12)
     mean = units.mean(axis=0)
@@ -110,7 +115,11 @@ def familiar_limit(values: np.ndarray, groups: Sequence[str] = ()) -> float:
 
 
 def stratified_sample(targets: np.ndarray, limit: int, seed: int) -> np.ndarray:
-    """Return at most `limit` indices of images, sorted: of every class the same number, or all that it has."""
+    """Return at most `limit` indices of images, sorted: of every class the same number, or all that it has.
+
+    The class of an image with several labels is the rarest of them.
+    """
+    targets = family_of(targets).strata(targets)
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(targets))
     rank = np.empty(len(targets), np.int64)  # of an image within its class

@@ -109,6 +109,7 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
         scores.as_json() if (scores := scores_of_run(run)) else None,
         {"score": run.unknown.name, "threshold": run.unknown.threshold} if run.unknown else None,
         label_answers(run),
+        trust.threshold,
     )
     try:
         artefacts = export_formats(
@@ -132,7 +133,8 @@ def label_answers(run: StoredRun) -> LabelAnswers | None:
     if not run.several:
         return None
     trust = run.label_trust
-    return LabelAnswers.of(trust.scales, trust.offsets, trust.thresholds)
+    confidences = trust.abstention.confidences if trust.abstention else ()
+    return LabelAnswers.of(trust.scales, trust.offsets, trust.thresholds, confidences)
 
 
 def check_networks(config: ExperimentConfig, formats: Sequence[str]) -> None:

@@ -97,6 +97,7 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
             "path_template",
             "label_separator",
             "empty_labels",
+            "order",
             "expect",
             "background",
             "levels",

@@ -1,0 +1,20 @@
+"""Tables by task: every task has its row in each."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from transfercli.cli.commands.evaluate import ALWAYS_SHOWN
+from transfercli.config.types import Task
+from transfercli.evaluation.explain.attribution import LOG_ODDS
+from transfercli.evaluation.metric_tables import METRIC_TABLES
+from transfercli.models.tasks.outputs import OUTPUTS
+from transfercli.training.objectives import OBJECTIVES
+from transfercli.workflows.evaluate.tasks import STEPS
+
+
+@pytest.mark.parametrize("table", [ALWAYS_SHOWN, LOG_ODDS, METRIC_TABLES, OBJECTIVES, OUTPUTS, STEPS])
+def test_every_task_has_a_row_in_each_table(table: dict[Task, object]) -> None:
+    assert set(table) == set(get_args(Task))
