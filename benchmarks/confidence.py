@@ -27,6 +27,7 @@ from transfercli.evaluation.confidence.conformal import prediction_sets
 from transfercli.evaluation.confidence.temperature import calibrated, choose_temperature, log_loss
 from transfercli.evaluation.confidence.trust import fit_trust
 from transfercli.evaluation.metrics.calibration import bins_for, expected_calibration_error
+from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.statistics.intervals import SKEWED, resampled
 
 Images = tuple[np.ndarray, np.ndarray]  # float32 pixels [N, D], 0 to 1, and class indices [N]
@@ -146,7 +147,7 @@ def ece(sets: dict[str, Images], share: float) -> None:
                 rng = np.random.default_rng(seed)
                 drawn, targets = rng.choice(len(logits), count, replace=False), labels(rng)
                 right = best[drawn] == targets[drawn]
-                found = resampled(["ece"], targets[drawn], probabilities[drawn], seed)
+                found = resampled(["ece"], Sample.unweighted(targets[drawn], probabilities[drawn]), seed)
                 interval = SKEWED["ece"](found)
                 covered = interval is not None and interval[0] <= true <= interval[1]
                 rows.append([_error(confidence[drawn], right, bins) for bins in (15, bins_for(count))] + [covered])

@@ -35,6 +35,7 @@ class Predictions:
     probabilities: float64 [N, C]; the sum of each row is about 1
     groups: name of each image's group, "" for an image without one; empty if no image has one. predictions.csv has no
         column for it
+    answers: int64 [N], the predicted classes if a threshold chose them; None for the most probable classes
 
     Raises ValueError if the shapes do not match, ArtefactError if a value is not finite or negative.
     """
@@ -44,6 +45,7 @@ class Predictions:
     targets: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float64]
     groups: tuple[str, ...] = ()
+    answers: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "paths", tuple(self.paths))
@@ -65,19 +67,20 @@ class Predictions:
 
     @property
     def predicted(self) -> npt.NDArray[np.int64]:
-        """int64 [N], the most probable class of each image; the first one if several are equal."""
-        return self.probabilities.argmax(axis=1)
+        """int64 [N], the predicted class of each image; the first one if several are equally probable."""
+        return self.probabilities.argmax(axis=1) if self.answers is None else self.answers
 
     @property
     def confidence(self) -> npt.NDArray[np.float64]:
         """float64 [N], the probability of the predicted class."""
-        return self.probabilities.max(axis=1)
+        return self.probabilities[np.arange(len(self)), self.predicted]
 
     def of(self, chosen: npt.NDArray[np.int64]) -> Predictions:
         """Return the predictions of the images at `chosen`, int64 [n], in that order."""
         paths = tuple(self.paths[index] for index in chosen)
         groups = tuple(self.groups[index] for index in chosen) if self.groups else ()
-        return Predictions(paths, self.labels, self.targets[chosen], self.probabilities[chosen], groups)
+        answers = None if self.answers is None else self.answers[chosen]
+        return Predictions(paths, self.labels, self.targets[chosen], self.probabilities[chosen], groups, answers)
 
     def write_csv(self, path: Path) -> None:
         """Write `predictions.csv` atomically."""
@@ -153,13 +156,13 @@ def read_table(path: Path) -> tuple[tuple[str, ...], list[list[str]]]:
 
 def _from_rows(path: Path, labels: tuple[str, ...], rows: list[list[str]]) -> Predictions:
     index_of = {label: index for index, label in enumerate(labels)}
-    targets = np.empty(len(rows), np.int64)
+    targets, answers = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
     values = np.empty((len(rows), len(labels)), np.float32)
     for number, row in enumerate(rows):
         try:
             if len(row) != len(COLUMNS) + len(labels):
                 raise ValueError(f"{len(row)} values for {len(COLUMNS) + len(labels)} columns")
-            targets[number] = index_of[row[1]]
+            targets[number], answers[number] = index_of[row[1]], index_of[row[2]]
             values[number] = [float(value) for value in row[len(COLUMNS) :]]
         except (KeyError, ValueError) as error:
             raise ArtefactError(
@@ -167,4 +170,11 @@ def _from_rows(path: Path, labels: tuple[str, ...], rows: list[list[str]]) -> Pr
             ) from error
     names = names_of_stored(labels)
     normalised = tuple(names[label] for label in labels)
-    return Predictions(tuple(row[0] for row in rows), normalised, targets, values.astype(np.float64))
+    most_probable = bool((answers == values.argmax(axis=1)).all())
+    return Predictions(
+        tuple(row[0] for row in rows),
+        normalised,
+        targets,
+        values.astype(np.float64),
+        answers=None if most_probable else answers,
+    )

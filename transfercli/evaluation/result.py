@@ -162,7 +162,7 @@ class _Scores:
             row = dict.fromkeys(PER_CLASS) | {"support": 0}
             return cls(0, dict.fromkeys(METRICS), {}, [{"label": label} | row for label in predictions.labels])
         targets, probabilities, labels = predictions.targets, predictions.probabilities, predictions.labels
-        bounds = intervals(targets, probabilities, labels, requested, seed, predictions.groups)
+        bounds = intervals(targets, probabilities, labels, requested, seed, predictions.groups, predictions.answers)
         return cls(len(predictions), metrics_of(predictions), bounds, _per_class(predictions))
 
     @property
@@ -173,7 +173,7 @@ class _Scores:
 
 def metrics_of(predictions: Predictions) -> dict[str, float | None]:
     """Return a value for each row of METRICS; None if it is not defined."""
-    sample = Sample.unweighted(predictions.targets, predictions.probabilities)
+    sample = Sample.unweighted(predictions.targets, predictions.probabilities, predictions.answers)
     return {name: _plain(row.rule(sample)[0]) for name, row in METRICS.items()}
 
 
@@ -187,7 +187,7 @@ def _per_class(predictions: Predictions) -> list[dict[str, Any]]:
 
 
 def _class_metrics(predictions: Predictions, index: int) -> dict[str, float | None]:
-    values = one_vs_rest(predictions.targets, predictions.probabilities, index)
+    values = one_vs_rest(predictions.targets, predictions.probabilities, index, predictions.answers)
     return {name: _plain(value) for name, value in values.items()}
 
 
@@ -195,7 +195,7 @@ def _slice_rows(predictions: Predictions, name: str, slice_: Slice, seed: int) -
     """Yield one result for each part of a slice, without intervals of single classes."""
     for value, chosen in slice_.parts():
         part = predictions.of(chosen)
-        bounds = intervals(part.targets, part.probabilities, part.labels, seed=seed, groups=part.groups)
+        bounds = intervals(part.targets, part.probabilities, part.labels, (), seed, part.groups, part.answers)
         yield {
             "slice": name,
             "value": value,

@@ -75,7 +75,10 @@ def rows_in_common(first: Mapping[Any, int], second: Mapping[Any, int]) -> tuple
 
 def _class_sample(models: Sequence[Predictions], weights: Array, images: int | None) -> Sample:
     targets = np.concatenate([model.targets for model in models])
-    return Sample(targets, np.concatenate([model.probabilities for model in models]), weights, images)
+    probabilities, answers = (
+        np.concatenate([getattr(model, name) for model in models]) for name in ("probabilities", "predicted")
+    )
+    return Sample(targets, probabilities, weights, images, answers)
 
 
 def _right_classes(predictions: Predictions) -> npt.NDArray[np.bool_]:
@@ -101,7 +104,9 @@ def _with_classes(predictions: Predictions, labels: tuple[str, ...]) -> Predicti
     columns = np.array([labels.index(label) for label in predictions.labels])
     probabilities = np.zeros((len(predictions), len(labels)))
     probabilities[:, columns] = predictions.probabilities
-    return Predictions(predictions.paths, labels, columns[predictions.targets], probabilities, predictions.groups)
+    targets, answers = columns[predictions.targets], predictions.answers
+    answers = None if answers is None else columns[answers]
+    return Predictions(predictions.paths, labels, targets, probabilities, predictions.groups, answers)
 
 
 CLASSES = Scoring(

@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from transfercli.config.types import HEX_COLOUR, MULTILABEL, Task
+from transfercli.config.types import CLASSIFY, HEX_COLOUR, MULTILABEL, Task
 from transfercli.data.image import (
     CONVERT,
     EARLIER,
@@ -36,7 +36,8 @@ CARD_FILE = f"{CARD}.json"
 EXPORTED = "export.json"  # in the folder of an artefact: the result of its export
 # Keys of a card; all others are its origin.
 OWN_KEYS = (
-    *("task", "labels", "input", "temperature", "calibration", "thresholds", "abstain", "conformal", "unknown"),
+    *("task", "labels", "input", "temperature", "calibration", "thresholds", "threshold"),
+    *("abstain", "conformal", "unknown"),
 )
 MAX_SIDE, MAX_CLASSES = 8192, 100_000
 
@@ -46,21 +47,29 @@ class LabelAnswers:
     """Calibration and thresholds of a model that gives an image several labels; each has one number a label.
 
     scales, offsets: the calibrated logit is `logit * scale + offset`, computed inside the artefact. thresholds: values
-    of float32; an image has the labels whose calibrated probability is at least their threshold.
+    of float32; an image has the labels whose calibrated probability is at least their threshold. confidences:
+    probability of the answer below which a label is unsure, None for one that always is; () if none ever is.
     """
 
     scales: tuple[float, ...]
     offsets: tuple[float, ...]
     thresholds: tuple[float, ...]
+    confidences: tuple[float | None, ...] = ()
 
     @classmethod
-    def of(cls, scales: np.ndarray, offsets: np.ndarray, thresholds: np.ndarray) -> LabelAnswers:
-        """Return the answers of three arrays float [L].
+    def of(
+        cls,
+        scales: np.ndarray,
+        offsets: np.ndarray,
+        thresholds: np.ndarray,
+        confidences: tuple[float | None, ...] = (),
+    ) -> LabelAnswers:
+        """Return the answers of three arrays float [L], and of confidences.
 
         The thresholds are rounded to float32, the type of the probabilities that they are compared with.
         """
         rounded = thresholds.astype(np.float32).tolist()
-        return cls(tuple(scales.tolist()), tuple(offsets.tolist()), tuple(rounded))
+        return cls(tuple(scales.tolist()), tuple(offsets.tolist()), tuple(rounded), confidences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,8 @@ class ExportSpec:
     max_megapixels: how files are read, as in `Geometry`. conformal: scores for prediction sets, as JSON; None in an
     artefact of an earlier version. unknown: {"score": name, "threshold": number} of the output `unknown`, above whose
     threshold an image is strange; None if the artefact has no such output. several: calibration and thresholds if an
-    image may have several labels; None if it has exactly one.
+    image may have several labels; None if it has exactly one. threshold: calibrated probability from which the second
+    of two classes is answered, a number of float32; None for the most probable class. task: of the run.
     """
 
     labels: tuple[str, ...]
@@ -91,10 +101,8 @@ class ExportSpec:
     conformal: Mapping[str, Any] | None = field(default=None, hash=False)
     unknown: Mapping[str, Any] | None = field(default=None, hash=False)
     several: LabelAnswers | None = None
-
-    @property
-    def task(self) -> Task:
-        return "multilabel" if self.several else "classify"
+    threshold: float | None = None
+    task: Task = CLASSIFY
 
     @property
     def thresholds(self) -> tuple[float, ...] | None:
@@ -133,7 +141,11 @@ class ExportSpec:
             },
             "temperature": self.temperature,
             **(_several_card(self.several) if self.several else {}),
-            "abstain": {"confidence": self.confidence},
+            **({"threshold": self.threshold} if self.threshold is not None else {}),
+            "abstain": {
+                "confidence": self.confidence,
+                **({"confidences": list(self.several.confidences)} if self.several else {}),
+            },
             **({"conformal": dict(self.conformal)} if self.conformal else {}),
             "unknown": dict(self.unknown) if self.unknown else None,
             **self.origin,
@@ -146,7 +158,7 @@ class Network:
 
     base: name of a row of `BASES`. preprocessing: of its pixels, a row of `PREPROCESSING`. channels: of the base's
     input. pooling, hidden: of the head. plain: its linear layers read the base's pooled output as it is, and no other
-    layer's. tensors: all weights, `base/LAYER/WEIGHT` and `head/LAYER/WEIGHT`, float32.
+    layer's. tensors: all weights, `base/LAYER/WEIGHT` and `head/LAYER/WEIGHT`, float32. task: of the run.
     """
 
     base: str
@@ -156,6 +168,7 @@ class Network:
     hidden: tuple[int, ...]
     tensors: Mapping[str, np.ndarray]
     plain: bool = True
+    task: Task = CLASSIFY
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +225,8 @@ def parse_card(text: str | bytes) -> ExportSpec:
             conformal=card.get("conformal"),
             unknown=card.get("unknown"),
             several=_several_of(card),
+            threshold=card.get("threshold"),
+            task=_task_of(card),
         )
         _check(spec)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -219,13 +234,17 @@ def parse_card(text: str | bytes) -> ExportSpec:
     return spec
 
 
+def _task_of(card: Mapping[str, Any]) -> Task:
+    task: Task = card.get("task", CLASSIFY)  # cards of earlier versions lack it
+    if task not in get_args(Task):
+        raise ValueError(f"task is {task!r}; allowed are {', '.join(get_args(Task))}")
+    return task
+
+
 def _several_of(card: Mapping[str, Any]) -> LabelAnswers | None:
     """Return the calibration and thresholds of a card; None if it is of one label an image. Raises `ValueError`."""
-    task = card.get("task", "classify")  # cards of earlier versions lack it
-    if task == "classify":
+    if card.get("task") != MULTILABEL:
         return None
-    if task != MULTILABEL:
-        raise ValueError(f"task is {task!r}; allowed are classify and {MULTILABEL}")
     calibration = card["calibration"]
     values = [calibration["scales"], calibration["offsets"], card["thresholds"]]
     for numbers in values:
@@ -233,7 +252,15 @@ def _several_of(card: Mapping[str, Any]) -> LabelAnswers | None:
             raise ValueError("calibration and thresholds must have one number a label")
         if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
             raise ValueError("calibration and thresholds must be finite numbers")
-    return LabelAnswers(*(tuple(map(float, numbers)) for numbers in values))
+    confidences = tuple(card["abstain"].get("confidences") or ())
+    if len(confidences) not in (0, len(card["labels"])) or not all(map(_is_confidence, confidences)):
+        raise ValueError("the confidences must be one number or null a label")
+    scales, offsets, thresholds = (tuple(map(float, numbers)) for numbers in values)
+    return LabelAnswers(scales, offsets, thresholds, confidences)
+
+
+def _is_confidence(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and 0 <= value <= 1)
 
 
 def _check(spec: ExportSpec) -> None:
@@ -259,5 +286,7 @@ def _check(spec: ExportSpec) -> None:
         and math.isfinite(spec.unknown["threshold"])
     ):
         raise ValueError("unknown must have the threshold of the out-of-distribution score")
-    if spec.confidence is not None and not (type(spec.confidence) in (int, float) and 0 <= spec.confidence <= 1):
+    if spec.threshold is not None and (len(spec.labels) != 2 or not _is_confidence(spec.threshold)):
+        raise ValueError(f"threshold is {spec.threshold!r}, of {len(spec.labels)} classes")
+    if not _is_confidence(spec.confidence):
         raise ValueError(f"confidence is {spec.confidence!r}")

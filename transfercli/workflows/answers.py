@@ -22,13 +22,15 @@ NOT_KNOWN = 1.0  # threshold of a label that a run does not have, whose probabil
 
 def predict_split(run: StoredRun, split: Split) -> Answers:
     """Return a run's answers to a split, over the split's labels; one that the run does not have has probability 0."""
-    probabilities = np.zeros((len(split), len(split.labels)))
-    columns = [split.labels.index(label) for label in run.labels]
-    probabilities[:, columns] = run.probabilities(split)
+    probabilities, own = np.zeros((len(split), len(split.labels))), run.probabilities(split)
+    columns = np.array([split.labels.index(label) for label in run.labels])
+    probabilities[:, columns] = own
     if not run.several:
         from transfercli.evaluation.predictions import Predictions
 
-        return Predictions(split.paths, split.labels, split.targets, probabilities, split.groups)
+        chosen = run.trust.answers(own)
+        chosen = None if chosen is None else columns[chosen]
+        return Predictions(split.paths, split.labels, split.targets, probabilities, split.groups, chosen)
     from transfercli.evaluation.multilabel.predictions import LabelPredictions
 
     thresholds = np.full(len(split.labels), NOT_KNOWN)
@@ -44,7 +46,8 @@ def held_out_predictions(run: StoredRun, answers: HeldOutAnswers, groups: tuple[
     if not run.several:
         from transfercli.evaluation.predictions import Predictions
 
-        return Predictions(answers.paths, run.labels, answers.targets, probabilities, groups)
+        chosen = run.trust.answers(probabilities)
+        return Predictions(answers.paths, run.labels, answers.targets, probabilities, groups, chosen)
     from transfercli.evaluation.multilabel.predictions import LabelPredictions
 
     thresholds = run.label_trust.thresholds

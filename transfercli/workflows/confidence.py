@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from transfercli.config.types import MULTILABEL
+from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of
 
 if TYPE_CHECKING:
-    from transfercli.config.schema import EvaluationConfig
+    from transfercli.config.schema import EvaluationConfig, ExperimentConfig
     from transfercli.evaluation.confidence.temperature import Scaling
+    from transfercli.evaluation.confidence.thresholds import Choice
     from transfercli.evaluation.confidence.trust import Trust
     from transfercli.evaluation.multilabel.trust import LabelTrust
 
@@ -48,10 +52,32 @@ def report_confidence(trust: Trust, config: EvaluationConfig, reporter: Reporter
     """
     if trust.scaling is not None:
         reporter.info(_about_temperature(trust.scaling))
+    if trust.choice is not None:
+        (reporter.warning if trust.choice.reason else reporter.info)(_about_threshold(trust.choice))
     if reason := why_always_abstaining(trust, refitted=refitted):
         value = "" if trust.possible is None else f".accuracy={trust.possible:g}"
         (reporter.warning if _is_asked_for(config) else reporter.info)(
             f"predict --abstain will always abstain: {reason}; {_mend(refitted)}{value}"
+        )
+
+
+def check_threshold_keys(config: ExperimentConfig, labels: Sequence[str]) -> None:
+    """Raise `ConfigError` if `evaluation.threshold` or `thresholds` does not fit the task and the number of classes."""
+    evaluation, several = config.evaluation, config.task == MULTILABEL
+    if several and evaluation.threshold is not None:
+        raise ConfigError(
+            "evaluation.threshold is of two classes, and an image may have several labels",
+            "set evaluation.thresholds, which is chosen for each label",
+        )
+    if not several and evaluation.thresholds is not None:
+        raise ConfigError(
+            "evaluation.thresholds is of several labels per image, and each image has one class",
+            "of two classes, set evaluation.threshold; or, if an image may have several labels, task to multilabel",
+        )
+    if evaluation.threshold is not None and len(labels) != 2:
+        raise ConfigError(
+            f"evaluation.threshold needs two classes, and the data has {len(labels)}",
+            "remove the key: of more classes the most probable one is answered",
         )
 
 
@@ -130,6 +156,20 @@ def _mend(refitted: bool) -> str:
 
 def _is_asked_for(config: EvaluationConfig) -> bool:
     return "abstain" in config.model_fields_set
+
+
+def _about_threshold(choice: Choice) -> str:
+    if choice.reason:
+        return (
+            f"evaluation.threshold: {choice.reason} (of the second class) among the held-out images; the threshold is"
+            f" {choice.threshold:.4f}; label more images, or set evaluation.threshold"
+        )
+    promised = choice.promised_precision or 0.0, choice.promised_recall or 0.0
+    return (
+        f"evaluation.threshold: the second class is answered from a probability of {choice.threshold:.4f}: precision"
+        f" {choice.precision or 0.0:.3f} and recall {choice.recall or 0.0:.3f} on the held-out images; with 95% certainty"
+        f" at least {promised[0]:.3f} and {promised[1]:.3f} on new ones"
+    )
 
 
 def _about_temperature(scaling: Scaling) -> str:

@@ -22,7 +22,7 @@ from transfercli.data.sources.table_format import TableFormat
 from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.evaluation.confidence.trust import Assessment, Trust, read_trust
 from transfercli.evaluation.held_out import HeldOutAnswers, read_held_out
-from transfercli.evaluation.multilabel.trust import LabelTrust, read_label_trust
+from transfercli.evaluation.multilabel.trust import LabelAssessment, LabelTrust, read_label_trust
 from transfercli.io.bounded import read_json
 from transfercli.models.tasks.calibration import Calibration
 from transfercli.models.tasks.outputs import OUTPUTS
@@ -250,6 +250,11 @@ class StoredRun:
         logits, scores = self.logits_and_scores(outputs)
         return logits, self.trust.assess(logits, scores, self.unknown.threshold if self.unknown else None)
 
+    def judge_labels(self, outputs: np.ndarray) -> tuple[np.ndarray, LabelAssessment]:
+        """Return logits [N, L] and the assessment, of outputs of `scored_model` of a run with several labels."""
+        logits, scores = self.logits_and_scores(outputs)
+        return logits, self.label_trust.assess(logits, scores, self.unknown.threshold if self.unknown else None)
+
     def logits_and_scores(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return logits [N, units] and out-of-distribution scores float64 [N] of outputs of `scored_model`.
 
@@ -311,13 +316,7 @@ class StoredRun:
     def other_images(self, folder: Path, split: str) -> Split:
         """Return the images of a folder or table as a split whose targets index the run's labels."""
         table = TableFormat.of(self.config.data, self.config.task)
-        images = load_folder_split(folder, split, self.labels, self.reading, table)
-        if images.several != self.several:
-            one, several = "one class per image", "several labels per image"
-            expected, given = (several, one) if self.several else (one, several)
-            hint = "give a table with label sets, as the run's own" if self.several else "give one label per image"
-            raise DataError(f"the run {self.label} is for {expected}, and {str(folder)!r} has {given}", hint)
-        return images
+        return load_folder_split(folder, split, self.labels, self.reading, table)
 
     def prepare_data(self) -> None:
         """Set up the backend before Keras is imported, if the images are a `keras:` data set."""

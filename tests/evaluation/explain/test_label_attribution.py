@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from transfercli.config.schema import HeadConfig
 from transfercli.evaluation.explain import attribution

@@ -10,24 +10,13 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from tests.evaluation.multilabel.answers import random_answers
 from transfercli.evaluation.metrics.calibration import expected_calibration_error
 from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, PER_LABEL, LabelSample, label_value_of
 from transfercli.evaluation.multilabel.predictions import LabelPredictions
 
 Array = np.ndarray
 SEEDS = range(6)
-
-
-def random_answers(seed: int, images: int = 60, labels: int = 6, missing: float = 0.2) -> LabelPredictions:
-    """Return random answers with ties, unknown targets, a label without images and one of all images."""
-    rng = np.random.default_rng(seed)
-    targets = (rng.random((images, labels)) < rng.uniform(0.1, 0.6, labels)).astype(int)
-    probabilities = np.round(np.clip(0.6 * rng.random((images, labels)) + 0.4 * targets, 0, 1), 2)
-    targets[:, 0], targets[:, 1] = 0, 1
-    targets[rng.random((images, labels)) < missing] = -1
-    thresholds = rng.uniform(0.3, 0.7, labels)
-    paths = [f"{number}.png" for number in range(images)]
-    return LabelPredictions(paths, [f"l{label}" for label in range(labels)], targets, probabilities, thresholds)
 
 
 def of_known(answers: LabelPredictions, label: int) -> tuple[Array, Array, Array]:
@@ -67,11 +56,11 @@ def coverage(answers: LabelPredictions) -> float:
 
 
 def ranked(score: Callable[..., float]) -> Callable[..., float]:
-    return lambda truth, answered, probability: score(truth, probability)
+    return lambda truth, _, probability: score(truth, probability)
 
 
 def decided(score: Callable[..., float], **settings: Any) -> Callable[..., float]:
-    return lambda truth, answered, probability: score(truth, answered, **settings)
+    return lambda truth, answered, _: score(truth, answered, **settings)
 
 
 REFERENCES: dict[str, Callable[[LabelPredictions], float]] = {
@@ -118,13 +107,13 @@ def test_a_metric_is_that_of_scikit_learn_without_unknown_targets_and_empty_colu
 @pytest.mark.parametrize("name", [name for name in LABEL_METRICS if name not in ("coverage", "ece")])
 def test_complete_targets_give_what_scikit_learn_computes_of_the_whole_arrays(name: str) -> None:
     whole: dict[str, Callable[..., float]] = {
-        "map": lambda t, a, p: sk.average_precision_score(t, p, average="macro"),
-        "micro_ap": lambda t, a, p: sk.average_precision_score(t, p, average="micro"),
-        "macro_auroc": lambda t, a, p: sk.roc_auc_score(t, p, average="macro"),
-        "micro_f1": lambda t, a, p: sk.f1_score(t, a, average="micro"),
-        "macro_f1": lambda t, a, p: sk.f1_score(t, a, average="macro"),
-        "subset_accuracy": lambda t, a, p: sk.accuracy_score(t, a),
-        "hamming_loss": lambda t, a, p: sk.hamming_loss(t, a),
+        "map": lambda t, _, p: sk.average_precision_score(t, p, average="macro"),
+        "micro_ap": lambda t, _, p: sk.average_precision_score(t, p, average="micro"),
+        "macro_auroc": lambda t, _, p: sk.roc_auc_score(t, p, average="macro"),
+        "micro_f1": lambda t, a, _: sk.f1_score(t, a, average="micro"),
+        "macro_f1": lambda t, a, _: sk.f1_score(t, a, average="macro"),
+        "subset_accuracy": lambda t, a, _: sk.accuracy_score(t, a),
+        "hamming_loss": lambda t, a, _: sk.hamming_loss(t, a),
     }
     answers = random_answers(3, missing=0.0)
     targets, columns = answers.targets[:, 2:], slice(2, None)  # without the columns of one value

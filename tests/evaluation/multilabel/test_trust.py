@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from transfercli.config.schema import EvaluationConfig
-from transfercli.errors import ArtefactError
+from transfercli.errors import ArtefactError, exit_code
 from transfercli.evaluation.multilabel.confidence import label_confidence_metrics
 from transfercli.evaluation.multilabel.trust import LabelTrust, fit_label_trust, read_label_trust, write_label_trust
 from transfercli.models.unknown.score import energies, label_energies
@@ -79,7 +79,7 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path: Path, change: dict[st
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(ArtefactError, match=r"calibration\.json is damaged") as raised:
         read_label_trust(path)
-    assert raised.value.exit_code == 6
+    assert exit_code(raised.value) == 6
 
 
 def test_a_threshold_is_chosen_for_each_label_and_one_half_without_positives() -> None:

@@ -126,7 +126,7 @@ def test_of_a_calibrated_and_of_a_sharpened_model_the_error_of_calibration_is_co
     truth, covered = METRICS["ece"].function(targets, probabilities), 0
     for trial in range(200):
         targets, probabilities = _from_a_true_model(rng, 500, power)
-        drawn = resampled(["ece"], targets, probabilities, trial)
+        drawn = resampled(["ece"], Sample.unweighted(targets, probabilities), trial)
         found = SKEWED["ece"](drawn)
         assert found is not None
         covered += found[0] <= truth <= found[1]

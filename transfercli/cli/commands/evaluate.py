@@ -166,6 +166,11 @@ def confused(labels: Iterable[str], matrix: np.ndarray | list[list[int]]) -> lis
 
 def _show_trust(trust: dict[str, Any]) -> None:
     calibration, abstention = trust.get("calibration"), trust.get("abstention")
+    if calibration and "labels" in calibration:
+        _show_labels_trust(trust)
+        return
+    if threshold := trust.get("threshold"):
+        print_text(f"\n{_threshold_in_words(threshold)}")
     if calibration and calibration["temperature"] == 1:
         print_text("\nno temperature: none improved the probabilities of images held out from training beyond chance")
     elif calibration:
@@ -185,6 +190,42 @@ def _show_trust(trust: dict[str, Any]) -> None:
         )
     if conformal := trust.get("conformal"):
         _show_sets(conformal)
+
+
+def _threshold_in_words(threshold: dict[str, Any]) -> str:
+    """Return the threshold of two classes and what held-out images promise of it."""
+    rule = threshold["rule"]
+    wanted = rule if isinstance(rule, str) else " ".join(f"{name} {value:g}" for name, value in rule.items())
+    promised = [
+        f"{name} {threshold[f'promised_{name}']:.4f}"
+        for name in ("precision", "recall")
+        if threshold[f"promised_{name}"] is not None
+    ]
+    text = f"the second class is answered from a probability of {threshold['threshold']:.4f}, chosen for {wanted}"
+    if promised:
+        text += f"; with 95% certainty new images have at least {' and '.join(promised)} of it"
+    return f"{text}; {threshold['reason']}" if threshold["reason"] else text
+
+
+def _show_labels_trust(trust: dict[str, Any]) -> None:
+    """Print the mean over labels of the calibration error, and of what abstention leaves."""
+    calibration, abstention = trust["calibration"], trust["abstention"]
+    fitted = sum(row.get("source") in ("own", "common") for row in calibration["labels"])
+    ece, loss = (
+        f"{decimal(calibration[f'{name}_before'])} -> {decimal(calibration[f'{name}_after'])}"
+        for name in ("ece", "log_loss")
+    )
+    labels = counted(len(calibration["labels"]), "label")
+    print_text(f"\n{fitted} of {labels} calibrated: mean calibration error {ece}, log loss {loss}")
+    if abstention:
+        name, target = next(iter(abstention["target"].items()))
+        rows = [row for row in abstention["labels"] if row["coverage"] is not None]
+        always = sum(row["threshold"] is None for row in abstention["labels"])
+        sure = sum(row["coverage"] for row in rows) / max(len(rows), 1)
+        print_text(
+            f"abstains label by label, chosen on images held out from training for {name} {target:g}: on this split"
+            f" {sure:.1%} of the answers are sure; {always} of {labels} are always unsure"
+        )
 
 
 def _show_sets(conformal: dict[str, Any]) -> None:

@@ -126,6 +126,11 @@ def as_float32(values: npt.NDArray[np.floating]) -> Array:
     return values.astype(np.float32).astype(np.float64)
 
 
+def answers_of(probabilities: npt.NDArray[np.floating], threshold: float | None) -> npt.NDArray[np.int64] | None:
+    """Return the classes that a threshold of the second of two answers, int64 [N]; None without a threshold."""
+    return None if threshold is None else (as_float32(probabilities[:, 1]) >= threshold).astype(np.int64)
+
+
 def rule_of(config: str | ThresholdConfig | None) -> Rule | None:
     """Return the rule of `evaluation.threshold` or `evaluation.thresholds`; None for a threshold of 0.5."""
     return config.model_dump(exclude_none=True) if isinstance(config, ThresholdConfig) else config

@@ -23,6 +23,14 @@ from transfercli.evaluation.confidence.abstention import THRESHOLD_RULES, possib
 from transfercli.evaluation.confidence.conformal import ConformalScores, conformal_metrics, conformal_scores
 from transfercli.evaluation.confidence.selective import CoverageCurve, coverage_curve
 from transfercli.evaluation.confidence.temperature import Scaling, calibrated, choose_temperature, class_logits
+from transfercli.evaluation.confidence.thresholds import (
+    Choice,
+    Rule,
+    answers_of,
+    checked_rule,
+    choose_threshold,
+    read_choice,
+)
 from transfercli.evaluation.metrics.calibration import expected_calibration_error
 from transfercli.evaluation.metrics.confusion import Array, Targets
 from transfercli.evaluation.metrics.registry import log_losses
@@ -40,6 +48,7 @@ class Assessment:
     """Calibrated predictions of N images, and the images on which the model abstains.
 
     probabilities: float64 [N, C], calibrated
+    answers: int64 [N], the predicted classes if a threshold chose them; None for the most probable classes
     unknown: float64 [N], the out-of-distribution score, high for images unlike the training images
     unsure: bool [N], True if the confidence is below its threshold
     strange: bool [N], True if the out-of-distribution score is above its threshold
@@ -49,6 +58,7 @@ class Assessment:
     unknown: Array
     unsure: npt.NDArray[np.bool_]
     strange: npt.NDArray[np.bool_]
+    answers: Targets | None = None
 
     @property
     def abstained(self) -> npt.NDArray[np.bool_]:
@@ -67,6 +77,8 @@ class Trust:
     possible: if `confidence` is None, the highest accuracy that the images can promise, or None if it is below 0.5
     scaling: the decision about the temperature; None for a run of an earlier version
     conformal: scores for prediction sets; None for a run of an earlier version
+    rule: how the threshold of the second of two classes was chosen; None for the most probable class
+    choice: that threshold with its quality; None without a rule
     """
 
     temperature: float = 1.0
@@ -76,11 +88,25 @@ class Trust:
     possible: float | None = None
     scaling: Scaling | None = None
     conformal: ConformalScores | None = None
+    rule: Rule | None = None
+    choice: Choice | None = None
 
     @property
     def calibration(self) -> Calibration:
         """The division of the logits by the temperature."""
         return Calibration.of_temperature(self.temperature)
+
+    @property
+    def threshold(self) -> float | None:
+        """The probability from which the second of two classes is answered; None for the most probable class."""
+        return self.choice.threshold if self.choice else None
+
+    def answers(self, probabilities: npt.NDArray[np.floating]) -> Targets | None:
+        """Return the classes that the threshold answers, int64 [N], of calibrated probabilities [N, 2].
+
+        None if there is no threshold.
+        """
+        return answers_of(probabilities, self.threshold)
 
     def assess(
         self, logits: npt.NDArray[np.floating], unknown: Array | None = None, limit: float | None = None
@@ -95,16 +121,23 @@ class Trust:
         if unknown is None:
             unknown, limit = energies(values), self.energy
         strange = np.zeros(len(values), bool) if limit is None else unknown > limit
-        confidence = math.inf if self.confidence is None else self.confidence
-        return Assessment(probabilities, unknown, probabilities.max(axis=1) < confidence, strange)
+        least = math.inf if self.confidence is None else self.confidence
+        answers = self.answers(probabilities)
+        unsure = _confidence(probabilities, answers) < least
+        return Assessment(probabilities, unknown, unsure, strange, answers)
 
 
 def fit_trust(
-    logits: npt.NDArray[np.floating], targets: Targets, abstain: AbstainConfig | None, groups: Sequence[str] = ()
+    logits: npt.NDArray[np.floating],
+    targets: Targets,
+    abstain: AbstainConfig | None,
+    groups: Sequence[str] = (),
+    rule: Rule | None = None,
 ) -> Trust:
     """Fit temperature, thresholds and conformal scores on the validation images.
 
-    logits: float [N, C] or [N, 1]; targets: int [N]; groups: of the images, as in `Split`
+    logits: float [N, C] or [N, 1]; targets: int [N]; groups: of the images, as in `Split`. rule: of the threshold of
+    the second of two classes.
     """
     values = class_logits(logits)
     scaling = choose_temperature(values, targets, groups)
@@ -114,11 +147,13 @@ def fit_trust(
         energy=float(np.quantile(energies(values), FAMILIAR_SHARE)),
         scaling=scaling,
         conformal=conformal_scores(probabilities, targets, groups),
+        rule=rule,
+        choice=choose_threshold(probabilities[:, 1], targets == 1, rule, groups) if rule else None,
     )
     if abstain is None:
         return trust
     ((name, target),) = abstain.model_dump(exclude_none=True).items()
-    curve = _curve(probabilities, targets, groups)
+    curve = _curve(probabilities, targets, trust.answers(probabilities), groups)
     threshold = THRESHOLD_RULES[name](curve, target)
     possible = possible_accuracy(curve, target) if threshold is None else None
     return replace(trust, target={name: target}, confidence=threshold, possible=possible)
@@ -136,11 +171,12 @@ def confidence_metrics(
     trust: None for a run that has none: then only the risk-coverage curve is computed. score: the run's
     out-of-distribution score; None if it is the energy
     """
-    curve = _curve(assessment.probabilities, targets)
+    curve = _curve(assessment.probabilities, targets, assessment.answers)
     result: dict[str, Any] = {"calibration": None, "risk_coverage": curve.as_json(), "abstention": None}
+    result["threshold"] = {"rule": trust.rule, **asdict(trust.choice)} if trust and trust.choice else None
     if trust is None:
         return result | {"out_of_distribution": None, "conformal": None}
-    values, right = class_logits(logits), assessment.probabilities.argmax(axis=1) == targets
+    values, right = class_logits(logits), _predicted(assessment.probabilities, assessment.answers) == targets
     before_and_after = [calibrated(values, t) for t in (1.0, trust.temperature)]
     errors = [_ece(probabilities, targets) for probabilities in before_and_after]
     losses = [float(log_losses(targets, probabilities).mean()) for probabilities in before_and_after]
@@ -182,11 +218,13 @@ def read_trust(path: Path) -> Trust | None:
         return None
     values = read_json(path)
     try:
-        scaling, conformal = (values.pop(key, None) for key in ("scaling", "conformal"))
+        scaling, conformal, rule, choice = (values.pop(key, None) for key in ("scaling", "conformal", "rule", "choice"))
         trust = Trust(
             **values,
             scaling=Scaling(**scaling) if scaling else None,
             conformal=ConformalScores.from_json(conformal) if conformal else None,
+            rule=checked_rule(rule),
+            choice=read_choice(choice) if choice else None,
         )
         decision = asdict(trust.scaling).values() if trust.scaling else ()
         optional = (trust.confidence, trust.energy, trust.possible, *decision)
@@ -207,9 +245,21 @@ def _is_target(value: Any) -> bool:
     return name in THRESHOLD_RULES and type(target) in (int, float)
 
 
-def _curve(probabilities: Array, targets: Targets, groups: Sequence[str] = ()) -> CoverageCurve:
-    right = probabilities.argmax(axis=1) == targets
-    return coverage_curve(probabilities.max(axis=1), right, cluster_indices(groups))
+def _predicted(probabilities: Array, answers: Targets | None) -> Targets:
+    return probabilities.argmax(axis=1) if answers is None else answers
+
+
+def _confidence(probabilities: Array, answers: Targets | None) -> Array:
+    """Return the probability of each answer, float64 [N]."""
+    confidence: Array = probabilities[np.arange(len(probabilities)), _predicted(probabilities, answers)]
+    return confidence
+
+
+def _curve(
+    probabilities: Array, targets: Targets, answers: Targets | None, groups: Sequence[str] = ()
+) -> CoverageCurve:
+    right = _predicted(probabilities, answers) == targets
+    return coverage_curve(_confidence(probabilities, answers), right, cluster_indices(groups))
 
 
 def _ece(probabilities: Array, targets: Targets) -> float:

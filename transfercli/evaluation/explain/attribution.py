@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +57,7 @@ def explain(
     read: Reader,
     batch_size: int,
     reporter: Reporter,
-) -> dict[int, Explanation] | dict[Question, Explanation]:
+) -> dict[Any, Explanation]:
     """Explain the predicted class of the worst mistakes, the least sure and a few right images, by their index.
 
     With several labels, explain those that such images have or are answered with, by (index of the image, index of the

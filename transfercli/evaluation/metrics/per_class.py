@@ -60,10 +60,14 @@ ONE_VS_REST: dict[str, Callable[[OneVsRest], float]] = {
 }
 
 
-def one_vs_rest(targets: Targets, probabilities: Array, index: int) -> dict[str, float]:
-    """Return every metric of ONE_VS_REST for class `index`, for targets int [N] and probabilities float64 [N, C]."""
+def one_vs_rest(targets: Targets, probabilities: Array, index: int, answers: Targets | None = None) -> dict[str, float]:
+    """Return every metric of ONE_VS_REST for class `index`, for targets int [N] and probabilities float64 [N, C].
+
+    answers: int [N], the predicted classes; None for the most probable ones
+    """
+    predicted = probabilities.argmax(axis=1) if answers is None else answers
     positive = (targets == index).astype(np.int64)
-    decided = (probabilities.argmax(axis=1) == index).astype(np.float64)
+    decided = (predicted == index).astype(np.float64)
     scores = probabilities[:, index]
     problem = OneVsRest(
         Sample.unweighted(positive, _two_columns(decided)), Sample.unweighted(positive, _two_columns(scores))

@@ -56,9 +56,12 @@ class Metric:
         """True if the metric depends on the counts of right and wrong predictions only, not on probabilities."""
         return isinstance(self.rule, _CountRule)
 
-    def function(self, targets: Targets, probabilities: Array) -> float:
-        """Return the value for targets int [N] and probabilities float64 [N, C]; NaN if it is not defined."""
-        return float(self.rule(Sample.unweighted(targets, probabilities))[0])
+    def function(self, targets: Targets, probabilities: Array, answers: Targets | None = None) -> float:
+        """Return the value for targets int [N] and probabilities float64 [N, C]; NaN if it is not defined.
+
+        answers: as of `Sample`
+        """
+        return float(self.rule(Sample.unweighted(targets, probabilities, answers))[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,9 @@ def mean_of_images(rule: Callable[[Targets, Array], Array]) -> Callable[[Sample]
     return lambda sample: sample.mean(rule(sample.targets, sample.probabilities))
 
 
-def value_of(name: str, targets: Targets, probabilities: Array) -> float | None:
-    """Return the metric's value as a Python float, or None if it is not defined."""
-    value = METRICS[name].function(targets, probabilities)
+def value_of(name: str, targets: Targets, probabilities: Array, answers: Targets | None = None) -> float | None:
+    """Return the metric's value as a Python float, or None if it is not defined. answers: as of `Sample`"""
+    value = METRICS[name].function(targets, probabilities, answers)
     return value if math.isfinite(value) else None
 
 

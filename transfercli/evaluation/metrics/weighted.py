@@ -26,26 +26,28 @@ class Sample:
     weights: float64 [N, R], how often each image counts: whole numbers
     images: the number of images that decides the bins of the calibration error; the sum of the first column if None.
         Resamples of clusters differ in their sums, but all need the same bins.
+    answers: int64 [N], the predicted classes if a threshold chose them; None for the most probable classes
     """
 
     targets: Targets
     probabilities: Array
     weights: Array
     images: int | None = None
+    answers: Targets | None = None
 
     @classmethod
-    def unweighted(cls, targets: Targets, probabilities: Array) -> Sample:
+    def unweighted(cls, targets: Targets, probabilities: Array, answers: Targets | None = None) -> Sample:
         """Return a sample in which every image counts once."""
-        return cls(targets, probabilities, np.ones((len(targets), 1)))
+        return cls(targets, probabilities, np.ones((len(targets), 1)), answers=answers)
 
     @cached_property
     def predicted(self) -> Targets:
-        """int64 [N], the most probable class of each image; the first one if several are equal."""
-        return self.probabilities.argmax(axis=1)
+        """int64 [N], the predicted class of each image; the first one if several are equally probable."""
+        return self.probabilities.argmax(axis=1) if self.answers is None else self.answers
 
     @cached_property
     def right(self) -> npt.NDArray[np.bool_]:
-        """bool [N], True if an image's most probable class is the true one."""
+        """bool [N], True if an image's predicted class is the true one."""
         return self.predicted == self.targets
 
     @cached_property
@@ -66,9 +68,13 @@ class Sample:
 
     @cached_property
     def gaps(self) -> Array:
-        """Calibration gaps of bins of equal mass, each times its share of the images: [R, B]."""
+        """Calibration gaps of bins of equal mass, each times its share of the images: [R, B].
+
+        They are of the probabilities, so of the most probable class, also if a threshold chose the answers.
+        """
         images = self.images or round(float(self.weights[:, 0].sum()))
-        return bin_gaps(self.probabilities.max(axis=1), self.right, self.weights, images)
+        likely = self.probabilities.argmax(axis=1) == self.targets
+        return bin_gaps(self.probabilities.max(axis=1), likely, self.weights, images)
 
     def mean(self, values: Array) -> Array:
         """Return the weighted mean of `values` [N] for each column of weights, [R]."""

@@ -121,21 +121,15 @@ class LabelTrust:
 
     def answered(self, probabilities: npt.NDArray[np.floating]) -> Bools:
         """Return the answered labels, bool [N, L], of calibrated probabilities [N, L], which float32 rounds."""
-        answered: Bools = as_float32(probabilities) >= self.thresholds
-        return answered
+        return label_answers(probabilities, self.thresholds)[0]
 
     def unsure(self, probabilities: npt.NDArray[np.floating]) -> Bools:
         """Return the labels whose answer is less probable than their confidence, bool [N, L]."""
-        if self.abstention is None:
-            return np.zeros(probabilities.shape, bool)
-        least = np.array([math.inf if value is None else value for value in self.abstention.confidences])
-        unsure: Bools = self.confidence(probabilities) < least
-        return unsure
+        return label_answers(probabilities, self.thresholds, self.abstention.confidences if self.abstention else ())[1]
 
     def confidence(self, probabilities: npt.NDArray[np.floating]) -> Array:
         """Return the probability of each answer, with the label or without it, [N, L]."""
-        values = probabilities.astype(np.float64)
-        return np.where(self.answered(values), values, 1 - values)
+        return _confidence(as_float32(probabilities), self.answered(probabilities))
 
     def assess(
         self, logits: npt.NDArray[np.floating], unknown: Array | None = None, limit: float | None = None
@@ -152,6 +146,25 @@ class LabelTrust:
         return LabelAssessment(
             probabilities, self.answered(probabilities), self.unsure(probabilities), unknown, strange
         )
+
+
+def label_answers(
+    probabilities: npt.NDArray[np.floating],
+    thresholds: npt.ArrayLike,
+    confidences: Sequence[float | None] = (),
+) -> tuple[Bools, Bools]:
+    """Return the answered labels and the unsure ones, bool [N, L] each, of calibrated probabilities [N, L].
+
+    thresholds: [L]. confidences: as of `LabelAbstention`; () if no label is unsure.
+    """
+    values = as_float32(probabilities)
+    answered: Bools = values >= np.asarray(thresholds, np.float64)
+    least = np.array([math.inf if value is None else value for value in confidences or (0.0,)])
+    return answered, _confidence(values, answered) < least
+
+
+def _confidence(probabilities: Array, answered: Bools) -> Array:
+    return np.where(answered, probabilities, 1 - probabilities)
 
 
 def fit_label_trust(

@@ -7,15 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from transfercli.config.differing_keys import value_text
 from transfercli.evaluation.examples import SHOWN, Change
-from transfercli.evaluation.metrics.confusion import PER_CLASS
-from transfercli.evaluation.metrics.registry import METRICS
-from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.multilabel.changes import ChangesOfLabel, LabelChange
+from transfercli.evaluation.multilabel.predictions import LabelPredictions
 from transfercli.evaluation.report.charts import nice_ticks
 from transfercli.evaluation.report.html import jinja_environment, load_script
 from transfercli.evaluation.report.plots import CURVES, curves_of
 from transfercli.evaluation.report.run_curves import DISTINCT, RunCurves, line_style, overlaid_curves
+from transfercli.evaluation.scoring import Answers
 from transfercli.evaluation.statistics.multiple_comparisons import Adjusted
 from transfercli.evaluation.statistics.paired import Comparison, Difference, Outcome, metric_sign
 from transfercli.redaction import hide_paths_in
@@ -23,6 +25,38 @@ from transfercli.redaction import hide_paths_in
 NAMED_KEYS = 3  # of the config, that show at a glance in what a run differs from the first
 PICTURES = 400  # in one page, divided among its galleries
 MOST_DETAILED = 8  # comparisons with sections of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words and metrics of a task in the page.
+
+    noun, nouns: of what an image has; columns: metrics of one in its table, the one with a bar first; meaning: of that
+    metric; right: an image whose answer is right
+    """
+
+    noun: str
+    nouns: str
+    columns: tuple[str, ...]
+    meaning: str
+    right: str
+
+
+CLASS_WORDS = Words(
+    noun="class",
+    nouns="classes",
+    columns=("recall", "precision", "f1"),
+    meaning="Recall is the share of a class's images that are predicted as it.",
+    right="",
+)
+LABEL_WORDS = Words(
+    noun="label",
+    nouns="labels",
+    columns=("ap", "recall", "precision", "f1"),
+    meaning="AP is the average precision. Recall and precision are of the answers, each run with its own thresholds.",
+    right="An image is right if all of its known labels are.",
+)
+WORDS = {False: CLASS_WORDS, True: LABEL_WORDS}  # by RunComparison.several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,15 +71,16 @@ class RunComparison:
     is_champion: the challenger is the champion of its experiment
     adjusted: corrected for the number of comparisons; None if there is only one
     lines: of the challenger's metrics.jsonl
+    by_label: of several labels, the images in which one label is right in only one of the answers
     """
 
     champion: str
     challenger: str
     compared: Comparison
-    before: Predictions
-    after: Predictions
-    fixed: Sequence[Change]
-    broken: Sequence[Change]
+    before: Answers
+    after: Answers
+    fixed: Sequence[Change | LabelChange]
+    broken: Sequence[Change | LabelChange]
     pictures: Mapping[str, str]
     missing: Mapping[str, str]
     config: Sequence[Mapping[str, Any]]
@@ -56,6 +91,12 @@ class RunComparison:
     is_champion: bool = False
     adjusted: Adjusted | None = None
     lines: Sequence[Mapping[str, Any]] = ()
+    by_label: Sequence[ChangesOfLabel] = ()
+
+    @property
+    def several(self) -> bool:
+        """True if an image may have several labels."""
+        return isinstance(self.before, LabelPredictions)
 
     @property
     def outcome(self) -> Outcome:
@@ -140,7 +181,8 @@ def render_comparisons(
             champion=comparisons[0].champion,
             split=split,
             reproduce=reproduce,
-            metrics=METRICS,
+            metrics=compared[0].scoring.metrics,
+            words=WORDS[comparisons[0].several],
             at_once=SHOWN,
             script=code,
             policy=policy,
@@ -172,17 +214,17 @@ def _curves(first: FirstRun, champion: str, ordered: Sequence[RunComparison]) ->
 
 def _entry(run: RunComparison, suffix: str) -> dict[str, Any]:
     """Return the template variables of one comparison; suffix: appended to the ids of its sections."""
-    bounded = [name for name in METRICS if math.isfinite(METRICS[name].bounds.high)]
+    metrics = run.compared.scoring.metrics
+    bounded = [name for name in metrics if math.isfinite(metrics[name].bounds.high)]
     scale = scale_of(run.compared, bounded)
-    scales = {name: scale if name in bounded else scale_of(run.compared, [name]) for name in METRICS}
-    recalls = [f"recall[{label}]" for label in run.before.labels]
-    class_scale = scale_of(run.compared, recalls)
+    scales = {name: scale if name in bounded else scale_of(run.compared, [name]) for name in metrics}
+    names = WORDS[run.several].columns
+    class_scale = scale_of(run.compared, [f"{names[0]}[{label}]" for label in run.before.labels])
     return {
         "run": run,
         "suffix": suffix,
-        "decisive": METRICS[run.compared.metric],
         "scale": scale,
-        "rows": [row_of(run.compared, name, scales[name]) for name in METRICS],
+        "rows": [row_of(run.compared, name, scales[name]) for name in metrics],
         "class_scale": class_scale,
         "classes": _classes(run, class_scale),
         "agreement": _agreement(run),
@@ -212,22 +254,23 @@ def _ends(values: Difference) -> list[float]:
 
 
 def _classes(run: RunComparison, scale: float) -> list[dict[str, Any]]:
-    """Return for each class the number of images, and the table rows of precision, recall and F1."""
-    truths = [run.before.labels[target] for target in run.before.targets]
+    """Return for each class or label the number of images, and the table rows of its metrics."""
+    targets, labels = run.before.targets, run.before.labels
+    counts = (targets == 1).sum(axis=0) if run.several else np.bincount(targets, minlength=len(labels))
     return [
         {
             "label": label,
-            "images": truths.count(label),
-            **{name: row_of(run.compared, f"{name}[{label}]", scale) for name in PER_CLASS},
+            "images": images,
+            **{name: row_of(run.compared, f"{name}[{label}]", scale) for name in WORDS[run.several].columns},
         }
-        for label in run.before.labels
+        for label, images in zip(labels, counts.tolist(), strict=True)
     ]
 
 
 def _agreement(run: RunComparison) -> dict[str, int]:
     """Return the number of images that both models have right, and that both have wrong."""
-    right = [model.predicted == model.targets for model in (run.before, run.after)]
-    return {"right": int((right[0] & right[1]).sum()), "wrong": int((~right[0] & ~right[1]).sum())}
+    before, after = (run.compared.scoring.right(model) for model in (run.before, run.after))
+    return {"right": int((before & after).sum()), "wrong": int((~before & ~after).sum())}
 
 
 def _config_text(value: Any) -> str:

@@ -19,8 +19,7 @@ from PIL import Image
 from transfercli.config.schema import AugmentationConfig
 from transfercli.data.batching.augment import PRESETS
 from transfercli.evaluation.metrics.confusion import Array
-from transfercli.evaluation.metrics.registry import METRICS
-from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.scoring import Answers, scoring_of
 from transfercli.evaluation.statistics.paired import Comparison, compare
 
 Pixels = npt.NDArray[np.uint8]
@@ -63,7 +62,7 @@ def trained_with_mirroring(config: AugmentationConfig) -> bool:
     return any("horizontal" in flip.get("mode", "horizontal_and_vertical") for flip in flips)  # Keras' default
 
 
-def average_views(plain: Predictions, others: Iterable[Array]) -> Predictions:
+def average_views(plain: Answers, others: Iterable[Array]) -> Answers:
     """Return the mean probabilities of `plain` and `others`, [N, C] each: the predictions of further views."""
     total, number = plain.probabilities.copy(), 1
     for probabilities in others:
@@ -72,18 +71,18 @@ def average_views(plain: Predictions, others: Iterable[Array]) -> Predictions:
     return replace(plain, probabilities=total / number)
 
 
-def tta_gain(plain: Predictions, mean: Predictions, used: Sequence[View], seed: int) -> dict[str, Any]:
+def tta_gain(plain: Answers, mean: Answers, used: Sequence[View], seed: int) -> dict[str, Any]:
     """Return the metrics of the mean over the views `used`, and their gains over the plain predictions.
 
     A gain above 0 is better, also if lower values of the metric are; its 95% interval is from the paired bootstrap,
     None if no resample differs. mcnemar: images that only the mean, or only the plain prediction, has right.
     """
-    compared = compare(plain, mean, seed=seed)
+    compared, names = compare(plain, mean, seed=seed), scoring_of(plain).metrics
     return {
         "views": len(used),
         "mirrored": any(view.mirrored for view in used),
-        "metrics": {name: compared.metrics[name].challenger for name in METRICS},
-        "gain": {name: _gain(replace(compared, metric=name)) for name in METRICS},
+        "metrics": {name: compared.metrics[name].challenger for name in names},
+        "gain": {name: _gain(replace(compared, metric=name)) for name in names},
         "mcnemar": compared.as_json()["mcnemar"],
     }
 

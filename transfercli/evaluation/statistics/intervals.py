@@ -78,19 +78,20 @@ def intervals(
     requested: Iterable[str] = (),
     seed: int = 0,
     groups: Sequence[str] = (),
+    answers: Targets | None = None,
 ) -> dict[str, Interval]:
     """Return the 95% interval of every metric and, as `recall[LABEL]` (precision, f1), of every class.
 
     Wilson's interval for proportions of images and recalls, those of SKEWED for its metrics, percentiles of the
     stratified bootstrap for all others. Metrics without an interval are left out; with more than 20 classes these
-    include ranking metrics that are not `requested`. groups: as of `Predictions`; with fewer than `FEW_GROUPS` only
-    proportions have an interval.
+    include ranking metrics that are not `requested`. groups, answers: as of `Predictions`; with fewer than
+    `FEW_GROUPS` only proportions have an interval.
     """
     names = [name for name in METRICS if name not in PROPORTIONS]
     if len(labels) > RANKED_CLASSES:
         names = [name for name in names if name not in RANKED or name in requested]
     of_image = cluster_indices(groups)
-    drawn = resampled(names, targets, probabilities, seed, of_image)
+    drawn = resampled(names, Sample.unweighted(targets, probabilities, answers), seed, of_image)
     values, original = drawn.values, drawn.original
     share = partial(_share_interval, of_image=of_image)
     hits = {"accuracy": original.right, "top5_accuracy": top5_hits(targets, probabilities)}
@@ -146,19 +147,18 @@ class Resampled:
         return normal_quantile(CONFIDENCE, int(self.of_image.max()) + 1) * math.sqrt(effect / between)
 
 
-def resampled(
-    names: Iterable[str], targets: Targets, probabilities: Array, seed: int, of_image: Targets | None = None
-) -> Resampled:
-    """Compute the metrics `names` on the same 1,000 resamples."""
+def resampled(names: Iterable[str], original: Sample, seed: int, of_image: Targets | None = None) -> Resampled:
+    """Compute the metrics `names` on the same 1,000 resamples of an unweighted sample."""
+    targets = original.targets
     blocks: dict[str, list[Array]] = {name: [] for name in (*names, *PER_CLASS)}
     gaps = []
     for weights in resample_weights(targets, RESAMPLES, np.random.default_rng(seed), of_image):
-        sample = Sample(targets, probabilities, weights, len(targets))
+        sample = Sample(targets, original.probabilities, weights, len(targets), original.answers)
         for name, values in blocks.items():
             values.append(METRICS[name].rule(sample) if name in METRICS else _of_classes(name, sample.counts))
         gaps.append(sample.gaps)
     joined = {name: np.concatenate(values) for name, values in blocks.items()}
-    return Resampled(Sample.unweighted(targets, probabilities), joined, np.concatenate(gaps), of_image)
+    return Resampled(original, joined, np.concatenate(gaps), of_image)
 
 
 def _of_classes(name: str, counts: Counts) -> Array:

@@ -7,6 +7,7 @@ Reporting".
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,39 @@ FEW = 50  # a card warns of classes with fewer training images
 SELECTION_SPLIT = "validation"  # the best epoch was selected on it, so its metrics are optimistic
 WEAKEST, MOST_LISTED, MOST_CLASSES = 3, 20, 200
 SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words of a task in the card.
+
+    noun, nouns: of what an image has; decisive: the metric to state first; by_class: the metric that orders classes
+    task_name: of its results on the Hub; tags: of the model there
+    """
+
+    noun: str
+    nouns: str
+    decisive: str
+    by_class: str
+    task_name: str
+    tags: tuple[str, ...] = ()
+
+
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "recall": "recall",
+    "map": "mean average precision",
+    "ap": "average precision",
+}
+CLASSES = Words("class", "classes", "accuracy", "recall", "Image classification")
+LABELS = Words("label", "labels", "map", "ap", "Multi-label image classification", ("multi-label",))
+
+
+def words_of(facts: CardFacts) -> Words:
+    """Return the words of the task."""
+    return LABELS if facts.spec.several else CLASSES
+
+
 # Names of our metrics at hf.co/metrics; the others keep their own names.
 HUB_METRICS = {
     "macro_f1": "f1",
@@ -37,6 +71,10 @@ HUB_METRICS = {
     "macro_recall": "recall",
     "brier": "brier_score",
     "mcc": "matthews_correlation",
+    "micro_f1": "f1",
+    "micro_precision": "precision",
+    "micro_recall": "recall",
+    "macro_auroc": "roc_auc",
 }
 
 
@@ -60,12 +98,14 @@ def model_card(facts: CardFacts) -> str:
         facts=facts,
         record=facts.record,
         spec=facts.spec,
+        words=words_of(facts),
         main=next(iter(facts.evaluations.items()), None),
         limits=list(limits(facts)),
         formats=FORMATS,
         reading=reading(facts.spec.background),
         resizing=RESIZING[facts.spec.resize],
         several_labels=SEVERAL_LABELS,
+        metric_names=METRIC_NAMES,
         splits=SPLITS,
         most_classes=MOST_CLASSES,
         mark=MARK,
@@ -87,7 +127,7 @@ def metadata(facts: CardFacts) -> ModelCardData:
         library_name="keras",
         pipeline_tag="image-classification",
         license=facts.licence_id,
-        tags=["image-classification", "transfer-learning", "transfercli", facts.base],
+        tags=["image-classification", *words_of(facts).tags, "transfer-learning", "transfercli", facts.base],
         metrics=list(dict.fromkeys(HUB_METRICS.get(name, name) for name in facts.shown)),
         eval_results=results or None,
     )
@@ -100,7 +140,7 @@ def _results(facts: CardFacts, name: str, evaluation: EvaluationFacts) -> Iterat
         if value is not None:
             yield EvalResult(
                 task_type="image-classification",
-                task_name="Image classification",
+                task_name=words_of(facts).task_name,
                 dataset_type="imagefolder",
                 dataset_name=facts.experiment,
                 dataset_split=name,
@@ -112,16 +152,17 @@ def _results(facts: CardFacts, name: str, evaluation: EvaluationFacts) -> Iterat
 
 def limits(facts: CardFacts) -> Iterator[str]:
     """Yield each limit of the model that a user should know, one or two sentences of Markdown."""
+    words = words_of(facts)
     train = {label: counts.get("train", 0) for label, counts in facts.counts.items()}
     few = sorted(((count, label) for label, count in train.items() if count < FEW), key=lambda pair: pair[0])
     if few:
-        classes = [f"{escaped(label)} ({count})" for count, label in few]
-        yield f"These classes have fewer than {FEW} training images each: {_listed(classes)}."
+        named = [f"{escaped(label)} ({count})" for count, label in few]
+        yield f"These {words.nouns} have fewer than {FEW} training images each: {_listed(named)}."
     if not facts.evaluations:
-        yield "It was exported without an evaluation of this model, so its accuracy is not known."
+        yield f"It was exported without an evaluation of this model, so its {METRIC_NAMES[words.decisive]} is not known."
     others = {name: evaluation for name, evaluation in facts.evaluations.items() if name != SELECTION_SPLIT}
     for name, evaluation in (others or facts.evaluations).items():
-        yield from _evaluation_limits(escaped(name), evaluation)
+        yield from _evaluation_limits(escaped(name), evaluation, words)
     yield from _reading_limits(facts)
     yield from _unknown_limits(facts)
     if facts.spec.confidence is None:
@@ -162,8 +203,8 @@ def _reading_limits(facts: CardFacts) -> Iterator[str]:
         )
 
 
-def _evaluation_limits(name: str, evaluation: EvaluationFacts) -> Iterator[str]:
-    """Yield the limits that one evaluation shows: absent and weak classes, weak slices, strange images."""
+def _evaluation_limits(name: str, evaluation: EvaluationFacts, words: Words) -> Iterator[str]:
+    """Yield the limits that one evaluation shows: absent and weak classes or labels, weak slices, strange images."""
     if known := [f"{effect} {evaluation.known[use]}" for use, effect in KNOWN_BY.items() if evaluation.known.get(use)]:
         images = f"{' and '.join(known)} of the {evaluation.examples} images of {name}"
         yield f"The run or an ancestor {images}: its metrics there are too optimistic."
@@ -171,19 +212,20 @@ def _evaluation_limits(name: str, evaluation: EvaluationFacts) -> Iterator[str]:
         yield f"The evaluation on {name} did not look for images that an ancestor learnt from: evaluate the run again."
     yield from (f"{escaped(gap[0].upper() + gap[1:])}." for gap in evaluation.known_gaps if gap)
     if absent := [escaped(row.label) for row in evaluation.per_class if not row.support]:
-        yield f"These classes were not evaluated, as {name} has no image of them: {_listed(absent)}."
-    recalls = sorted((row.recall, row.label) for row in evaluation.per_class if row.recall is not None)
+        yield f"These {words.nouns} were not evaluated, as {name} has no image of them: {_listed(absent)}."
+    scores = [(getattr(row, words.by_class), row.label) for row in evaluation.per_class]
+    scores = sorted((score, label) for score, label in scores if score is not None)
     # With ties of the last class: listing three of seven classes of recall 0 would hide four.
-    weak = [(recall, label) for recall, label in recalls if recall < 1 and recall <= recalls[:WEAKEST][-1][0]]
+    weak = [(score, label) for score, label in scores if score < 1 and score <= scores[:WEAKEST][-1][0]]
     if weak:
-        classes = [f"{escaped(label)} ({100 * recall:.1f}%)" for recall, label in weak]
-        yield f"The classes of the lowest recall on {name}: {_listed(classes)}."
-    whole = evaluation.metrics.get("accuracy")
+        named = [f"{escaped(label)} ({100 * score:.1f}%)" for score, label in weak]
+        yield f"The {words.nouns} of the lowest {METRIC_NAMES[words.by_class]} on {name}: {_listed(named)}."
+    whole = evaluation.metrics.get(words.decisive)
     for part in evaluation.slices:
-        value, bounds = part.metrics.get("accuracy"), part.intervals.get("accuracy")
+        value, bounds = part.metrics.get(words.decisive), part.intervals.get(words.decisive)
         if whole is not None and value is not None and bounds and bounds[1] < whole:
             title = f"{escaped(part.slice)} {escaped(part.value)}"
-            yield f"It is worse on a part of {name}, {title}: accuracy {value:.4f}."
+            yield f"It is worse on a part of {name}, {title}: {METRIC_NAMES[words.decisive]} {value:.4f}."
     if evaluation.out_of_distribution:
         yield (
             f"{100 * evaluation.out_of_distribution.strange:.1f}% of the images of {name} are out of distribution (at"

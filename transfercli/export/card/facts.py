@@ -22,13 +22,20 @@ Intervals = dict[str, tuple[float, float]]
 
 @dataclass(frozen=True)
 class ClassRow:
-    """The metrics of one class in an evaluation; None if a value is not defined."""
+    """The metrics of one class or label in an evaluation; None if a value is not defined.
+
+    unknown, ap, auroc, threshold: only of a label
+    """
 
     label: str
     support: int
     recall: float | None
     precision: float | None
     f1: float | None
+    unknown: int = 0
+    ap: float | None = None
+    auroc: float | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,9 +51,24 @@ class SlicePart:
 
 @dataclass(frozen=True)
 class Calibration:
-    temperature: float
+    """Calibration on a split.
+
+    temperature: None if each label has a scale and an offset; the errors are then means over the labels
+    """
+
     ece_before: float | None
     ece_after: float | None
+    temperature: float | None = None
+
+
+@dataclass(frozen=True)
+class LabelAbstention:
+    """Abstention of one label on a split: see `Abstention`."""
+
+    label: str
+    threshold: float | None
+    coverage: float | None
+    accuracy: float | None
 
 
 @dataclass(frozen=True)
@@ -54,12 +76,13 @@ class Abstention:
     """Abstention on a split.
 
     threshold: None if the model always abstains; coverage: share of images answered; accuracy: on these, None without
-    any
+    any; labels: of each label if it is decided label by label: the other values are then None
     """
 
-    threshold: float | None
-    coverage: float
-    accuracy: float | None
+    threshold: float | None = None
+    coverage: float | None = None
+    accuracy: float | None = None
+    labels: list[LabelAbstention] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -121,6 +144,7 @@ class ArtefactFacts:
     label_agreement: float | None
     max_abs_diff: float | None
     accuracy_exported: float | None
+    map_exported: float | None = None
     known: int = 0
     unknown: dict[str, str | float] | None = None
 

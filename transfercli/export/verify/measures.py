@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.data.label_sets import UNKNOWN
+from transfercli.evaluation.confidence.thresholds import answers_of
 
 DROP, DROPPED_IMAGES = 0.01, 2
 
@@ -40,16 +41,24 @@ class Measures(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OneLabel:
-    """Measures of images that have exactly one label; the answer is the most probable one."""
+    """Measures of images that have exactly one label.
 
+    The answer is the most probable one; or, with a threshold, the second of two classes from that probability.
+    """
+
+    threshold: float | None = None
     names: tuple[str, ...] = ("accuracy",)
 
     def scores(self, probabilities: Probabilities, targets: npt.NDArray[np.integer]) -> Numbers:
         """Return the accuracy; targets: int [N], indices of classes."""
-        return {"accuracy": float(np.mean(probabilities.argmax(axis=1) == targets))}
+        return {"accuracy": float(np.mean(self._answers(probabilities) == targets))}
 
     def agreement(self, actual: Probabilities, expected: Probabilities) -> float:
-        return float(np.mean(actual.argmax(axis=1) == expected.argmax(axis=1)))
+        return float(np.mean(self._answers(actual) == self._answers(expected)))
+
+    def _answers(self, probabilities: Probabilities) -> npt.NDArray[np.integer]:
+        answers = answers_of(probabilities, self.threshold)
+        return probabilities.argmax(axis=1) if answers is None else answers
 
     def closeness(self, expected: Probabilities, difference: float) -> Numbers:
         return {}
@@ -105,9 +114,12 @@ class SeveralLabels:
         return probabilities >= self.thresholds
 
 
-def measures_for(thresholds: tuple[float, ...] | None) -> Measures:
-    """Return the measures of a model with thresholds, one a label; or, without any, of a model of one label an image."""
-    return OneLabel() if thresholds is None else SeveralLabels(np.array(thresholds))
+def measures_for(thresholds: tuple[float, ...] | None, threshold: float | None = None) -> Measures:
+    """Return the measures of a model with thresholds, one a label; or, without any, of a model of one label an image.
+
+    threshold: of the second of two classes; None for the most probable class.
+    """
+    return OneLabel(threshold) if thresholds is None else SeveralLabels(np.array(thresholds))
 
 
 def _average_precision(scores: Probabilities, truth: npt.NDArray[np.bool_]) -> float:

@@ -116,9 +116,13 @@ def _predict(extractor: ImageFeatures, source: Source, labels: tuple[str, ...]) 
         raise DataError(f"all test images of {source.run.label} are gone: {reason}", "restore them")
     probabilities = np.zeros((sum(map(len, splits)), len(labels)))
     columns = [labels.index(label) for label in run.labels]
-    probabilities[:, columns] = np.concatenate([extractor.outputs(split).probabilities for split in splits])
+    own = np.concatenate([extractor.outputs(split).probabilities for split in splits])
+    probabilities[:, columns] = own
+    answers = run.trust.answers(own)
+    answers = None if answers is None else np.array(columns)[answers]
     paths = tuple(path for split in splits for path in split.paths)
-    return Predictions(paths, labels, np.concatenate([split.targets for split in splits]), probabilities)
+    targets = np.concatenate([split.targets for split in splits])
+    return Predictions(paths, labels, targets, probabilities, answers=answers)
 
 
 def _of_images(predictions: Predictions, images: Sequence[Record]) -> Predictions:

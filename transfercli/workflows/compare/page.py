@@ -38,19 +38,24 @@ def write_comparison_page(path: Path, result: CompareResult, request: CompareReq
 
 def _run_comparison(result: CompareResult, pair: PairComparison, run: ComparedRun, max_images: int) -> RunComparison:
     from transfercli.evaluation.examples import changes
+    from transfercli.evaluation.multilabel.changes import changes_by_label, label_changes
     from transfercli.evaluation.report.compare_page import RunComparison
 
-    fixed, broken = changes(pair.before, pair.after, max_images) if max_images else ((), ())
+    several = pair.champion.several
+    found = (label_changes if several else changes)(pair.before, pair.after, max_images)
+    by_label = changes_by_label(pair.before, pair.after) if several and max_images else []
+    of_labels = [change for label in by_label for change in (*label.shown_fixed, *label.shown_broken)]
+    shown = [change.challenger.path for change in (*found[0], *found[1], *of_labels[:max_images])]
     runs = (pair.champion, pair.challenger)
-    pictures, lost = pictures_of(runs, result.split, [change.challenger.path for change in (*fixed, *broken)])
+    pictures, lost = pictures_of(runs, result.split, shown)
     return RunComparison(
         champion=pair.champion.label,
         challenger=pair.challenger.label,
         compared=pair.comparison,
         before=pair.before,
         after=pair.after,
-        fixed=fixed,
-        broken=broken,
+        fixed=found[0],
+        broken=found[1],
         pictures=pictures,
         missing=lost,
         config=pair.config,
@@ -61,6 +66,7 @@ def _run_comparison(result: CompareResult, pair: PairComparison, run: ComparedRu
         is_champion=run.is_champion,
         adjusted=pair.adjusted if len(result.comparisons) > 1 else None,
         lines=history.read(pair.challenger.folder.metrics),
+        by_label=by_label,
     )
 
 

@@ -26,6 +26,7 @@ from transfercli.workflows.evaluate.request import (
     evaluation_folder,
     folder_name,
 )
+from transfercli.workflows.evaluate.robustness import robustness_and_tta
 from transfercli.workflows.evaluate.tasks import STEPS
 from transfercli.workflows.known_images import known_images, report_known
 from transfercli.workflows.stored_run import StoredRun
@@ -93,6 +94,7 @@ def evaluate_split(
     The second value are the predictions, `Predictions` or `LabelPredictions`.
     """
     model = run.scored_model  # sets the backend up, so it comes before every import of Keras
+    from transfercli.evaluation.explain.attribution import explain
     from transfercli.evaluation.report.write import write_evaluation
     from transfercli.evaluation.statistics.design_effect import FEW_GROUPS
     from transfercli.models.forward import forward
@@ -110,7 +112,7 @@ def evaluate_split(
         seed=config.seed,
         left_out=known.left_out,
     )
-    passes = steps.passes(run, split, predictions, request)
+    passes = robustness_and_tta(run, split, predictions, request)
     evaluation = replace(evaluation, trust=trust, known=known.counts, known_gaps=known.gaps, **passes)
     report_known(evaluation, reporter)
     if evaluation.groups is not None and evaluation.groups < FEW_GROUPS:
@@ -118,7 +120,7 @@ def evaluate_split(
             f"these images are of {counted(evaluation.groups, 'group')} (data.group): with fewer than {FEW_GROUPS},"
             " only accuracy and recalls have intervals"
         )
-    heatmaps = steps.heatmaps(run, split, predictions)
+    heatmaps = explain(run.classifier, predictions, split.images.read, config.data.batch_size, reporter)
     context = replace(report_context(run, split, request), explained=heatmaps)
     folder = evaluation_folder(run.folder, request)
     write_evaluation(folder, evaluation, predictions, context)

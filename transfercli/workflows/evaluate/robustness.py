@@ -15,8 +15,8 @@ from transfercli.text import counted
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
-    from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.robustness.tta import View
+    from transfercli.evaluation.scoring import Answers
     from transfercli.workflows.evaluate.request import EvaluateRequest
     from transfercli.workflows.stored_run import StoredRun
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ImageChange = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def robustness_and_tta(run: StoredRun, split: Split, plain: Predictions, request: EvaluateRequest) -> dict[str, Any]:
+def robustness_and_tta(run: StoredRun, split: Split, plain: Answers, request: EvaluateRequest) -> dict[str, Any]:
     """Return {"robustness", "tta"} of an `Evaluation`, None if not requested. plain: predictions without changes."""
     return {
         "robustness": corruption_robustness(run, split, plain) if request.corrupt else None,
@@ -32,7 +32,7 @@ def robustness_and_tta(run: StoredRun, split: Split, plain: Predictions, request
     }
 
 
-def corruption_robustness(run: StoredRun, split: Split, plain: Predictions) -> dict[str, Any]:
+def corruption_robustness(run: StoredRun, split: Split, plain: Answers) -> dict[str, Any]:
     """Return the `score.corruption_summary` of one pass for each corruption and severity."""
     from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
     from transfercli.evaluation.robustness.score import corruption_summary, score_corruption
@@ -44,17 +44,24 @@ def corruption_robustness(run: StoredRun, split: Split, plain: Predictions) -> d
     scores = []
     for corruption, severity in variants:
         probabilities = passes.probabilities(partial(corruption.batch, severity=severity, seed=seed))
-        scores.append(score_corruption(plain, probabilities.argmax(axis=1), corruption, severity, size))
+        if run.several:
+            answers = probabilities >= run.label_trust.thresholds
+        else:
+            answers = run.trust.answers(probabilities)
+            answers = probabilities.argmax(axis=1) if answers is None else answers
+        scores.append(score_corruption(plain, answers, corruption, severity, size))
     return corruption_summary(plain, scores, seed)
 
 
-def tta_comparison(run: StoredRun, split: Split, plain: Predictions) -> dict[str, Any]:
+def tta_comparison(run: StoredRun, split: Split, plain: Answers) -> dict[str, Any]:
     """Return the `tta.tta_gain` of one pass for each view but the first, which is the plain image."""
     from transfercli.evaluation.robustness.tta import average_views, trained_with_mirroring, tta_gain, views
 
     all_views = views(trained_with_mirroring(run.config.augmentation))
     passes = _ChangedImagePasses(run, split, "tta", len(all_views) - 1)
     mean = average_views(plain, (passes.probabilities(_change_to(view)) for view in all_views[1:]))
+    if not run.several:
+        mean = replace(mean, answers=run.trust.answers(mean.probabilities))
     return tta_gain(plain, mean, all_views, run.config.seed)
 
 

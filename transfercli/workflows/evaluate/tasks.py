@@ -1,4 +1,4 @@
-"""Steps of an evaluation that depend on the task: from outputs of the model to predictions, metrics and heat maps."""
+"""Steps of an evaluation that depend on the task: from outputs of the model to predictions, and to their metrics."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from transfercli.data.dataset import Split
-    from transfercli.evaluation.explain.heatmaps import Explanation
     from transfercli.evaluation.multilabel.predictions import LabelPredictions
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.result import Evaluation
-    from transfercli.workflows.evaluate.request import EvaluateRequest
     from transfercli.workflows.stored_run import StoredRun
 
 # The keys of `Evaluation.trust`.
@@ -29,14 +27,10 @@ class EvaluationSteps:
 
     predictions: outputs of `StoredRun.scored_model` -> predictions and the result's confidence metrics
     evaluate: predictions, with the keywords of `evaluation.result.evaluate` -> the result
-    passes: additional passes over changed images -> the result's keys `robustness` and `tta`
-    heatmaps: heat maps of some images, by their index
     """
 
     predictions: Callable[[StoredRun, Split, np.ndarray], tuple[Any, Trust]]
     evaluate: Callable[..., Evaluation]
-    passes: Callable[[StoredRun, Split, Any, EvaluateRequest], dict[str, Any]]
-    heatmaps: Callable[[StoredRun, Split, Any], dict[int, Explanation]]
 
 
 def _class_predictions(run: StoredRun, split: Split, outputs: np.ndarray) -> tuple[Predictions, Trust]:
@@ -45,18 +39,24 @@ def _class_predictions(run: StoredRun, split: Split, outputs: np.ndarray) -> tup
 
     logits, assessment = run.judge(outputs)
     probabilities = assessment.probabilities.astype("float32")
-    predictions = Predictions(split.paths, run.labels, split.targets, probabilities, split.groups)
+    answers = run.trust.answers(probabilities)
+    predictions = Predictions(split.paths, run.labels, split.targets, probabilities, split.groups, answers)
     return predictions, confidence_metrics(assessment, logits, split.targets, run.stored_trust, run.unknown)
 
 
 def _label_predictions(run: StoredRun, split: Split, outputs: np.ndarray) -> tuple[LabelPredictions, Trust]:
+    from transfercli.evaluation.multilabel.confidence import label_confidence_metrics
     from transfercli.evaluation.multilabel.predictions import LabelPredictions
 
-    logits, _ = run.logits_and_scores(outputs)
-    trust = run.label_trust
+    logits, assessment = run.judge_labels(outputs)
+    trust, score = run.label_trust, run.unknown
     # Rounded as in predictions.csv, so that the same labels are answered there.
-    probabilities = trust.probabilities(logits).astype("float32")
-    return LabelPredictions(split.paths, run.labels, split.targets, probabilities, trust.thresholds, split.groups), {}
+    probabilities = assessment.probabilities.astype("float32")
+    predictions = LabelPredictions(
+        split.paths, run.labels, split.targets, probabilities, trust.thresholds, split.groups
+    )
+    name_and_threshold = (score.name, score.threshold) if score else None
+    return predictions, label_confidence_metrics(assessment, logits, split.targets, trust, name_and_threshold)
 
 
 def _evaluate_classes(predictions: Predictions, **settings: Any) -> Evaluation:
@@ -71,23 +71,9 @@ def _evaluate_labels(predictions: LabelPredictions, **settings: Any) -> Evaluati
     return evaluate_labels(predictions, **settings)
 
 
-def _class_passes(run: StoredRun, split: Split, plain: Predictions, request: EvaluateRequest) -> dict[str, Any]:
-    from transfercli.workflows.evaluate.robustness import robustness_and_tta
-
-    return robustness_and_tta(run, split, plain, request)
-
-
-def _class_heatmaps(run: StoredRun, split: Split, predictions: Predictions) -> dict[int, Explanation]:
-    from transfercli.evaluation.explain.attribution import explain
-
-    return explain(run.classifier, predictions, split.images.read, run.config.data.batch_size, run.reporter)
-
-
-_OF_CLASSES = EvaluationSteps(_class_predictions, _evaluate_classes, _class_passes, _class_heatmaps)
+_OF_CLASSES = EvaluationSteps(_class_predictions, _evaluate_classes)
 STEPS: dict[Task, EvaluationSteps] = {
     CLASSIFY: _OF_CLASSES,
     ORDINAL: _OF_CLASSES,
-    MULTILABEL: EvaluationSteps(
-        _label_predictions, _evaluate_labels, lambda *_: {"robustness": None, "tta": None}, lambda *_: {}
-    ),
+    MULTILABEL: EvaluationSteps(_label_predictions, _evaluate_labels),
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfercli.config.loader import dump
+from transfercli.data.label_sets import labels_in
 from transfercli.errors import ArtefactError
 from transfercli.export.card.facts import ArtefactFacts, CardFacts, EvaluationFacts, RunFacts, validated
 from transfercli.export.formats.registry import FORMATS
@@ -114,8 +115,13 @@ def first_weights(generations: Sequence[Generation]) -> str:
 
 
 def image_counts(run: StoredRun, labels: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Return {label: {split: number of images}} of the usable images."""
-    counts = Counter((image.label, image.split) for image in run.images if image.split)
+    """Return {label: {split: number of images}} of the usable images; an image counts for each label that it has."""
+    counts = Counter(
+        (label, image.split)
+        for image in run.images
+        if image.split
+        for label in labels_in(image.label, several=run.several)
+    )
     splits = sorted({split for _, split in counts})
     return {label: {split: counts[label, split] for split in splits} for label in labels}
 

@@ -109,6 +109,8 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
         scores.as_json() if (scores := scores_of_run(run)) else None,
         {"score": run.unknown.name, "threshold": run.unknown.threshold} if run.unknown else None,
         label_answers(run),
+        trust.threshold,
+        config.task,
     )
     try:
         artefacts = export_formats(
@@ -132,7 +134,8 @@ def label_answers(run: StoredRun) -> LabelAnswers | None:
     if not run.several:
         return None
     trust = run.label_trust
-    return LabelAnswers.of(trust.scales, trust.offsets, trust.thresholds)
+    confidences = trust.abstention.confidences if trust.abstention else ()
+    return LabelAnswers.of(trust.scales, trust.offsets, trust.thresholds, confidences)
 
 
 def check_networks(config: ExperimentConfig, formats: Sequence[str]) -> None:
@@ -173,7 +176,8 @@ def _network(config: ExperimentConfig, tensors: Mapping[str, np.ndarray]) -> Net
     base, head = str(config.model.base), head_of(config)
     row, pooling = BASES[base], head.pooling or BASES[base].pooling
     plain = not head.taps and head.normalisation in (None, "none")
-    return Network(base, row.preprocessing, config.data.channels, pooling, tuple(head.hidden), tensors, plain)
+    channels, hidden = config.data.channels, tuple(head.hidden)
+    return Network(base, row.preprocessing, channels, pooling, hidden, tensors, plain, config.task)
 
 
 def reference_of(run: StoredRun, split: Split) -> Reference:

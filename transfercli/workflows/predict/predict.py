@@ -58,7 +58,9 @@ class Prediction:
     top: (label, probability) pairs, most probable first. error: why there are none. labels: the conformal set, most
     probable first; None if no sets were asked for. unknown: the out-of-distribution score; None if the model has none.
     strange: True if it is above its threshold; None without a score. answered: (label, probability) of the labels at or
-    above their thresholds, most probable first; None if an image has exactly one label.
+    above their thresholds, most probable first; None if an image has exactly one label. unsure: the labels whose answer
+    the model abstains from, in their order; None without abstention, or if an image has exactly one label. chosen:
+    (label, probability) of the class that a threshold answers; None for the most probable one.
     """
 
     path: str
@@ -69,12 +71,14 @@ class Prediction:
     unknown: float | None = None
     strange: bool | None = None
     answered: tuple[tuple[str, float], ...] | None = None
+    unsure: tuple[str, ...] | None = None
+    chosen: tuple[str, float] | None = None
 
     @property
     def best(self) -> tuple[str | None, float]:
         """The most probable label of the answer and its probability; of no label, None and the highest of all."""
         if self.answered is None:
-            return self.top[0]
+            return self.chosen or self.top[0]
         return self.answered[0] if self.answered else (None, self.top[0][1])
 
     def as_json(self) -> dict[str, Any]:
@@ -89,6 +93,7 @@ class Prediction:
             **({} if self.answered is None else {"labels": [list(pair) for pair in self.answered]}),
             "top": [list(pair) for pair in self.top],
             "abstained": self.abstained,
+            **({} if self.unsure is None else {"unsure": list(self.unsure)}),
             **({} if self.labels is None else {"set": list(self.labels)}),
             "strange": self.strange,
             "unknown": self.unknown,
@@ -235,6 +240,8 @@ def _answers(
         # A stable sort puts the first class first among equal probabilities, as argmax does.
         order = np.argsort(-row, kind="stable")
         has = None if output.answered is None else output.answered[number]
+        doubtful = output.unsure[number] if request.abstain and output.unsure is not None else None
+        chosen = None if output.chosen is None else output.chosen[number : number + 1]
         yield Prediction(
             "",
             _pairs(labels, row, order[: request.top]),
@@ -243,6 +250,8 @@ def _answers(
             unknown=None if output.unknown is None else _shortest_float(output.unknown[number]),
             strange=None if output.strange is None else bool(output.strange[number]),
             answered=None if has is None else _pairs(labels, row, order[has[order]]),
+            unsure=None if doubtful is None else tuple(labels[i] for i in np.flatnonzero(doubtful)),
+            chosen=None if chosen is None else _pairs(labels, row, chosen)[0],
         )
 
 

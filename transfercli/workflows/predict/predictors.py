@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,16 +14,21 @@ import numpy as np
 from transfercli.data.image import Geometry
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.evaluation.confidence.conformal import ConformalScores, prediction_sets
+from transfercli.evaluation.confidence.thresholds import answers_of
+from transfercli.evaluation.multilabel.trust import label_answers
 from transfercli.export.formats.registry import FORMATS, Format, check_installed
 from transfercli.export.spec import EXPORTED, ExportSpec, parse_card
 from transfercli.export.verify.checksums import verify_checksums
 from transfercli.export.verify.sandbox import read_sandboxed
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
+from transfercli.text import first_of
 from transfercli.workflows.confidence import why_always_abstaining
 from transfercli.workflows.conformal import scores_of_run
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
+
+MOST_NAMED = 5  # labels in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,9 @@ class ModelOutput:
     probabilities: float [N, C], calibrated. abstained: bool [N], True if the model abstains. sets: bool [N, C], the
     labels of conformal sets; None if they were not asked for. unknown: float [N], the out-of-distribution scores, and
     strange: bool [N], True if they are above their threshold; None if the model has no score. answered: bool [N, C],
-    the labels at or above their thresholds; None if an image has exactly one label.
+    the labels at or above their thresholds, and unsure: bool [N, C], the labels whose answer the model abstains from;
+    None if an image has exactly one label. chosen: int [N], the answered class if a threshold chose it; None for the
+    most probable one.
     """
 
     probabilities: np.ndarray
@@ -42,6 +49,8 @@ class ModelOutput:
     unknown: np.ndarray | None = None
     strange: np.ndarray | None = None
     answered: np.ndarray | None = None
+    unsure: np.ndarray | None = None
+    chosen: np.ndarray | None = None
 
 
 PredictBatch = Callable[[np.ndarray], ModelOutput]  # takes uint8 images [N, H, W, 3]
@@ -118,31 +127,46 @@ def _from_run(run: StoredRun) -> LoadableModel:
         load,
         threads,
         lambda: scores_of_run(run),
-        lambda: why_always_abstaining(run.trust, refitted=run.record.refitted),
+        lambda: _why_always_abstaining(run),
         run.several,
     )
+
+
+def _why_always_abstaining(run: StoredRun) -> str:
+    if not run.several:
+        return why_always_abstaining(run.trust, refitted=run.record.refitted)
+    abstention = run.label_trust.abstention
+    return _always_unsure(run.labels, abstention.confidences) if abstention else ""
+
+
+def _always_unsure(labels: Sequence[str], confidences: Sequence[float | None]) -> str:
+    """Return why a model abstains from every image, if one of its labels is always unsure; "" if none is.
+
+    confidences: one a label, or () if none ever is.
+    """
+    names = [label for label, confidence in zip(labels, confidences, strict=False) if confidence is None]
+    if not names:
+        return ""
+    return f"no confidence of {first_of(names, MOST_NAMED)} can promise what evaluation.abstain asks for"
 
 
 def _one_label(run: StoredRun, outputs: np.ndarray) -> ModelOutput:
     _, assessment = run.judge(outputs)
     probabilities, abstained = assessment.probabilities, assessment.abstained
-    return ModelOutput(probabilities, abstained, unknown=assessment.unknown, strange=assessment.strange)
+    unknown, strange = assessment.unknown, assessment.strange
+    return ModelOutput(probabilities, abstained, unknown=unknown, strange=strange, chosen=assessment.answers)
 
 
 def _several_labels(run: StoredRun, outputs: np.ndarray) -> ModelOutput:
-    logits, unknown = run.logits_and_scores(outputs)
-    probabilities = run.label_trust.probabilities(logits)
-    strange = None if unknown is None or run.unknown is None else unknown > run.unknown.threshold
-    return _with_labels(probabilities, run.label_trust.thresholds, unknown, strange)
-
-
-def _with_labels(
-    probabilities: np.ndarray, thresholds: np.ndarray, unknown: np.ndarray | None, strange: np.ndarray | None
-) -> ModelOutput:
-    """Return the output of a model that gives an image the labels at or above their thresholds, float [L]."""
-    abstained = np.zeros(len(probabilities), bool) if strange is None else strange
-    answered = probabilities >= thresholds
-    return ModelOutput(probabilities, abstained, unknown=unknown, strange=strange, answered=answered)
+    _, found = run.judge_labels(outputs)
+    return ModelOutput(
+        found.probabilities,
+        found.abstained,
+        unknown=found.unknown,
+        strange=found.strange,
+        answered=found.answered,
+        unsure=found.unsure,
+    )
 
 
 # -- exported artefacts
@@ -184,6 +208,8 @@ def _from_artefact(row: Format, path: Path) -> LoadableModel:
 
 def _loadable(spec: ExportSpec, path: Path, load: Callable[[], PredictBatch]) -> LoadableModel:
     reason = "no confidence threshold can promise the accuracy of evaluation.abstain" if spec.confidence is None else ""
+    if spec.several:
+        reason = _always_unsure(spec.labels, spec.several.confidences)
     return LoadableModel(
         spec.labels,
         spec.geometry,
@@ -246,10 +272,14 @@ def _load_artefact(row: Format, path: Path, expected: ExportSpec | None) -> tupl
         if spec.unknown is not None:
             unknown = outputs[:, -1].astype("float64")
             strange = unknown > spec.unknown["threshold"]
-        if spec.thresholds is not None:
-            return _with_labels(probabilities, np.array(spec.thresholds), unknown, strange)
-        unsure = probabilities.max(axis=1) < confidence
-        return ModelOutput(probabilities, unsure if strange is None else unsure | strange, None, unknown, strange)
+        if spec.several:
+            answered, unsure = label_answers(probabilities, spec.several.thresholds, spec.several.confidences)
+            abstained = np.any(unsure, axis=1) if strange is None else np.any(unsure, axis=1) | strange
+            return ModelOutput(probabilities, abstained, None, unknown, strange, answered, unsure)
+        chosen = answers_of(probabilities, spec.threshold)
+        most = probabilities.max(axis=1) if chosen is None else probabilities[np.arange(len(chosen)), chosen]
+        abstained = most < confidence if strange is None else (most < confidence) | strange
+        return ModelOutput(probabilities, abstained, None, unknown, strange, chosen=chosen)
 
     return predict_batch, spec
 

@@ -101,7 +101,8 @@ class ListedRun:
             return None
         targets, probabilities = run.held_out.targets, run.calibrate(run.held_out.logits).astype(np.float64)
         if not run.several:
-            return lambda metric: value_of(metric, targets, probabilities) if metric in METRICS else None
+            chosen = run.trust.answers(probabilities)
+            return lambda metric: value_of(metric, targets, probabilities, chosen) if metric in METRICS else None
         answers = LabelPredictions(run.held_out.paths, run.labels, targets, probabilities, run.label_trust.thresholds)
         return lambda metric: label_value_of(metric, answers) if metric in LABEL_METRICS else None
 

@@ -21,7 +21,7 @@ from transfercli.runs.listing import continue_command, make_latest
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.training.keras_import import check_backend
-from transfercli.workflows.confidence import report_confidence, report_label_confidence
+from transfercli.workflows.confidence import check_threshold_keys, report_confidence, report_label_confidence
 from transfercli.workflows.initial_weights import check_weights, needs_download
 from transfercli.workflows.new_model import Parent, find_parent, labels_for, new_classifier, with_file_head
 from transfercli.workflows.recorded_weights import with_recorded_weights
@@ -34,7 +34,7 @@ from transfercli.workflows.train.continuation import (
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job, with_head_of
 from transfercli.workflows.train.learnt_before import LearntBefore, images_learnt_before
-from transfercli.workflows.train.results import CostEstimate, PhaseCost, TrainResult
+from transfercli.workflows.train.results import KEPT_METRICS, CostEstimate, PhaseCost, TrainResult
 from transfercli.workflows.train.run_start import begin_run, resume_hints
 from transfercli.workflows.train.setup import Setup, set_up, warn_of_random_frozen_layers
 from transfercli.workflows.train.stopwatch import Stopwatch
@@ -45,8 +45,6 @@ from transfercli.workflows.train.unknown import fit_unknown
 if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
     from transfercli.transfer.transplant import Transplant
-
-KEPT_METRICS = ("val_accuracy", "val_loss", "val_map", "val_micro_f1", "val_macro_f1")  # of the best epoch, in run.json
 
 
 def train(request: TrainRequest | ContinueRequest, reporter: Reporter) -> TrainResult | CostEstimate:
@@ -145,6 +143,7 @@ def prepare(
         dataset = read(job, reporter)
     labels = labels_for(initial, parent, dataset.labels, reporter)
     from_config(job.config.evaluation.gates, labels, job.config.task)  # an error is raised now, not after the training
+    check_threshold_keys(job.config, labels)
     prepare_backend(job.config)
     inherited = images_learnt_before(job, parent, dataset, reporter)
     classifier, report = new_classifier(initial, parent, labels, reporter, random=without_weights)

@@ -1,0 +1,94 @@
+"""Images with several labels that two models answer differently, for the page of a comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from transfercli.evaluation.multilabel.examples import LabelCase, case_at
+from transfercli.evaluation.multilabel.predictions import LabelPredictions
+
+SHOWN_OF_LABEL = 6
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelChange:
+    """An image that only one of two models answers rightly: as a whole, or one of its labels."""
+
+    champion: LabelCase
+    challenger: LabelCase
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesOfLabel:
+    """Images in which one label is right in only one of two models' answers.
+
+    number: index of the label
+    fixed, broken: number of images in which only the challenger, or only the champion, answers the label rightly
+    shown_fixed, shown_broken: some of these, those first whose probabilities differ most
+    """
+
+    label: str
+    number: int
+    fixed: int
+    broken: int
+    shown_fixed: tuple[LabelChange, ...]
+    shown_broken: tuple[LabelChange, ...]
+
+
+def label_changes(
+    champion: LabelPredictions, challenger: LabelPredictions, most: int
+) -> tuple[list[LabelChange], list[LabelChange]]:
+    """Return the images whose labels only the challenger has all right, and those that only the champion has.
+
+    At most `most` of each, those first whose probabilities differ most, in the sum over the labels.
+    """
+    before, after = ((~_wrong(model)).all(axis=1) for model in (champion, challenger))
+    distance = np.abs(challenger.probabilities - champion.probabilities).sum(axis=1)
+    fixed, broken = after & ~before, before & ~after
+    return (
+        _changes(champion, challenger, fixed, distance, most),
+        _changes(champion, challenger, broken, distance, most),
+    )
+
+
+def changes_by_label(
+    champion: LabelPredictions, challenger: LabelPredictions, most: int = SHOWN_OF_LABEL
+) -> list[ChangesOfLabel]:
+    """Return the changes of each label that is right in only one of the answers to some image, most changes first.
+
+    most: images shown of each kind for one label
+    """
+    before, after = ~_wrong(champion), ~_wrong(challenger)
+    found = []
+    for index, label in enumerate(champion.labels):
+        kinds = (after & ~before)[:, index], (before & ~after)[:, index]
+        if not any(chosen.any() for chosen in kinds):
+            continue
+        distance = np.abs(challenger.probabilities - champion.probabilities)[:, index]
+        shown = [tuple(_changes(champion, challenger, chosen, distance, most, index)) for chosen in kinds]
+        found.append(ChangesOfLabel(label, index, *(int(chosen.sum()) for chosen in kinds), *shown))
+    return sorted(found, key=lambda changes: -(changes.fixed + changes.broken))
+
+
+def _wrong(predictions: LabelPredictions) -> Bools:
+    """Return bool [N, L], True if the label is known and the answer differs from it."""
+    wrong: Bools = predictions.known & ((predictions.targets == 1) != predictions.answered)
+    return wrong
+
+
+def _changes(
+    champion: LabelPredictions,
+    challenger: LabelPredictions,
+    chosen: Bools,
+    distance: npt.NDArray[np.float64],
+    most: int,
+    about: int | None = None,
+) -> list[LabelChange]:
+    rows = np.flatnonzero(chosen)
+    order = rows[np.argsort(-distance[rows], kind="stable")][:most]
+    return [LabelChange(case_at(champion, row, about), case_at(challenger, row, about)) for row in order]
