@@ -15,7 +15,6 @@ from transfercli.workflows.answers import main_metric
 from transfercli.workflows.stored_run import StoredRun
 
 
-
 @dataclass(frozen=True)
 class ChampionFigures:
     """Figures of a new champion and of the one before it.
