@@ -23,6 +23,7 @@ class MatchedImage:
         copy: `file` if the bytes are those of the other image, `pixels` if only the pixels are, or None.
         label, split: in the data of the run, or None.
         predicted, probability: by the run, or None.
+        labels, predicted_labels: of label and prediction if an image may have several; else None.
         picture: `data:` URL, or "" if the file is gone.
     """
 
@@ -35,7 +36,16 @@ class MatchedImage:
     split: str | None = None
     predicted: str | None = None
     probability: float | None = None
+    labels: tuple[str, ...] | None = None
+    predicted_labels: tuple[str, ...] | None = None
     picture: str = ""
+
+    def names(self) -> tuple[str, ...]:
+        """Return its class or labels, as given or else predicted."""
+        if self.labels is not None or self.predicted_labels is not None:
+            return self.predicted_labels or () if self.labels is None else self.labels
+        name = self.label or self.predicted
+        return (name,) if name else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +63,13 @@ class QueryImage:
     split: str | None = None
     predicted: str | None = None
     probability: float | None = None
+    labels: tuple[str, ...] | None = None
+    predicted_labels: tuple[str, ...] | None = None
     picture: str = ""
 
     def classes(self) -> list[tuple[str, int]]:
-        """Return the classes of the neighbours, by label or else by prediction, the most frequent first."""
-        names = [match.label or match.predicted for match in self.neighbours]
-        return Counter(name for name in names if name).most_common()
+        """Return the classes or labels of the neighbours, as given or else predicted, the most frequent first."""
+        return Counter(name for match in self.neighbours for name in match.names()).most_common()
 
 
 def write_page(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from transfercli.data.label_sets import LabelSet
 from transfercli.evaluation.report.similar_page import MatchedImage, QueryImage
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
@@ -100,11 +101,10 @@ def _query_json(image: QueryImage) -> dict[str, Any]:
 
 
 def _without_picture(image: QueryImage | MatchedImage) -> dict[str, Any]:
-    return {
-        item.name: getattr(image, item.name)
-        for item in dataclasses.fields(image)
-        if item.name not in ("picture", "neighbours")
-    }
+    values = {item.name: getattr(image, item.name) for item in dataclasses.fields(image)}
+    several = {name: [*values[name]] for name in ("labels", "predicted_labels") if values[name] is not None}
+    left_out = ("picture", "neighbours", "labels", "predicted_labels")
+    return {name: value for name, value in values.items() if name not in left_out} | several
 
 
 def find_similar(request: SimilarRequest, reporter: Reporter) -> SimilarResult:
@@ -192,7 +192,12 @@ class _Description:
     def _recorded(self, sha256: str) -> dict[str, Any]:
         """Return the label and the split of an image in the run's data; None without."""
         record = self.known.get(sha256)
-        return {"label": record.label if record else None, "split": record.split if record else None}
+        if record is None:
+            return {"label": None, "split": None}
+        if not (isinstance(self.network, StoredRun) and self.network.several):
+            return {"label": record.label, "split": record.split}
+        labels = LabelSet.read(record.label)
+        return {"label": labels.shown, "labels": labels.has, "split": record.split}
 
     def _described(self, split: Split, pooled: Rows) -> list[dict[str, Any]]:
         """Return the picture of each image of a split, and its prediction if the network is a run."""
@@ -204,10 +209,24 @@ class _Description:
             facts[row]["picture"] = image_data_url(split.images.read(np.array([row]))[0])
         if isinstance(features, ImageFeatures):
             probabilities = features.probabilities(ArrayRows(pooled.read(np.arange(count))))
+            answer = _labels_answered if features.run.several else _class_predicted
             for fact, row in zip(facts, probabilities, strict=True):
-                best = int(row.argmax())
-                fact |= {"predicted": features.run.labels[best], "probability": float(row[best])}
+                fact |= answer(features.run, row)
         return facts
+
+
+def _class_predicted(run: StoredRun, row: np.ndarray) -> dict[str, Any]:
+    """Return the most probable class of an image. row: probabilities [C]."""
+    best = int(row.argmax())
+    return {"predicted": run.labels[best], "probability": float(row[best])}
+
+
+def _labels_answered(run: StoredRun, row: np.ndarray) -> dict[str, Any]:
+    """Return the labels of an image whose probability is at least their threshold. row: probabilities [L]."""
+    answered = row >= run.label_trust.thresholds
+    labels = LabelSet.of(label for label, chosen in zip(run.labels, answered, strict=True) if chosen)
+    probability = float(row[answered].max() if answered.any() else row.max())
+    return {"predicted": labels.shown, "predicted_labels": labels.has, "probability": probability}
 
 
 def _write_page(folder: Path, result: SimilarResult, network: EmbeddingNetwork, request: SimilarRequest) -> Path:
