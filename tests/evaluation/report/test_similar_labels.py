@@ -13,12 +13,19 @@ from tests.evaluation.page_reading import Page
 from transfercli.evaluation.report.similar_page import MatchedImage, QueryImage, write_page
 from transfercli.workflows.embed.similar import _labels_answered, _query_json
 
-MATCHES = (
-    MatchedImage(rank=1, path="a.png", sha256="0", similarity=1.0, label="dog, sea", labels=("dog", "sea"), split="train"),
-    MatchedImage(rank=2, path="b.png", sha256="1", similarity=0.5, predicted="sea", predicted_labels=("sea",), probability=0.9),
-    MatchedImage(rank=3, path="c.png", sha256="2", similarity=0.1, label="no label", labels=(), split="train"),
-)  # fmt: skip
-ASKED = QueryImage(path="q.png", sha256="3", itself=False, neighbours=MATCHES, predicted="no label", predicted_labels=(), probability=0.2)  # fmt: skip
+MATCHES = tuple(
+    MatchedImage(rank=rank, path=f"{rank}.png", sha256=str(rank), similarity=1 / rank, **facts)
+    for rank, facts in enumerate(
+        (
+            {"label": "dog, sea", "labels": ("dog", "sea"), "split": "train"},
+            {"predicted": "sea", "predicted_labels": ("sea",), "probability": 0.9},
+            {"label": "no label", "labels": (), "split": "train"},
+        ),
+        start=1,
+    )
+)
+ANSWER: dict[str, Any] = {"predicted": "no label", "predicted_labels": (), "probability": 0.2}
+ASKED = QueryImage(path="q.png", sha256="0", itself=False, neighbours=MATCHES, **ANSWER)
 
 
 def test_each_label_of_the_neighbours_is_counted_and_sets_are_words(tmp_path: Path) -> None:
@@ -36,7 +43,7 @@ def test_json_has_lists_for_several_labels_and_no_such_keys_for_one_class() -> N
 
 
 @pytest.mark.parametrize(
-    ("row", "words", "probability"),
+    "row, words, probability",
     [([0.9, 0.2, 0.4], "dog, sea", 0.9), ([0.1, 0.2, 0.3], "no label", 0.3), ([0.1, 0.5, 0.6], "cat, sea", 0.6)],
 )
 def test_an_image_is_answered_with_the_labels_at_or_above_their_thresholds(
