@@ -6,19 +6,17 @@ nothing from a label that all training images have, and no metric of a label is 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import islice
 
 from transfercli.data.splitting.allocation import Allocation, Presence
 from transfercli.data.splitting.assignments import SPLITS, fold_count
-from transfercli.data.splitting.copy_groups import Sample, Unit
+from transfercli.data.splitting.copy_groups import Unit
 from transfercli.errors import DataError
 from transfercli.text import counted
 
 # A move may empty another subset, which is then filled by a further move: as many in a row, each from so many units.
 _FURTHER_MOVES, _TRIED = 2, 50
-_LISTED = 5
 
 
 def fill_empty_subsets(allocation: Allocation, subsets: Sequence[str]) -> None:
@@ -32,38 +30,6 @@ def fill_empty_subsets(allocation: Allocation, subsets: Sequence[str]) -> None:
         for subset in subsets:
             if not allocation.count(presence, subset) and not _fill(allocation, presence, subset, subsets):
                 raise _no_image_left(allocation, presence, subset, subsets)
-
-
-def check_given_splits(samples: Sequence[Sample], splits: Sequence[str]) -> None:
-    """Raise `DataError` if a split that the data gives itself lacks images with a label, or without it.
-
-    splits: split of each sample, of images that may have several labels.
-    """
-    images, having, unknown = (
-        Counter(splits),
-        defaultdict[str, Counter[str]](Counter),
-        defaultdict[str, Counter[str]](Counter),
-    )
-    for sample, split in zip(samples, splits, strict=True):
-        for label in sample.labels:
-            having[label][split] += 1
-        for label in sample.unknown:
-            unknown[label][split] += 1
-    lacking = []
-    for label in sorted(having):
-        for word, numbers in (("", having[label]), (" without it", images - having[label] - unknown[label])):
-            others = " and ".join(f"{numbers[split]} in {split}" for split in SPLITS if numbers[split])
-            lacking += [
-                f"label {label!r} has no image{word} in {split} (of {images[split]}; {others or 'none elsewhere'})"
-                for split in SPLITS
-                if images[split] and not numbers[split]
-            ]
-    if lacking:
-        raise DataError(
-            "; ".join(lacking[:_LISTED]) + (f"; and {len(lacking) - _LISTED} more" if len(lacking) > _LISTED else ""),
-            "move images there, leave the label out, or leave out the splits of the data and set"
-            " data.validation and data.test to fractions",
-        )
 
 
 def _fill(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from transfercli.data.splitting.allocation import Allocation
 from transfercli.data.splitting.assignments import RANK, SPLITS, fold_count, fold_name, rank
 from transfercli.data.splitting.copy_groups import Sample, Unit, units_of
-from transfercli.data.splitting.empty_subsets import check_given_splits, fill_empty_subsets
+from transfercli.data.splitting.empty_subsets import fill_empty_subsets
 from transfercli.data.splitting.iterative import allocate_labels
 from transfercli.data.splitting.stratified import allocate
 from transfercli.errors import DataError
@@ -120,11 +120,8 @@ def assign(
     fill_empty_subsets(allocation, [*reversed(shares)])
     subset_of = allocation.subset_of
     subsets = [subset_of[sample.pixels] if sample.split == "train" else sample.split for sample in samples]
-    splits = [folds.split(subset) for subset in subsets] if folds else subsets
-    if several:
-        check_given_splits(samples, splits)
     return SplitResult(
-        splits,
+        [folds.split(subset) for subset in subsets] if folds else subsets,
         {**earlier, **fixed, **subset_of},
         {pixels for pixels in explicit if pixels in allocation.labels_of},
         _moved_with_group(units, explicit, known, subset_of),
