@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks.label_intervals import Design, coverage
-from tests.evaluation.multilabel.answers import random_answers
+from tests.evaluation.multilabel.answers import label_value_of, random_answers
 from transfercli.evaluation.multilabel.intervals import label_intervals
-from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, PER_LABEL, label_value_of
+from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, PER_LABEL
 from transfercli.evaluation.multilabel.predictions import LabelPredictions
 from transfercli.evaluation.statistics.intervals import wilson
 

@@ -148,12 +148,6 @@ class LabelMetric:
         return value
 
 
-def label_value_of(name: str, predictions: LabelPredictions) -> float | None:
-    """Return the value of a row of LABEL_METRICS as a Python float, or None if it is not defined."""
-    value = float(LABEL_METRICS[name].value(predictions))
-    return value if math.isfinite(value) else None
-
-
 def _of_labels(rule: Callable[[Counts], Array]) -> Callable[[LabelSample], Array]:
     return lambda sample: rule(sample.counts)
 
