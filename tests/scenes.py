@@ -26,7 +26,7 @@ def write_scenes(
     lines = table.read_text().splitlines() if table.exists() else ["path,labels,split"]
     for row in rows:
         rng = np.random.default_rng(row)
-        scene, cells = np.zeros((32, 32), np.uint8), rng.permutation(4)
+        scene, cells = rng.integers(0, 30, (32, 32)).astype(np.uint8), rng.permutation(4)
         shown = sorted(rng.choice(labels, size=rng.integers(0, 3), replace=False).tolist())
         for digit, cell in zip(shown, cells, strict=False):
             scan = scans[digit][rng.integers(len(scans[digit]))]

@@ -52,6 +52,12 @@ class LabelSet:
         return self.has + self.unknown
 
     @property
+    def shown(self) -> str:
+        """The set for a person to read: `blurry, green (unknown: sharp)`."""
+        has = ", ".join(self.has) or "no label"
+        return f"{has} (unknown: {', '.join(self.unknown)})" if self.unknown else has
+
+    @property
     def text(self) -> str:
         """The text of the set; equal sets have equal texts."""
         if self.unknown:

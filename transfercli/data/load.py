@@ -50,7 +50,6 @@ from transfercli.data.validation import (
     first_problems,
     read_images,
     split_of,
-    warn_of_one_sided_labels,
     warn_of_several_labels,
 )
 from transfercli.errors import ArtefactError, DataError
@@ -190,12 +189,12 @@ def _attempt(step: Callable[[], T], refusals: list[DataError]) -> T | None:
 def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
     """Assign the usable images to splits. Raises `DataError` if a class has too few images."""
     config, usable, labels, listing = request.config, findings.usable, findings.labels, findings.listing
-    samples = [Sample(file.entry.pixel_hash, findings.labels_of(file), file.split, file.group) for file in usable]
+    samples = [_sample(file, listing.several) for file in usable]
     folds = Folds(config.folds, config.fold) if config.folds and config.fold else None
     seed = request.seed if config.split == "stratified" else None
     known = _known_by_content(request, usable, findings.reading.reporter)
     earlier = known.known(config.folds or 0)
-    result = assign(samples, listing.fractions, earlier, folds=folds, seed=seed)
+    result = assign(samples, listing.fractions, earlier, folds=folds, seed=seed, several=listing.several)
     _warn_of_moved(usable, result, findings.reading.reporter)
     warn_of_overruled(result.overruled, findings.reading.reporter)
     warn_of_shared_images(samples, findings.reading.reporter)
@@ -206,13 +205,18 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
         for split in SPLITS
         if (members := [file for file in usable if split_by_id[id(file)] == split])
     }
-    warn_of_one_sided_labels(splits, findings.reading.reporter)
     records = tuple(file.record(split_by_id.get(id(file), "")) for file in findings.files)
     assignments = known.extended(result.assignments)
     pixels = {file.entry.sha256: file.entry.pixel_hash for file in usable}
     notes = dict(findings.note_counts)
     counts, before = findings.ingest.counts, request.assignments
     return Dataset(config.train, records, labels, splits, counts, assignments, pixels, notes, earlier=before)
+
+
+def _sample(file: IngestedFile, several: bool) -> Sample:
+    """Return a usable file as an image to assign."""
+    labels = LabelSet.read(file.label) if several else LabelSet((file.label,))
+    return Sample(file.entry.pixel_hash, labels.has, file.split, file.group, labels.unknown)
 
 
 def _known_by_content(request: DataRequest, usable: Sequence[IngestedFile], reporter: Reporter) -> Assignments:

@@ -14,7 +14,7 @@ from transfercli.config.schema import (
     RunReference,
     RunWeights,
 )
-from transfercli.config.types import MULTILABEL, ORDINAL
+from transfercli.config.types import ORDINAL
 from transfercli.data.sources.class_order import in_order
 from transfercli.data.sources.labels import shown
 from transfercli.errors import ArtefactError, ConfigError, DataError
@@ -208,17 +208,14 @@ def labels_for(
 
 
 def _check_task_of_head(config: ExperimentConfig, parent: Parent) -> None:
-    """Raise `ConfigError` if a head that is kept or extended answers with one class, and the new one with labels."""
-    several, kept = config.task == MULTILABEL, parent.run is not None and parent.run.several
-    if several == kept:
-        return
-    answers = {True: "with any number of labels", False: "with one class"}
-    donor = parent.run.label if parent.run else "the weight file"
-    raise ConfigError(
-        f"model.head.init: {config.model.head.init} takes the head of {donor}, which answers {answers[kept]}, and"
-        f" task: {config.task} answers {answers[several]}",
-        "set model.head.init to new for a fresh head",
-    )
+    """Raise `ConfigError` if a head that is kept or extended is that of another task."""
+    task, donor = ("classify", "the weight file") if parent.run is None else (parent.run.config.task, parent.run.label)
+    if task != config.task:
+        raise ConfigError(
+            f"model.head.init: {config.model.head.init} takes the head of {donor}, which is of task: {task}, and this"
+            f" config is of task: {config.task}",
+            "set model.head.init to new for a fresh head",
+        )
 
 
 def _shown(labels: Sequence[str], others: Sequence[str]) -> str:

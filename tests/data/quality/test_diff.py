@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from transfercli.data.dataset import Record
+from transfercli.data.label_sets import LabelSet
 from transfercli.data.quality.diff import compare
 
 CAT = Record("cat/1.png", "a1", "cat", "train", 9, 9)
@@ -89,3 +90,15 @@ def test_copies_are_matched_one_by_one_and_within_their_class_first() -> None:
     assert found.renamed == [["cat/1.png", "cat/m.png"], ["cat/copy.png", "cat/n.png"]]
     assert found.added == ["dog/n.png"]
     assert found.relabelled == []
+
+
+def test_sets_of_labels_are_compared_as_sets_and_classes_are_their_labels() -> None:
+    earlier = [replace(CAT, label='["blurry", "green"]'), replace(DOG, label="[]")]
+    present = [replace(CAT, label='{"has": ["green"], "unknown": ["new"]}'), replace(DOG, label="[]")]
+    found = compare(earlier, present, several=True)
+    assert (found.relabelled, found.same) == (["cat/1.png"], 1)
+    assert (found.new_classes, found.lost_classes) == (["new"], ["blurry"])
+    assert found.as_result()["earlier_labels"] == {"cat/1.png": ["blurry", "green"]}
+    back = compare(present, earlier, several=True).as_result()["earlier_labels"]
+    assert back == {"cat/1.png": {"has": ["green"], "unknown": ["new"]}}
+    assert LabelSet.read(present[0].label).shown == "green (unknown: new)"

@@ -19,7 +19,7 @@ def pixels(n: int) -> str:
 def of_classes(sizes: list[int], first: int = 0) -> list[Sample]:
     samples = []
     for number, size in enumerate(sizes):
-        samples += [Sample(pixels(first + number * 10_000 + n), f"class{number}") for n in range(size)]
+        samples += [Sample(pixels(first + number * 10_000 + n), (f"class{number}",)) for n in range(size)]
     return samples
 
 

@@ -19,12 +19,12 @@ SIDES = ("train", "train", "train", "validation", "test")
 
 def by_hand(count: int = 40) -> list[Sample]:
     """Samples of two classes that the source has sorted into splits by number."""
-    return [Sample(pixels(n), f"class{n % 2}", SIDES[n // 2 % 5]) for n in range(count)]
+    return [Sample(pixels(n), (f"class{n % 2}",), SIDES[n // 2 % 5]) for n in range(count)]
 
 
 def test_splits_that_the_data_gives_come_before_those_of_earlier_runs() -> None:
     samples, reporter = by_hand(), Listener()
-    earlier = assign([Sample(sample.pixels, sample.label) for sample in samples], HALVES, {}).assignments
+    earlier = assign([Sample(sample.pixels, sample.labels) for sample in samples], HALVES, {}).assignments
     found = assign(samples, {}, earlier)
     assert found.splits == [sample.split for sample in samples]
     assert {sample.pixels: found.assignments[sample.pixels] for sample in samples} == {
@@ -39,8 +39,8 @@ def test_splits_that_the_data_gives_come_before_those_of_earlier_runs() -> None:
 
 def test_a_split_that_the_data_does_not_give_is_kept_from_earlier_runs() -> None:
     samples = by_hand()
-    earlier = assign([Sample(sample.pixels, sample.label) for sample in samples], HALVES, {}).assignments
-    only_test = [Sample(s.pixels, s.label, "test" if s.split == "test" else "train") for s in samples]
+    earlier = assign([Sample(sample.pixels, sample.labels) for sample in samples], HALVES, {}).assignments
+    only_test = [Sample(s.pixels, s.labels, "test" if s.split == "test" else "train") for s in samples]
     found = assign(only_test, {"validation": 0.15}, earlier)
     for sample, split in zip(only_test, found.splits, strict=True):
         if sample.split == "test":
@@ -53,7 +53,7 @@ def test_a_split_that_the_data_does_not_give_is_kept_from_earlier_runs() -> None
 
 def test_an_image_that_leaves_the_validation_folder_chose_epochs_and_is_never_a_test_image() -> None:
     samples = of_classes([30, 30])
-    named = [Sample(pixels(8000 + n), f"class{n}", "validation") for n in range(2)]
+    named = [Sample(pixels(8000 + n), (f"class{n}",), "validation") for n in range(2)]
     earlier = {sample.pixels: "validation" for sample in samples[:20]}
     found = assign([*samples, *named], {"test": 0.5}, earlier)
     assert {*found.splits[:20]} == {"train"}
@@ -68,7 +68,7 @@ def test_images_that_are_gone_keep_the_split_of_earlier_runs() -> None:
 
 def test_a_test_image_that_the_data_puts_into_train_may_be_in_any_fold() -> None:
     samples = of_classes([20, 20])
-    named = [Sample(pixels(8000 + n), f"class{n}", "test") for n in range(2)]
+    named = [Sample(pixels(8000 + n), (f"class{n}",), "test") for n in range(2)]
     found = assign([*samples, *named], {}, {samples[0].pixels: "test"}, folds=Folds(4, 1))
     assert found.splits[0] != "test"
     assert found.splits[-2:] == ["test", "test"]
@@ -78,17 +78,17 @@ def test_a_test_image_that_the_data_puts_into_train_may_be_in_any_fold() -> None
 def test_training_images_that_are_all_held_out_are_named_for_what_they_are(split: str) -> None:
     samples = of_classes([6, 6])
     with pytest.raises(DataError, match=f"every training image is a {split} image as well"):
-        assign([*samples, *(Sample(s.pixels, s.label, split) for s in samples)], {}, {})
-    copies = [Sample(s.pixels, s.label, split) for s in samples if s.label == "class0"]
+        assign([*samples, *(Sample(s.pixels, s.labels, split) for s in samples)], {}, {})
+    copies = [Sample(s.pixels, s.labels, split) for s in samples if s.labels == ("class0",)]
     with pytest.raises(DataError, match=f"every training image of class 'class0' is a {split} image as well"):
         assign([*samples, *copies], {}, {})
 
 
 def test_images_for_validation_and_for_test_are_a_warning() -> None:
     samples, reporter = of_classes([6, 6]), Listener()
-    warn_of_shared_images([*samples, Sample(pixels(900), "class0", "validation")], reporter)
+    warn_of_shared_images([*samples, Sample(pixels(900), ("class0",), "validation")], reporter)
     assert reporter.warnings == []
-    warn_of_shared_images([Sample(pixels(900), "class0", split) for split in ("validation", "test")], reporter)
+    warn_of_shared_images([Sample(pixels(900), ("class0",), split) for split in ("validation", "test")], reporter)
     assert "1 image both for validation and for test" in reporter.warnings[0]
 
 

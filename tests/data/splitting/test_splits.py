@@ -35,7 +35,7 @@ def test_duplicates_never_cross_whatever_their_class(
     sizes: list[int], carved: dict[str, float], copies: list[tuple[int, int]]
 ) -> None:
     samples = of_classes(sizes)
-    samples += [Sample(samples[n % len(samples)].pixels, f"class{label % len(sizes)}") for n, label in copies]
+    samples += [Sample(samples[n % len(samples)].pixels, (f"class{label % len(sizes)}",)) for n, label in copies]
     try:
         found = assign(samples, carved, {})
     except DataError:
@@ -48,8 +48,8 @@ def test_duplicates_never_cross_whatever_their_class(
 def test_every_class_has_every_side(sizes: list[int], carved: dict[str, float]) -> None:
     samples = of_classes(sizes)
     found = assign(samples, carved, {})
-    standing = {(s.label, side) for s, side in zip(samples, found.splits, strict=True)}
-    assert standing == {(f"class{n}", side) for n in range(len(sizes)) for side in ("train", *carved)}
+    standing = {(s.labels, side) for s, side in zip(samples, found.splits, strict=True)}
+    assert standing == {((f"class{n}",), side) for n in range(len(sizes)) for side in ("train", *carved)}
 
 
 @given(class_sizes, fractions, st.randoms(use_true_random=False))
@@ -72,8 +72,10 @@ def test_a_lacking_side_takes_the_image_with_the_lowest_hash() -> None:
     samples = of_classes([5, 5])
     found = assign(samples, rare, {})
     for label in ("class0", "class1"):
-        moved = [s.pixels for s, side in zip(samples, found.splits, strict=True) if s.label == label and side == "test"]
-        assert moved == [min(s.pixels for s in samples if s.label == label)]
+        moved = [
+            s.pixels for s, side in zip(samples, found.splits, strict=True) if s.labels == (label,) and side == "test"
+        ]
+        assert moved == [min(s.pixels for s in samples if s.labels == (label,))]
 
 
 def test_an_earlier_assignment_wins_over_the_hash_and_over_other_fractions() -> None:
@@ -92,13 +94,13 @@ def test_a_class_with_too_few_images_is_named_with_its_count(carved: dict[str, f
 
 
 def test_one_image_of_a_class_is_enough_if_there_is_nothing_to_split() -> None:
-    held_out = [Sample(pixels(900 + n), f"class{n}", split) for n in range(2) for split in ("validation", "test")]
+    held_out = [Sample(pixels(900 + n), (f"class{n}",), split) for n in range(2) for split in ("validation", "test")]
     found = assign([*of_classes([1, 1]), *held_out], {}, {})
     assert found.splits == ["train", "train", "validation", "test", "validation", "test"]
 
 
 def test_copies_of_one_image_are_not_several_images() -> None:
-    samples = [*of_classes([9]), *[Sample(pixels(77), "copies")] * 30]
+    samples = [*of_classes([9]), *[Sample(pixels(77), ("copies",))] * 30]
     with pytest.raises(DataError, match="'copies' has 1 different"):
         assign(samples, HALVES, {})
 
@@ -112,7 +114,7 @@ def test_a_side_that_earlier_runs_left_empty_is_an_error_that_says_so() -> None:
 
 def test_a_copy_of_a_named_test_image_leaves_the_training_images() -> None:
     pool = of_classes([8, 8])
-    named = [Sample(pool[0].pixels, "class0", "test"), Sample(pixels(999), "class1", "test")]
+    named = [Sample(pool[0].pixels, "class0", "test"), Sample(pixels(999), ("class1",), "test")]
     found = assign([*pool, *named], {"validation": 0.2}, {})
     assert found.splits[0] == "test"
     assert found.held_out == {pool[0].pixels}
@@ -121,8 +123,8 @@ def test_a_copy_of_a_named_test_image_leaves_the_training_images() -> None:
 
 def test_an_image_once_in_test_never_comes_back_to_train() -> None:
     pool = of_classes([8, 8])
-    first = assign([*pool, Sample(pixels(999), "class0", "test")], {"validation": 0.2}, {})
-    later = assign([*pool, Sample(pixels(999), "class0")], {"validation": 0.2}, first.assignments)
+    first = assign([*pool, Sample(pixels(999), ("class0",), "test")], {"validation": 0.2}, {})
+    later = assign([*pool, Sample(pixels(999), ("class0",))], {"validation": 0.2}, first.assignments)
     assert later.splits[-1] == "test"
 
 
@@ -144,8 +146,8 @@ def test_every_image_but_the_test_images_validates_in_exactly_one_fold(
         sides = Counter(one.splits[number] for one in found)
         assert sides in (Counter(validation=1, train=count - 1), Counter(test=count))
     for one in found:
-        standing = {(s.label, side) for s, side in zip(samples, one.splits, strict=True)}
-        assert standing == {(s.label, side) for s in samples for side in ("train", "validation", *carved)}
+        standing = {(s.labels, side) for s, side in zip(samples, one.splits, strict=True)}
+        assert standing == {(s.labels, side) for s in samples for side in ("train", "validation", *carved)}
 
 
 @given(fold_sizes, fold_sizes, st.sampled_from([None, 0]))

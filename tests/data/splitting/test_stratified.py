@@ -33,7 +33,7 @@ def test_stratified_sides_have_the_exact_shares_of_every_class(
     samples = of_classes(sizes)
     found = assign(samples, {"validation": validation, "test": test}, {}, seed=seed)
     for number, size in enumerate(sizes):
-        counts = Counter(s for one, s in zip(samples, found.splits, strict=True) if one.label == f"class{number}")
+        counts = Counter(s for one, s in zip(samples, found.splits, strict=True) if one.labels == (f"class{number}",))
         for side, share in (("validation", validation), ("test", test)):
             assert counts[side] == 1 or abs(counts[side] - size * share) < 1
         assert counts["train"] >= 1
@@ -64,6 +64,6 @@ def test_stratified_folds_are_of_one_size_in_every_class() -> None:
     samples = of_classes([20, 33])
     places = assign(samples, {}, {}, folds=Folds(5, 1), seed=0).assignments
     for label, sizes in (("class0", {4}), ("class1", {6, 7})):
-        counts = Counter(places[s.pixels] for s in samples if s.label == label)
+        counts = Counter(places[s.pixels] for s in samples if s.labels == (label,))
         assert set(counts.values()) == sizes
         assert len(counts) == 5

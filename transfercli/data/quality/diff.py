@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from transfercli.data.dataset import Record
+from transfercli.data.label_sets import LabelSet
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Difference:
         renamed: [earlier, present] path of images with the same bytes and class; not counted as a change.
         moved: unchanged images that are in another split than before.
         same: number of images without any change.
+        several: an image may have several labels: each of `earlier_labels` is the text of a label set.
         auxiliary: `unlabelled` and `related` -> the difference of these images; empty if neither has any.
     """
 
@@ -34,6 +37,7 @@ class Difference:
     renamed: list[list[str]] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     same: int = 0
+    several: bool = False
     auxiliary: Mapping[str, Difference] = field(default_factory=dict)
 
     @property
@@ -54,12 +58,22 @@ class Difference:
             "new_classes": self.new_classes,
             "lost_classes": self.lost_classes,
             "unchanged": self.unchanged,
-            "earlier_labels": self.earlier_labels,
+            "earlier_labels": {path: self._as_json(label) for path, label in self.earlier_labels.items()},
             "renamed": self.renamed,
             "moved": self.moved,
             "same": self.same,
             "auxiliary": {name: part.image_lists for name, part in self.auxiliary.items()},
         }
+
+    def _as_json(self, label: str) -> Any:
+        """Return a class, or the list of an image's labels; if some are unknown, {"has": [...], "unknown": [...]}."""
+        return json.loads(label) if self.several else label
+
+    @property
+    def former_labels(self) -> list[tuple[str, str]]:
+        """Path and former class of each relabelled image, or its former labels for a person to read."""
+        labels = self.earlier_labels
+        return [(path, LabelSet.read(labels[path]).shown if self.several else labels[path]) for path in self.relabelled]
 
     @property
     def image_lists(self) -> dict[str, list[str]]:
@@ -68,12 +82,14 @@ class Difference:
         return {kind: getattr(self, kind) for kind in kinds}
 
 
-def compare(earlier: Sequence[Record], present: Sequence[Record]) -> Difference:
+def compare(earlier: Sequence[Record], present: Sequence[Record], *, several: bool = False) -> Difference:
     """Compare two lists of records: first by path, then by content what is not the same there.
 
     So two images of different classes that change places are relabelled. An image that became unusable or usable has
     changed; a record with a problem in both lists is ignored. A present record whose `split` is "" has an unknown
     split, and has not moved.
+
+    several: an image may have several labels; these are the classes then, and an image with other ones is relabelled.
     """
     before, now = _by_path(earlier), _by_path(present)
     gone = [before[path] for path in sorted(before.keys() - now.keys()) if not before[path].problem]
@@ -100,7 +116,7 @@ def compare(earlier: Sequence[Record], present: Sequence[Record]) -> Difference:
     relabelled |= {record.path: old.label for old, record in pairs if old.label != record.label}
     renamed = [(old, record) for old, record in pairs if old.label == record.label]
     moved += [record.path for old, record in renamed if _splits_differ(old, record)]
-    classes = [{record.label for record in records if not record.problem} for records in (earlier, present)]
+    classes = [_classes(records, several=several) for records in (earlier, present)]
     return Difference(
         added=[record.path for record in new if id(record) not in paired],
         removed=[record.path for record in gone if id(record) not in paired],
@@ -112,7 +128,14 @@ def compare(earlier: Sequence[Record], present: Sequence[Record]) -> Difference:
         renamed=[[old.path, record.path] for old, record in renamed],
         moved=sorted(moved),
         same=same,
+        several=several,
     )
+
+
+def _classes(records: Sequence[Record], *, several: bool) -> set[str]:
+    """Return the classes of usable images, or the labels that are known of one of them or unknown."""
+    texts = {record.label for record in records if not record.problem}
+    return {label for text in texts for label in LabelSet.read(text).named} if several else texts
 
 
 def compare_auxiliary(earlier: Sequence[Record], present: Sequence[Record]) -> dict[str, Difference]:

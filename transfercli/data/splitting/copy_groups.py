@@ -16,12 +16,14 @@ class Sample:
         split: the split that the source gives; `train` images may be assigned to another one.
         labels: its class, or the labels that it has, which may be none.
         group: name of its group, or "".
+        unknown: labels that nobody has judged.
     """
 
     pixels: str
     labels: tuple[str, ...]
     split: str = "train"
     group: str = ""
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

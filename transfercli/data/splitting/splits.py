@@ -4,7 +4,8 @@ The split of a new image depends only on the hash of its decoded pixels, not on 
 files moves no image, and a copy gets the split of its original. Images of one group stay together, by the hash of the
 group's name. The source (folders, a column, other paths) takes precedence, then earlier assignments. If a class would
 have no image in a split, the image or group with the lowest hash is moved there, and this assignment is permanent, too.
-A subset is a split or a fold.
+If images may have several labels, each split needs an image with each label and one without it. A subset is a split or
+a fold.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from transfercli.data.splitting.allocation import Allocation
 from transfercli.data.splitting.assignments import RANK, SPLITS, fold_count, fold_name, rank
 from transfercli.data.splitting.copy_groups import Sample, Unit, units_of
-from transfercli.data.splitting.stratified import Allocation, allocate
+from transfercli.data.splitting.empty_subsets import fill_empty_subsets
+from transfercli.data.splitting.iterative import allocate_labels
+from transfercli.data.splitting.stratified import allocate
 from transfercli.errors import DataError
-from transfercli.text import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ def assign(
     *,
     folds: Folds | None = None,
     seed: int | None = None,
+    several: bool = False,
 ) -> SplitResult:
     """Assign every sample to a split.
 
@@ -97,6 +101,7 @@ def assign(
             training images leaves it.
         folds: cross-validation, instead of a fraction for validation.
         seed: None assigns by hash; a number assigns exact shares of every class, drawn with this seed.
+        several: True if an image may have several labels.
 
     Raises `DataError` if a class has too few different images for its splits.
     """
@@ -109,10 +114,10 @@ def assign(
     fixed = known | explicit
     units = units_of(samples)
     divided = _extend_to_groups(units, fixed)
-    allocation = Allocation(pool, fixed, earlier.keys() - known.keys())
+    allocation = Allocation(pool, fixed, earlier.keys() - known.keys(), several=several)
     _assign_free(allocation, units, shares, seed)
-    _check_training_left(pool, explicit)
-    _fill_empty_subsets(allocation, [*reversed(shares)], folds)
+    _check_training_left(pool, explicit, _kind(several))
+    fill_empty_subsets(allocation, [*reversed(shares)])
     subset_of = allocation.subset_of
     subsets = [subset_of[sample.pixels] if sample.split == "train" else sample.split for sample in samples]
     return SplitResult(
@@ -148,7 +153,11 @@ def _overruled(
     return {pixels: (old, new) for pixels, (old, new) in both.items() if old in RANK and new in RANK and old != new}
 
 
-def _check_training_left(pool: Sequence[Sample], explicit: Mapping[str, str]) -> None:
+def _kind(several: bool) -> str:
+    return "label" if several else "class"
+
+
+def _check_training_left(pool: Sequence[Sample], explicit: Mapping[str, str], kind: str) -> None:
     """Raise `DataError` if every training image of a class is a validation or test image of the source as well."""
     labels = sorted({label for sample in pool for label in sample.labels})
     splits: dict[str, set[str]] = {label: set() for label in labels}
@@ -165,7 +174,7 @@ def _check_training_left(pool: Sequence[Sample], explicit: Mapping[str, str]) ->
             f"give other images for data.{held_out.partition(' ')[0]}, or a fraction such as 0.15",
         )
     raise DataError(
-        f"every training image of class {lost[0]!r} is a {held_out} image as well, so that none is left to train on",
+        f"every training image of {kind} {lost[0]!r} is a {held_out} image as well, so that none is left to train on",
         f"remove the copies of {lost[0]!r} from the training or the held-out images",
     )
 
@@ -200,62 +209,8 @@ def _assign_free(allocation: Allocation, units: Iterable[Unit], shares: Mapping[
     """Assign the units without a fixed subset: by hash, or with a seed by the shares of their class."""
     allocation.add_free(unit for unit in units if unit.pixels[0] not in allocation.fixed)
     if seed is not None:
-        allocate(allocation, shares, seed)
+        (allocate_labels if allocation.several else allocate)(allocation, shares, seed)
         return
     for unit in allocation.free:
         allowed = {subset: share for subset, share in shares.items() if allocation.is_allowed(unit, subset)}
         allocation.assign(unit, subset_of_hash(unit.key, allowed))
-
-
-def _fill_empty_subsets(allocation: Allocation, subsets: Sequence[str], folds: Folds | None) -> None:
-    """Move an image or group to each subset in which a class has no image. Raises `DataError` if there is none."""
-    for label in sorted(allocation.classes):
-        _check_enough(label, len(allocation.classes[label]), subsets, folds)
-        for subset in subsets:
-            if not allocation.counts[label][subset]:
-                unit = _movable(allocation, label, subset, subsets)
-                if unit is None:
-                    raise _no_image_left(allocation, label, subset, subsets)
-                allocation.assign(unit, subset)
-
-
-def _check_enough(label: str, different: int, subsets: Sequence[str], folds: Folds | None) -> None:
-    least = len(subsets)
-    if different < least:
-        splits = [subset for subset in subsets if subset in SPLITS]
-        names = [f"{folds.count} folds", *splits] if folds else splits
-        raise DataError(
-            f"class {label!r} has {counted(different, 'different usable image')} for {' and '.join(names)};"
-            f" at least {least} are needed",
-            f"add images of {label!r}, or remove the class",
-        )
-
-
-def _movable(allocation: Allocation, label: str, subset: str, subsets: Sequence[str]) -> Unit | None:
-    """Return the free unit with the lowest hash that can move to `subset` without emptying another one; train first."""
-    allowed = (unit for unit in allocation.free_of(label) if allocation.is_allowed(unit, subset))
-    candidates = sorted(allowed, key=lambda unit: unit.key)
-    for source in subsets:
-        for unit in candidates:
-            if allocation.subset_of[unit.pixels[0]] == source and all(
-                allocation.counts[other][source] > size for other, size in allocation.sizes(unit).items()
-            ):
-                return unit
-    return None
-
-
-def _no_image_left(allocation: Allocation, label: str, subset: str, subsets: Sequence[str]) -> DataError:
-    counts = allocation.counts[label]
-    present = ", ".join(f"{counts[name]} in {name}" for name in dict.fromkeys((*SPLITS, *subsets)) if counts[name])
-    groups = len(allocation.free_of(label))
-    if groups and any(len(unit.pixels) > 1 for unit in allocation.free_of(label)):
-        return DataError(
-            f"class {label!r} has no group left for {subset}: its {len(allocation.classes[label])} different images "
-            f"are in {counted(groups, 'group')} ({present})",
-            f"add groups of {label!r}, or set data.group so that it makes smaller groups",
-        )
-    return DataError(
-        f"class {label!r} has no image left for {subset}: {present}, fixed by "
-        "earlier runs of this experiment or by the data",
-        f"add images of {label!r}, or give the experiment a new name",
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -71,7 +71,7 @@ class Comparison:
     by_chance: float | None
     groups: int | None = None
     exact: tuple[float, float] | None = None
-    scoring: Scoring = CLASSES
+    scoring: Scoring = field(default=CLASSES, repr=False)
 
     @property
     def decisive(self) -> Difference:

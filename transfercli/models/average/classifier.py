@@ -48,7 +48,7 @@ def build_average(architecture: Architecture, calibration: Calibration = IDENTIT
     outputs = [source.tensor for source in sources]
     trunk = keras.Model(pixels, outputs if len(outputs) > 1 else outputs[0], name="trunk")
     heads = [(member.head, index) for member, index in zip(members, indices, strict=True)]
-    head = average_head(sources, heads, len(architecture.labels))
+    head = average_head(sources, heads, len(architecture.labels), architecture.task)
     image = keras.Input((*architecture.image_size, 3), dtype="uint8", name="image")
     prepared = preprocess(image, mode, architecture.channels)
     return Classifier(
@@ -56,11 +56,14 @@ def build_average(architecture: Architecture, calibration: Calibration = IDENTIT
         keras.Model(image, head(fold(trunk)(prepared)), name="classifier"),
         base,
         head,
-        keras.Model(image, OUTPUTS["classify"].layer(calibration.layer(head(trunk(prepared)))), name="predictor"),
+        keras.Model(
+            image, OUTPUTS[architecture.task].layer(calibration.layer(head(trunk(prepared)))), name="predictor"
+        ),
         architecture.labels,
         tuple(source.name for source in sources[:-1]),
         normalisation_of(architecture.head, len(indices[0])),
         Average(trunk, mode),
+        task=architecture.task,
     )
 
 

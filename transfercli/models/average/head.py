@@ -15,6 +15,7 @@ import keras
 from keras import layers, ops
 
 from transfercli.config.schema import HeadConfig
+from transfercli.config.types import CLASSIFY, MULTILABEL, Task
 from transfercli.models.classifier import logits_of
 from transfercli.models.pooling import FEATURES, TAP, pool
 
@@ -37,7 +38,7 @@ class Source:
 
 
 def average_head(
-    sources: Sequence[Source], heads: Sequence[tuple[HeadConfig, Sequence[int]]], classes: int
+    sources: Sequence[Source], heads: Sequence[tuple[HeadConfig, Sequence[int]]], classes: int, task: Task = CLASSIFY
 ) -> keras.Model:
     """Build the head: features of the sources -> logits [N, `classes`] of the mean probability.
 
@@ -51,10 +52,11 @@ def average_head(
         inputs.append(x)
         vectors.append(pool(x, source.pooling, source.prefix_tokens, "" if last else f"{name}_"))
     logits = [
-        logits_of([vectors[index] for index in read], config, classes, member_prefix(number))
+        logits_of([vectors[index] for index in read], config, classes, member_prefix(number), task)
         for number, (config, read) in enumerate(heads, start=1)
     ]
-    return keras.Model(inputs if len(inputs) > 1 else inputs[0], logits_of_mean(logits), name="head")
+    mean = label_logits_of_mean if task == MULTILABEL else logits_of_mean
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], mean(logits), name="head")
 
 
 def member_prefix(number: int) -> str:
@@ -80,6 +82,18 @@ def logits_of_mean(logits: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
     mean = largest + ops.log(_sum(ops.exp(values - largest) for values in log_probabilities) / len(logits))
     # A difference: TensorFlow's graph optimiser reorders the sum of three terms wrongly if there are C images.
     return mean - _sum(energies) / len(logits)
+
+
+def label_logits_of_mean(logits: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
+    """Return logits float32 [N, L] of the mean probability of each label, of logits [N, L] of several networks."""
+    present, absent = (_log_of_sum([-ops.softplus(-sign * values) for values in logits]) for sign in (1, -1))
+    return present - absent
+
+
+def _log_of_sum(tensors: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
+    """Return the logarithm of the sum of the exponentials of tensors of one shape."""
+    largest = layers.Maximum(dtype="float32")(tensors)
+    return largest + ops.log(_sum(ops.exp(values - largest) for values in tensors))
 
 
 def _sum(tensors: Iterable[keras.KerasTensor]) -> keras.KerasTensor:

@@ -16,6 +16,7 @@ from transfercli.data.clusters import cluster_indices
 from transfercli.data.dataset import Record
 from transfercli.evaluation.statistics.paired import compare
 from transfercli.reporting import Reporter
+from transfercli.workflows.answers import refuse_several
 from transfercli.workflows.compare.attribution import Part, Remainder, Seed, WhyRequest, WhyResult
 from transfercli.workflows.compare.compare import config_differences
 from transfercli.workflows.compare.compared_images import ComparedImages, read_compared_images
@@ -42,6 +43,8 @@ def explain_difference(request: WhyRequest, reporter: Reporter) -> WhyResult:
     """
     first = StoredRun.find(request.first, request.runs, reporter)
     second = StoredRun.find(request.second, request.runs, reporter)
+    for run in (first, second):
+        refuse_several(run, "runs why", "it explains the difference by heads that are solved for one class per image")
     if first.auxiliary or second.auxiliary:
         reporter.warning("unlabelled and related images are not among the changes: their part is in the rest")
     compared = read_compared_images(first, second, reporter)

@@ -78,7 +78,7 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     """
     if request.report is not None:
         check_output_folder(request.report, "--report")
-    config = load_for_new_run(request.config, request.overrides, "finetune", request.runs).config
+    config = load_for_new_run(request.config, request.overrides, "finetune", request.runs, reporter).config
     examined = examine(config, request.runs / config.name, reporter)
     findings = examined.findings
     usable = findings.usable if findings else []
@@ -91,7 +91,9 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     files = findings.files if findings else []
     headers = _headers(findings, reporter)
     odd = _oddities(usable, headers, fingerprints["measures"])
-    report = check.build_report(files, _splits(examined), fingerprints, odd, refusals)
+    listing = findings.listing if findings else None
+    labels = listing.classes | {*listing.counts()} if listing and listing.several else None
+    report = check.build_report(files, _splits(examined), fingerprints, odd, refusals, labels)
     if findings:
         report = replace(
             report,

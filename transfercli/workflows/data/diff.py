@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from transfercli.config.types import MULTILABEL
 from transfercli.data.dataset import Record
 from transfercli.data.load import Examination
 from transfercli.data.quality.diff import Difference, compare, compare_auxiliary
+from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
 from transfercli.workflows.data.check import examine
 from transfercli.workflows.stored_run import StoredRun
@@ -39,19 +41,26 @@ class DiffResult:
 def diff_data(request: DiffRequest, reporter: Reporter) -> DiffResult:
     """Compare the images of a config with those that a run recorded.
 
-    Raises `DataError` if the images of the config cannot be listed. Other errors that a training would raise are
-    reported as warnings.
+    Raises `UsageError` if only one of the two has several labels per image, and `DataError` if the images of the config
+    cannot be listed. Other errors that a training would raise are reported as warnings.
     """
     run = StoredRun.find(request.run, request.runs, reporter)
-    config = load_for_new_run(request.config, request.overrides, "finetune", request.runs).config
+    config = load_for_new_run(request.config, request.overrides, "finetune", request.runs, reporter).config
     experiment = Path(os.path.realpath(run.path)).parent
+    if run.several != (config.task == MULTILABEL):
+        kinds = {True: "several labels per image", False: "one class per image"}
+        raise UsageError(
+            f"{run.label} has {kinds[run.several]}, and {request.config} has {kinds[not run.several]}: these labels"
+            " cannot be compared",
+            "name a run of the same task",
+        )
     examined = examine(config, experiment, reporter)
     if examined.findings is None:
         raise examined.refusals[0]
     for refusal in examined.refusals:
         reporter.warning(f"training would refuse this data: {refusal.message}")
     present = examined.dataset.auxiliary.records if examined.dataset else run.auxiliary  # unknown after an error
-    difference = compare(run.images, _records(examined))
+    difference = compare(run.images, _records(examined), several=run.several)
     return DiffResult(replace(difference, auxiliary=compare_auxiliary(run.auxiliary, present)))
 
 

@@ -11,6 +11,7 @@ from transfercli.errors import ArtefactError, DataError, UsageError
 from transfercli.export.spec import EXPORTED
 from transfercli.reporting import Reporter
 from transfercli.text import counted
+from transfercli.workflows.answers import refuse_several
 from transfercli.workflows.data.image_features import ImageFeatures
 from transfercli.workflows.data.label_forecast import (
     LabelForecast,
@@ -115,6 +116,7 @@ def data_next(request: NextRequest, reporter: Reporter) -> NextResult:
         raise UsageError(f"--budget must be a number of images, 1 or more; received {request.budget}")
     refuse_artefact(Path(request.run))
     run = StoredRun.find(request.run, request.runs, reporter)
+    refuse_several(run, "data next", "it chooses images and forecasts an accuracy by the probability of one class")
     out = output_folder(request.out, request.folder, run.folder.experiment)
     run.accept_bad(request.max_bad)
     pool = read_pool(run, request.folder, reporter)

@@ -12,12 +12,14 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.config.types import CLASSIFY, Task
 from transfercli.errors import ArtefactError
-from transfercli.evaluation.confidence.temperature import class_logits, log_losses
 from transfercli.evaluation.held_out import HeldOutAnswers
+from transfercli.models.tasks.calibration import Calibration
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 from transfercli.workflows.held_out_images import FEWEST, not_learnt_before, sha256s_of
+from transfercli.workflows.merge.tasks import MergeSteps, steps_of
 from transfercli.workflows.stored_run import StoredRun
 
 Floats = npt.NDArray[np.float64]
@@ -30,7 +32,8 @@ class Answers:
 
     by: `ALL`, or `OWN_FOLD` if each image has the answer of a fold of a cross-validation that did not learn from it.
     answered: bool [K, N], True if the member held the image out. logits: float64 [K, N, C], 0 if not `answered`.
-    sha256s, targets, groups: of the images; groups as in `Split`.
+    sha256s, targets, groups: of the images; targets int64 [N], or [N, L] if an image may have several labels; groups as
+    in `Split`. task: of the members.
     left_out: number of further images, which an ancestor of a member learnt from. flattered: number of such images
     among the N, if too few others are left.
     """
@@ -43,40 +46,34 @@ class Answers:
     logits: Floats
     left_out: int = 0
     flattered: int = 0
+    task: Task = CLASSIFY
 
     def __len__(self) -> int:
         return len(self.targets)
 
-    @cached_property
-    def right(self) -> npt.NDArray[np.bool_]:
-        """bool [K, N]: the image's class has the largest logit."""
-        return self.logits.argmax(axis=2) == self.targets
+    @property
+    def steps(self) -> MergeSteps:
+        """Steps of the task."""
+        return steps_of(self.task)
 
-    def losses(self, temperatures: Sequence[float]) -> Floats:
-        """Return the log loss of each image by each member, [K, N], calibrated with the members' temperatures."""
-        return np.stack(
-            [
-                log_losses(logits / temperature, self.targets)
-                for logits, temperature in zip(self.logits, temperatures, strict=True)
-            ]
-        )
+    @cached_property
+    def right(self) -> Floats:
+        """[K, N]: 1 if the image's class has the largest logit; of several labels the share that is right."""
+        return self.steps.right(self.logits, self.targets)
+
+    def losses(self, calibrations: Sequence[Calibration]) -> Floats:
+        """Return the log loss of each image by each member, [K, N], with the members' calibrations."""
+        calibrated = self.calibrated(calibrations)
+        return np.stack([self.steps.losses(logits, self.targets) for logits in calibrated])
+
+    def calibrated(self, calibrations: Sequence[Calibration]) -> Floats:
+        """Return calibrated logits [K, N, C]."""
+        return np.stack([one.of(logits) for one, logits in zip(calibrations, self.logits, strict=True)])
 
     def of_members(self, kept: Sequence[int]) -> Answers:
         """Return the answers of some members, in that order."""
         rows = list(kept)
         return replace(self, answered=self.answered[rows], logits=self.logits[rows])
-
-
-def logits_of_mean(logits: Floats, answered: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Return the logits float32 [N, C] of an average, as `models.average.head.logits_of_mean` computes them.
-
-    logits: float64 [K, N, C], divided by the members' temperatures. answered: bool [K, N]; the others do not count.
-    """
-    top = logits.max(axis=2, keepdims=True)
-    evidence = top + np.log(np.exp(logits - top).sum(axis=2, keepdims=True))
-    shares = answered[:, :, None] / answered.sum(axis=0)[None, :, None]
-    mean = (np.exp(logits - evidence) * shares).sum(axis=0)
-    return (np.log(np.maximum(mean, np.finfo(np.float64).tiny)) + (evidence * shares).sum(axis=0)).astype(np.float32)
 
 
 def answers_of(members: Sequence[StoredRun], reporter: Reporter) -> Answers:
@@ -122,6 +119,7 @@ def answers_of(members: Sequence[StoredRun], reporter: Reporter) -> Answers:
         np.stack([each.of_images(agreed) for each in held]),
         left_out=0 if flattered else len(learnt),
         flattered=len(learnt) if flattered else 0,
+        task=members[0].config.task,
     )
 
 
@@ -169,12 +167,15 @@ class _HeldOut:
         rows = {sha256: row for row, sha256 in enumerate(sha256s)}
         learnt = frozenset(sha256 for sha256, kept in zip(sha256s, honest, strict=True) if not kept)
         groups = {image.sha256: image.group for image in run.images if image.group}
-        return cls(rows, answers.targets, class_logits(answers.logits), run.labels, groups, learnt)
+        logits = steps_of(run.config.task).logits(answers.logits)
+        return cls(rows, answers.targets, logits, run.labels, groups, learnt)
 
     def label(self, sha256: str) -> str:
-        """Return the class of an image; "" if it was not held out."""
+        """Return the class of an image, or text for its labels; "" if it was not held out."""
         row = self.rows.get(sha256)
-        return "" if row is None else self.labels[self.targets[row]]
+        if row is None:
+            return ""
+        return self.labels[self.targets[row]] if self.targets.ndim == 1 else str(self.targets[row].tolist())
 
     def of_images(self, sha256s: Sequence[str]) -> Floats:
         """Return the logits of images, [N, C]; 0 if an image was not held out."""

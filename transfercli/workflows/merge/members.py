@@ -61,9 +61,13 @@ def _check_mergeable(member: StoredRun) -> None:
 
 
 def check_same_task(members: Sequence[StoredRun]) -> None:
-    """Raise `ArtefactError` unless the members have the same classes, and read images in the same way."""
+    """Raise `ArtefactError` unless the members have the same task and classes, and read images in the same way."""
     first, *others = members
     for member in others:
+        if member.config.task != first.config.task:
+            raise _unlike(
+                first, member, [f"task ({first.config.task} and {member.config.task})"], "name runs of one task"
+            )
         if member.labels != first.labels:
             raise _unlike(
                 first, member, _class_differences(first.labels, member.labels), "name runs of the same classes"

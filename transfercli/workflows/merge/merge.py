@@ -12,15 +12,15 @@ from typing import Any, Literal
 import numpy as np
 
 from transfercli.errors import ConfigError, UsageError
-from transfercli.evaluation.confidence.temperature import log_losses
 from transfercli.io import atomic
+from transfercli.models.tasks.calibration import IDENTITY
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, check_run_id, new_run_id
 from transfercli.runs.listing import latest_completed, update_latest_link
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import RunRecord
 from transfercli.workflows.command_lines import command_line, runs_option
-from transfercli.workflows.confidence import report_confidence
+from transfercli.workflows.confidence import report_confidence, report_label_confidence
 from transfercli.workflows.evaluate.provenance import model_fingerprint
 from transfercli.workflows.merge.answers import ALL, answers_of
 from transfercli.workflows.merge.gains import gains
@@ -28,6 +28,7 @@ from transfercli.workflows.merge.members import check_same_network, check_same_t
 from transfercli.workflows.merge.new_run import cross_validated, write_run
 from transfercli.workflows.merge.result import MergeResult
 from transfercli.workflows.merge.scoring import MergedModel, average, order_of, soup
+from transfercli.workflows.merge.tasks import steps_of
 from transfercli.workflows.stored_run import StoredRun
 
 How = Literal["average", "soup"]
@@ -54,6 +55,7 @@ def merge_runs(request: MergeRequest, reporter: Reporter) -> MergeResult:
     experiment, run_id = _named(request.name)
     members = find_members(request.members, request.runs, reporter)
     check_same_task(members)
+    steps_of(members[0].config.task)
     if request.how == "soup":
         check_same_network(members)
     folder = request.runs / experiment
@@ -70,11 +72,18 @@ def merge_runs(request: MergeRequest, reporter: Reporter) -> MergeResult:
             "merged": _facts(request.how, model, members[0].config.seed),
             "seconds": {"total": round(time.perf_counter() - started, 1)},
         }
-        trust = write_run(run, model, facts, reporter)
+        write_run(run, model, facts, reporter)
         update_latest_link(run)
-    refitted = cross_validated(model) is not None
-    report_confidence(trust, model.members[0].config.evaluation, reporter, refitted=refitted)
+    _report_confidence(StoredRun(run), model, reporter)
     return MergeResult.read(run)
+
+
+def _report_confidence(run: StoredRun, model: MergedModel, reporter: Reporter) -> None:
+    evaluation = model.members[0].config.evaluation
+    if run.several:
+        report_label_confidence(run.label_trust, evaluation, reporter)
+    else:
+        report_confidence(run.trust, evaluation, reporter, refitted=cross_validated(model) is not None)
 
 
 def _named(name: str) -> tuple[str, str | None]:
@@ -128,7 +137,7 @@ def _command_line(request: MergeRequest) -> str:
 def _facts(how: How, model: MergedModel, seed: int) -> dict[str, Any]:
     """Return the key `merged` of the record: the members, the images that score the model, and its gains."""
     answers, members = model.answers, model.members
-    losses = answers.losses([member.trust.temperature if how == "average" else 1.0 for member in members])
+    losses = answers.losses([member.calibration if how == "average" else IDENTITY for member in members])
     return {
         "how": how,
         "members": [
@@ -161,8 +170,7 @@ def _mean(values: np.ndarray, answered: np.ndarray) -> float:
 
 def _gains(model: MergedModel, losses: np.ndarray, seed: int) -> dict[str, Any]:
     """Return the gains over the best member, which is the first, and over the mean of all members."""
-    answers, merged = model.answers, model.logits.astype(np.float64)
-    right = answers.right.astype(np.float64)
-    after = (merged.argmax(axis=1) == answers.targets).astype(np.float64), log_losses(merged, answers.targets)
+    answers, merged, right = model.answers, model.logits.astype(np.float64), model.answers.right
+    after = answers.steps.right(merged, answers.targets), answers.steps.losses(merged, answers.targets)
     before = {"best_member": (right[0], losses[0]), "mean_member": (right.mean(axis=0), losses.mean(axis=0))}
     return {name: gains(values, after, answers.groups, seed) for name, values in before.items()}

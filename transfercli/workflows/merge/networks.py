@@ -9,6 +9,7 @@ import numpy as np
 
 from transfercli.config.schema import MemberConfig, ModelConfig
 from transfercli.models.architecture import Architecture
+from transfercli.models.tasks.calibration import Calibration
 from transfercli.workflows.resolved_config import architecture, members_of
 from transfercli.workflows.stored_run import StoredRun
 
@@ -28,12 +29,12 @@ def average_config(members: Sequence[StoredRun]) -> ModelConfig:
 def average_tensors(members: Sequence[StoredRun], model: ModelConfig) -> dict[str, np.ndarray]:
     """Return the weights of an average by name; layers that are the same in the first member's base stand once.
 
-    model: as `average_config` returns it. Each member's logits are divided by its temperature, in its last layer.
+    model: as `average_config` returns it. Each member's logits are calibrated by the weights of its last layer.
     """
     from transfercli.models.average.classifier import build_average
     from transfercli.models.tensor_names import named_variables
 
-    stored = [calibrated(member.read_checkpoint().model, member.trust.temperature) for member in members]
+    stored = [calibrated(member.read_checkpoint().model, member.calibration) for member in members]
     names = {name for number, tensors in enumerate(stored[1:], start=2) for name in _own(stored[0], tensors, number)}
     shape: Architecture = architecture(
         members[0].config.model_copy(update={"model": model}), members[0].labels, members_of(model, names)
@@ -41,11 +42,13 @@ def average_tensors(members: Sequence[StoredRun], model: ModelConfig) -> dict[st
     return {name: _value(name, stored) for name in named_variables(build_average(shape))}
 
 
-def calibrated(tensors: Tensors, temperature: float) -> Tensors:
-    """Return the weights with logits that are divided by the temperature."""
-    if temperature == 1:
+def calibrated(tensors: Tensors, calibration: Calibration) -> Tensors:
+    """Return the weights with calibrated logits."""
+    if calibration.is_identity:
         return tensors
-    return {name: value / np.float32(temperature) if name in OUTPUT else value for name, value in tensors.items()}
+    kernel, bias = (tensors[name] for name in OUTPUT)
+    weights = kernel * calibration.scale, bias * calibration.scale + calibration.offset
+    return {**tensors, **{name: value.astype("float32") for name, value in zip(OUTPUT, weights, strict=True)}}
 
 
 def _own(first: Tensors, tensors: Tensors, number: int) -> list[str]:

@@ -7,8 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from transfercli.config.loader import dump
-from transfercli.evaluation.confidence.thresholds import rule_of
-from transfercli.evaluation.confidence.trust import Trust, fit_trust, write_trust
 from transfercli.evaluation.held_out import write_held_out
 from transfercli.io import atomic
 from transfercli.models.unknown.file import write_score
@@ -17,18 +15,20 @@ from transfercli.runs import record
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.listing import next_completion
 from transfercli.training.progress import Progress
+from transfercli.workflows.fitted_trust import write_fitted_trust
 from transfercli.workflows.merge.answers import ALL
 from transfercli.workflows.merge.images import MergedImages, copy_slices, merged_images
 from transfercli.workflows.merge.scoring import MergedModel
 from transfercli.workflows.merge.unknown import score_of_merged
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.reproducibility import reproducibility_facts
+from transfercli.workflows.train.results import KEPT_METRICS
 
 PHASE = "merge"
 
 
-def write_run(run: RunFolder, model: MergedModel, facts: dict[str, Any], reporter: Reporter) -> Trust:
-    """Write a merged run and return its calibration. The network is built once: one that cannot be leaves no run.
+def write_run(run: RunFolder, model: MergedModel, facts: dict[str, Any], reporter: Reporter) -> None:
+    """Write a merged run, with its calibration. The network is built once: one that cannot be leaves no run.
 
     facts: keys of its record that only the workflow knows: command, merged, seconds.
     """
@@ -36,16 +36,15 @@ def write_run(run: RunFolder, model: MergedModel, facts: dict[str, Any], reporte
 
     first, images = model.members[0], merged_images(model.members, learnt=cross_validated(model) is not None)
     config = first.config.model_copy(update={"name": run.experiment, "model": model.config})
-    evaluation, answers = config.evaluation, model.answers
-    rule = rule_of(evaluation.threshold)
-    trust = fit_trust(model.logits, answers.targets, evaluation.abstain, answers.groups, rule)
     with atomic.new_folder(run.path) as folder:
         written = RunFolder(folder)
         atomic.write_text(written.config, dump(config))
         atomic.write_json(written.labels, list(first.labels))
         images.write(written)
         copy_slices(first, written)
-        write_trust(written.calibration, trust)
+        answers = model.answers
+        fitted = model.logits, answers.targets, first.labels, config.evaluation, answers.groups
+        write_fitted_trust(written.calibration, answers.task, *fitted)
         paths = paths_of(images, model.answers.sha256s)
         write_held_out(written.held_out, paths, model.answers.targets, model.logits)
         line = _line(model)
@@ -56,7 +55,6 @@ def write_run(run: RunFolder, model: MergedModel, facts: dict[str, Any], reporte
         _ = stored.classifier
         if (score := score_of_merged(stored, model)) is not None:
             write_score(written.unknown, score)
-    return trust
 
 
 def paths_of(images: MergedImages, sha256s: Sequence[str]) -> list[str]:
@@ -71,7 +69,8 @@ def _line(model: MergedModel) -> dict[str, Any]:
     """Return the line of metrics.jsonl: the metrics of the merged model, as of a probe, with epoch 0."""
     from transfercli.training.objectives import OBJECTIVES
 
-    metrics = OBJECTIVES["classify"].validation_metrics(model.logits, model.answers.targets, model.members[0].labels)
+    answers, labels = model.answers, model.members[0].labels
+    metrics = OBJECTIVES[answers.task].validation_metrics(model.logits, answers.targets, labels)
     return {"phase": PHASE, "epoch": 0, **metrics}
 
 
@@ -118,7 +117,7 @@ def _record(
         "best_epoch": 0,
         "epochs": 0,
         "cross_validated": learnt,
-        "metrics": {name: line[name] for name in ("val_accuracy", "val_loss")},
+        "metrics": {name: line[name] for name in KEPT_METRICS if name in line},
     }
 
 

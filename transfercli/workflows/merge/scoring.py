@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from transfercli.config.schema import ModelConfig
 from transfercli.errors import ArtefactError
-from transfercli.evaluation.confidence.temperature import class_logits
 from transfercli.reporting import Reporter
 from transfercli.rows import SelectedRows
-from transfercli.workflows.merge.answers import ALL, Answers, Floats, logits_of_mean
+from transfercli.workflows.merge.answers import ALL, Answers, Floats
 from transfercli.workflows.merge.networks import average_config, average_tensors, mean_tensors, same
 from transfercli.workflows.stored_run import StoredRun
 
@@ -40,7 +39,7 @@ def order_of(answers: Answers, members: Sequence[StoredRun]) -> list[int]:
     """Return the members from the best to the worst: by accuracy, then log loss, then name; folds by their number."""
     if answers.by != ALL:
         return sorted(range(len(members)), key=lambda row: (members[row].config.data.fold or 0, members[row].label))
-    losses = answers.losses([member.trust.temperature for member in members]).mean(axis=1)
+    losses = answers.losses([member.calibration for member in members]).mean(axis=1)
     right = answers.right.mean(axis=1)
     return sorted(range(len(members)), key=lambda row: (-right[row], losses[row], members[row].label))
 
@@ -48,8 +47,7 @@ def order_of(answers: Answers, members: Sequence[StoredRun]) -> list[int]:
 def average(members: Sequence[StoredRun], answers: Answers) -> MergedModel:
     """Return the model whose probabilities are the mean of the members' calibrated ones."""
     config = average_config(members)
-    temperatures = np.array([member.trust.temperature for member in members])
-    logits = logits_of_mean(answers.logits / temperatures[:, None, None], answers.answered)
+    logits = answers.steps.mean(answers.calibrated([member.calibration for member in members]), answers.answered)
     tensors = average_tensors(members, config)
     return MergedModel(tuple(members), answers, tuple(range(len(members))), config, tensors, logits)
 
@@ -74,7 +72,7 @@ def soup(members: Sequence[StoredRun], answers: Answers, reporter: Reporter) -> 
 
 
 def _accuracy(logits: Floats | npt.NDArray[np.float32], answers: Answers) -> float:
-    return float((logits.argmax(axis=1) == answers.targets).mean())
+    return float(answers.steps.right(logits, answers.targets).mean())
 
 
 def _scorer(
@@ -123,6 +121,6 @@ def _forward_scorer(
     def score(kept: list[int]) -> npt.NDArray[np.float32]:
         assign_tensors(classifier, mean_tensors([stored[row] for row in kept]))
         logits = forward(classifier.model, images, first.config.data.batch_size, reporter, "soup")
-        return class_logits(logits).astype(np.float32)
+        return answers.steps.logits(logits).astype(np.float32)
 
     return score

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from transfercli.config.loader import load
 from transfercli.config.schema import ExperimentConfig
+from transfercli.config.types import MULTILABEL
 from transfercli.data.sources.keras_datasets import is_keras
-from transfercli.errors import Interrupted, UsageError
+from transfercli.data.sources.task import with_task
+from transfercli.errors import ConfigError, Interrupted, UsageError
 from transfercli.reporting import Reporter
 from transfercli.training.keras_import import check_backend
 from transfercli.workflows.recommend.candidates import CandidateRequest, candidates_of
@@ -48,6 +50,13 @@ def recommend_base(request: RecommendRequest, reporter: Reporter) -> Recommendat
     _check_picture(request.picture)
     check_backend()
     loaded = load(request.config, request.overrides)
+    with loaded.placing():
+        task, _ = with_task(loaded.config)
+    if task.task == MULTILABEL:
+        raise ConfigError(
+            "recommend compares bases for one class per image so far, and this config has several labels per image",
+            "compare them with a sweep over model.base, and transfer.strategy: linear_probe",
+        )
     candidates = candidates_of(request.candidates, loaded, request.runs)
     _report_choices(loaded.config, request.candidates, reporter)
     comparison = Comparison(candidates, request.config, request.overrides, request.runs, reporter)

@@ -87,7 +87,7 @@ def image_changes(state: RetrainState) -> dict[str, Any]:
     """
     if state.champion is None:
         return {}
-    difference = compare(state.champion.images, state.dataset.records)
+    difference = compare(state.champion.images, state.dataset.records, several=state.several)
     counts = {name: len(getattr(difference, name)) for name in ("added", "removed", "changed", "relabelled")}
     before, now = state.champion.labels, state.dataset.labels
     return {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transfercli.data.label_sets import UNKNOWN
 from transfercli.data.load import load_recorded_split
 from transfercli.data.sources.folders import absolute
 from transfercli.data.sources.keras_datasets import is_keras
@@ -96,10 +97,9 @@ class ChampionWatch:
 
     def _of_images(self, champion: StoredRun, tested: TestedImages) -> list[Alert]:
         """Return the alerts about images; those that the config turns off are not looked for."""
-        if champion.several:
-            return []
         own = _contents(champion.images)
-        answered = list(_answered_tests(champion, self.dataset.root, tested))
+        of_tests = _answered_label_tests if champion.several else _answered_tests
+        answered = list(of_tests(champion, self.dataset.root, tested))
         found: list[Alert | None] = []
         if self.rule.champion_fell:
             found.append(champion_fell(_windows(champion, answered, self.rule.level, self.log), champion.label))
@@ -193,6 +193,39 @@ def _answered_tests(champion: StoredRun, root: str, tested: TestedImages) -> Ite
         yield (record.sha256, record.label), _answered(record, root, bool(wrong[0]), wrong[1])
 
 
+def _answered_label_tests(
+    champion: StoredRun, root: str, tested: TestedImages
+) -> Iterator[tuple[Content, AnsweredImage]]:
+    """Yield the content of each test image with each known label that the champion has, and the models' errors on it.
+
+    The answers to one image are a group.
+    """
+    record_of = {record.path: record for record in tested.records}
+    yield from (
+        ((record_of[one.path].sha256, record_of[one.path].label), one)
+        for one in _label_answers(champion, root, record_of, tested.champion, tested.challenger)
+    )
+
+
+def _label_answers(
+    champion: StoredRun, root: str, record_of: Mapping[str, Record], answers: Answers, others: Answers | None
+) -> Iterator[AnsweredImage]:
+    """Yield the answers about each known label of images. answers: of the champion; others: of the challenger."""
+    columns = [index for index, label in enumerate(answers.labels) if label in champion.labels]
+    for row, path in enumerate(answers.paths):
+        record = record_of[path]
+        image = replace(
+            _answered(record, root, False, None), group=record.group or f"image {path}", labels=record.label
+        )
+        for column in columns:
+            if answers.targets[row, column] == UNKNOWN:
+                continue
+            has = answers.targets[row, column] == 1
+            wrong = [None if model is None else bool(model.answered[row, column] != has) for model in (answers, others)]
+            label = answers.labels[column] if has else f"not {answers.labels[column]}"
+            yield replace(image, label=label, champion_wrong=bool(wrong[0]), challenger_wrong=wrong[1])
+
+
 def _answered_others(champion: StoredRun, dataset: Dataset) -> list[AnsweredImage]:
     """Return the new training and validation images of classes that the champion knows, with its answers.
 
@@ -202,16 +235,22 @@ def _answered_others(champion: StoredRun, dataset: Dataset) -> list[AnsweredImag
     new = [
         replace(image, split=_NEW)
         for image in dataset.records
-        if image.split in ("train", "validation") and image.sha256 not in known and image.label in champion.labels
+        if image.split in ("train", "validation") and image.sha256 not in known
     ]
+    if not champion.several:
+        new = [image for image in new if image.label in champion.labels]
     chosen = [new[row] for row in sample_indices(len(new), MOST_LEARNT, champion.config.seed)]
     if not chosen:
         return []
+    record_of = {record.path: record for record in chosen}
+    if champion.several:
+        labels = champion.labels + tuple(label for label in dataset.labels if label not in champion.labels)
+        split = load_recorded_split(chosen, dataset.root, _NEW, labels, champion.reading, several=True)
+        return list(_label_answers(champion, dataset.root, record_of, predict_split(champion, split), None))
     split = load_recorded_split(chosen, dataset.root, _NEW, champion.labels, champion.reading)
     probabilities = champion.probabilities(split)
     answers = champion.trust.answers(probabilities)
     wrong = (probabilities.argmax(axis=1) if answers is None else answers) != split.targets
-    record_of = {record.path: record for record in chosen}
     return [
         _answered(record_of[path], dataset.root, bool(is_wrong), None)
         for path, is_wrong in zip(split.paths, wrong, strict=True)

@@ -1,6 +1,7 @@
 """Statistics on new images that the champion has answered: more errors than usual, and labels that contradict it.
 
-An image is new if the champion's run did not have it, so the champion has not learnt from it.
+An image is new if the champion's run did not have it, so the champion has not learnt from it. If an image may have
+several labels, the presence of each label is an answer of its own, and the answers to one image are a group.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ CONFIRMED = 0.05  # level of the challenger's confirmation of what the champion 
 
 @dataclass(frozen=True, slots=True)
 class AnsweredImage:
-    """An image, and if models were wrong about it.
+    """An answer to an image, and if models were wrong about it.
 
     Attributes:
+        label: class of the image; if it may have several, a label that it has, or `not` and one that it has not.
         champion_wrong: True if the champion's answer is not the label.
         challenger_wrong: the same of the challenger; None without one, or if it learnt from the image.
         group: name of its group, or "".
@@ -36,6 +38,7 @@ class AnsweredImage:
         folder: of its file, relative to the data; "" for the data folder itself.
         source: its folder without the folders named as its class, or "".
         day: of the last change of its file, UTC, ISO 8601; "" if unknown.
+        labels: text of all labels of the image, as in its record, if it may have several.
     """
 
     label: str
@@ -47,6 +50,19 @@ class AnsweredImage:
     folder: str = ""
     source: str = ""
     day: str = ""
+    labels: str | None = None
+
+
+def count_images(answers: Sequence[AnsweredImage]) -> int:
+    """Return the number of images, of which each may have several answers."""
+    return len(answers) if all(one.labels is None for one in answers) else len({one.path for one in answers})
+
+
+def _counted(answers: int, of: Sequence[AnsweredImage]) -> str:
+    """Return a number of test images in words, or one of answers, if an image has several."""
+    if all(one.labels is None for one in of):
+        return counted(answers, "test image")
+    return f"{counted(answers, 'answer')} to test images"
 
 
 @dataclass(frozen=True)
@@ -98,7 +114,7 @@ def champion_fell(windows: Sequence[Window], champion: str) -> Alert | None:
     }
     message = (
         f"the champion {champion} fell: its accuracy is {right / images:.4f} on"
-        f" {counted(images, 'test image')} added since run {window.since}, {1 - expected / images:.4f} was expected"
+        f" {_counted(images, window.new)} added since run {window.since}, {1 - expected / images:.4f} was expected"
         f" by its accuracy of {before / len(window.earlier):.4f} ({low:.4f} to {high:.4f}) on"
         f" {len(window.earlier)} earlier ones (p-value {p_value:.2g}): look at the new images and their labels"
     )
@@ -132,7 +148,7 @@ def labels_contradict(
         return None
     p_value, _, batch = min(tested, key=lambda row: row[:2])
     held_out, both = _held_out(batch), _held_out(earlier)
-    if len(held_out) >= SMALL_BATCH and excess_p_value(*_outcomes(held_out, both, _both_wrong)) > CONFIRMED:
+    if count_images(held_out) >= SMALL_BATCH and excess_p_value(*_outcomes(held_out, both, _both_wrong)) > CONFIRMED:
         return None
     return _contradiction(batch, earlier, champion, p_value)
 
@@ -142,14 +158,16 @@ def _contradiction(
 ) -> Alert:
     known = {image.label for image in earlier}
     batch = [image for image in batch if image.label in known]
-    expected, images = expected_errors(*_outcomes(batch, earlier, _champion_wrong))
+    expected, answers = expected_errors(*_outcomes(batch, earlier, _champion_wrong))
+    images = count_images(batch)
     folders = sorted({image.folder for image in batch})
     shared = folders if len(folders) == 1 else sorted({image.source for image in batch})
     folder = shared[0] if len(shared) == 1 and (shared[0] or len(folders) == 1) else None
     days = sorted({image.day for image in batch if image.day})
     held_out = _held_out(batch)
     wrong = [image for image in batch if image.champion_wrong]
-    listed = wrong[:MOST_LISTED]
+    by_image = {number if image.labels is None else image.path: image for number, image in enumerate(wrong)}
+    listed = list(by_image.values())[:MOST_LISTED]
     figures: dict[str, Any] = {
         "run": champion,
         "folder": folder,
@@ -157,11 +175,11 @@ def _contradiction(
         "days": [days[0], days[-1]] if days else None,
         "images": images,
         "contradictions": len(wrong),
-        "usual": expected / images,
+        "usual": expected / answers,
         "p_value": p_value,
         "held_out": len(held_out),
         "held_out_contradictions": sum(map(_both_wrong, held_out)),
-        "listed": [[image.path, image.label] for image in listed],
+        "listed": [[image.path, image.labels or image.label] for image in listed],
         "files": [image.sha256 for image in listed],
     }
     place = f"in {counted(len(folders), 'folder')}"
@@ -174,16 +192,18 @@ def _contradiction(
         else ""
     )
     examples = ", ".join(repr(image.path) for image in listed[:EXAMPLES])
-    rest = "" if len(wrong) <= EXAMPLES else f", …; decisions.jsonl and --json list {_listed_text(listed, wrong)}"
+    every = len(wrong) if answers == images else count_images(wrong)
+    rest = "" if every <= EXAMPLES else f", …; decisions.jsonl and --json list {_listed_text(listed, every)}"
+    found = f"{len(wrong)} of" if answers == images else f"{len(wrong)} of {answers} answers to"
     message = (
-        f"the labels of {len(wrong)} of {counted(images, 'new image')} {place}{dates} contradict the"
-        f" champion (usual: {expected / images:.1%}){others}: check these labels: {examples}{rest}"
+        f"the labels of {found} {counted(images, 'new image')} {place}{dates} contradict the"
+        f" champion (usual: {expected / answers:.1%}){others}: check these labels: {examples}{rest}"
     )
     return Alert("labels_contradict", message, figures)
 
 
-def _listed_text(listed: Sequence[AnsweredImage], wrong: Sequence[AnsweredImage]) -> str:
-    return "all" if len(listed) == len(wrong) else f"the first {len(listed)}"
+def _listed_text(listed: Sequence[AnsweredImage], every: int) -> str:
+    return "all" if len(listed) == every else f"the first {len(listed)}"
 
 
 def _batches(images: Sequence[AnsweredImage]) -> Iterator[Sequence[AnsweredImage]]:
@@ -203,7 +223,11 @@ def _batches(images: Sequence[AnsweredImage]) -> Iterator[Sequence[AnsweredImage
         rows: dict[object, list[int]] = {}
         for row, image in enumerate(images):
             rows.setdefault(key(image), []).append(row)
-        parts |= dict.fromkeys(frozenset(part) for part in rows.values() if SMALL_BATCH <= len(part) < len(images))
+        parts |= dict.fromkeys(
+            frozenset(part)
+            for part in rows.values()
+            if len(part) < len(images) and count_images([images[row] for row in part]) >= SMALL_BATCH
+        )
     for part in sorted(parts, key=len, reverse=True)[:MOST_BATCHES]:
         yield [images[row] for row in sorted(part)]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from transfercli.data.clusters import cluster_indices
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.confidence.temperature import class_logits, log_losses
-from transfercli.evaluation.statistics.label_selection import LabelAnswers
+from transfercli.evaluation.multilabel.selection import LabelAnswers
 from transfercli.evaluation.statistics.selection import MOST_LOSS, Answers
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
@@ -159,11 +159,11 @@ def _answers(
     logits = [trial.logits[kept] for trial, kept in zip(trials, rows, strict=True)]
     if targets.ndim == 2:
         return LabelAnswers(targets, np.stack(logits, axis=1), labels, of_image)
-    logits = [class_logits(one) for one in logits]
+    of_classes = [class_logits(one) for one in logits]
     return Answers(
         targets,
-        np.stack([one.argmax(axis=1).astype(np.int32) for one in logits], axis=1),
-        np.stack([np.minimum(log_losses(one, targets), MOST_LOSS) for one in logits], axis=1),
+        np.stack([one.argmax(axis=1).astype(np.int32) for one in of_classes], axis=1),
+        np.stack([np.minimum(log_losses(one, targets), MOST_LOSS) for one in of_classes], axis=1),
         len(labels),
         of_image,
     )

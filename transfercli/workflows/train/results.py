@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from transfercli.training.phases import Unfreeze
 
 
+# Metrics of the best epoch in a run's record, as far as its task has them.
+KEPT_METRICS = ("val_accuracy", "val_loss", "val_map", "val_micro_f1", "val_macro_f1")
+
+
 @dataclass(frozen=True)
 class TrainResult:
     """A run and its results, from its record.

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transfercli.config.types import MULTILABEL
 from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs.record import RunRecord
 from transfercli.text import counted
 from transfercli.workflows.confidence import warn_of_abstention
+from transfercli.workflows.fitted_trust import write_fitted_trust
 from transfercli.workflows.resolved_config import architecture, batchnorm_trains, geometry_of, head_of
 from transfercli.workflows.train.learnt_before import without_changed_copies
 from transfercli.workflows.train.training_data import class_weights, report_class_counts, sampled_weights, with_labels
@@ -135,26 +134,10 @@ def keep_answers(job: Job, builder: PhaseBuilder, scored: HeldOut) -> None:
     """Write the answers that score the run, and the calibration, thresholds and conformal scores of them."""
     from transfercli.evaluation.held_out import write_held_out
 
-    keep = keep_label_trust if job.config.task == MULTILABEL else keep_trust
-    keep(job, scored, builder.classifier.labels)
+    logits, targets, labels = scored.logits, scored.targets, builder.classifier.labels
+    config = job.config
+    write_fitted_trust(job.run.calibration, config.task, logits, targets, labels, config.evaluation, scored.groups)
     write_held_out(job.run.held_out, scored_paths(builder, scored), scored.targets, scored.logits)
-
-
-def keep_trust(job: Job, scored: HeldOut, labels: Sequence[str]) -> None:
-    from transfercli.evaluation.confidence.thresholds import rule_of
-    from transfercli.evaluation.confidence.trust import fit_trust, write_trust
-
-    evaluation = job.config.evaluation
-    rule = rule_of(evaluation.threshold)
-    trust = fit_trust(scored.logits, scored.targets, evaluation.abstain, scored.groups, rule)
-    write_trust(job.run.calibration, trust)
-
-
-def keep_label_trust(job: Job, scored: HeldOut, labels: Sequence[str]) -> None:
-    from transfercli.evaluation.multilabel.trust import fit_label_trust, write_label_trust
-
-    trust = fit_label_trust(scored.logits, scored.targets, labels, job.config.evaluation, scored.groups)
-    write_label_trust(job.run.calibration, trust)
 
 
 def scored_paths(builder: PhaseBuilder, scored: HeldOut) -> tuple[str, ...]:

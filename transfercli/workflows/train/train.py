@@ -34,7 +34,7 @@ from transfercli.workflows.train.continuation import (
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job, with_head_of
 from transfercli.workflows.train.learnt_before import LearntBefore, images_learnt_before
-from transfercli.workflows.train.results import CostEstimate, PhaseCost, TrainResult
+from transfercli.workflows.train.results import KEPT_METRICS, CostEstimate, PhaseCost, TrainResult
 from transfercli.workflows.train.run_start import begin_run, resume_hints
 from transfercli.workflows.train.setup import Setup, set_up, warn_of_random_frozen_layers
 from transfercli.workflows.train.stopwatch import Stopwatch
@@ -45,8 +45,6 @@ from transfercli.workflows.train.unknown import fit_unknown
 if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
     from transfercli.transfer.transplant import Transplant
-
-KEPT_METRICS = ("val_accuracy", "val_loss", "val_map", "val_micro_f1", "val_macro_f1")  # of the best epoch, in run.json
 
 
 def train(request: TrainRequest | ContinueRequest, reporter: Reporter) -> TrainResult | CostEstimate:
