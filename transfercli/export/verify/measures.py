@@ -24,7 +24,8 @@ class Measures(Protocol):
     is limited by `--max-drop`.
     """
 
-    names: tuple[str, ...]
+    @property
+    def names(self) -> tuple[str, ...]: ...
 
     def scores(self, probabilities: Probabilities, targets: npt.NDArray[np.integer]) -> Numbers:
         """Return name -> score; None if it is not defined for these images."""
