@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,10 +102,11 @@ def _query_json(image: QueryImage) -> dict[str, Any]:
 
 
 def _without_picture(image: QueryImage | MatchedImage) -> dict[str, Any]:
-    values = {item.name: getattr(image, item.name) for item in dataclasses.fields(image)}
-    several = {name: [*values[name]] for name in ("labels", "predicted_labels") if values[name] is not None}
-    left_out = ("picture", "neighbours", "labels", "predicted_labels")
-    return {name: value for name, value in values.items() if name not in left_out} | several
+    return {
+        item.name: getattr(image, item.name)
+        for item in dataclasses.fields(image)
+        if item.name not in ("picture", "neighbours", "several")
+    }
 
 
 def find_similar(request: SimilarRequest, reporter: Reporter) -> SimilarResult:
@@ -150,6 +152,7 @@ class _Description:
     def __init__(self, network: EmbeddingNetwork, candidates: Candidates, *, with_pictures: bool) -> None:
         self.network, self.candidates, self.with_pictures = network, candidates, with_pictures
         self.is_run = isinstance(network, StoredRun)
+        self.several = isinstance(network, StoredRun) and network.several
         images = network.images if isinstance(network, StoredRun) else []
         self.known = {image.sha256: image for image in images if not image.problem}
 
@@ -192,12 +195,8 @@ class _Description:
     def _recorded(self, sha256: str) -> dict[str, Any]:
         """Return the label and the split of an image in the run's data; None without."""
         record = self.known.get(sha256)
-        if record is None:
-            return {"label": None, "split": None}
-        if not (isinstance(self.network, StoredRun) and self.network.several):
-            return {"label": record.label, "split": record.split}
-        labels = LabelSet.read(record.label)
-        return {"label": labels.shown, "labels": labels.has, "split": record.split}
+        label, split = (record.label, record.split) if record else (None, None)
+        return {"label": label, "split": split, "several": self.several}
 
     def _described(self, split: Split, pooled: Rows) -> list[dict[str, Any]]:
         """Return the picture of each image of a split, and its prediction if the network is a run."""
@@ -209,24 +208,22 @@ class _Description:
             facts[row]["picture"] = image_data_url(split.images.read(np.array([row]))[0])
         if isinstance(features, ImageFeatures):
             probabilities = features.probabilities(ArrayRows(pooled.read(np.arange(count))))
-            answer = _labels_answered if features.run.several else _class_predicted
-            for fact, row in zip(facts, probabilities, strict=True):
-                fact |= answer(features.run, row)
+            for fact, (answer, probability) in zip(facts, _answers(features.run, probabilities), strict=True):
+                fact |= {"predicted": answer, "probability": probability}
         return facts
 
 
-def _class_predicted(run: StoredRun, row: np.ndarray) -> dict[str, Any]:
-    """Return the most probable class of an image. row: probabilities [C]."""
-    best = int(row.argmax())
-    return {"predicted": run.labels[best], "probability": float(row[best])}
+def _answers(run: StoredRun, probabilities: np.ndarray) -> list[tuple[str, float]]:
+    """Return the answer to each image, a class or the text of a label set, and its probability.
 
-
-def _labels_answered(run: StoredRun, row: np.ndarray) -> dict[str, Any]:
-    """Return the labels of an image whose probability is at least their threshold. row: probabilities [L]."""
-    answered = row >= run.label_trust.thresholds
-    labels = LabelSet.of(label for label, chosen in zip(run.labels, answered, strict=True) if chosen)
-    probability = float(row[answered].max() if answered.any() else row.max())
-    return {"predicted": labels.shown, "predicted_labels": labels.has, "probability": probability}
+    That of a label set is the largest of all labels. probabilities: float [N, C], calibrated
+    """
+    if run.several:
+        rows = zip(run.label_trust.answered(probabilities), probabilities, strict=True)
+        return [(LabelSet.of(compress(run.labels, answered)).text, float(row.max())) for answered, row in rows]
+    chosen = run.trust.answers(probabilities)
+    best = probabilities.argmax(axis=1) if chosen is None else chosen
+    return [(run.labels[index], float(row[index])) for index, row in zip(best.tolist(), probabilities, strict=True)]
 
 
 def _write_page(folder: Path, result: SimilarResult, network: EmbeddingNetwork, request: SimilarRequest) -> Path:
