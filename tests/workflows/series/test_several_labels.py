@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score
 
 from tests.listener import Listener
 from tests.scenes import write_scenes
-from transfercli.errors import ConfigError, UsageError
+from transfercli.errors import UsageError
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.stored_run import StoredRun
 
@@ -108,7 +108,7 @@ def test_runs_of_two_tasks_are_not_compared_and_commands_that_cannot_work_say_so
         explain_difference(WhyRequest(first, second, scenes.runs), Listener())
     with pytest.raises(UsageError, match="data next works with one class per image so far"):
         data_next(NextRequest(first, scenes.folder / "images", scenes.runs, 5), Listener())
-    with pytest.raises(ConfigError, match="recommend compares bases for one class per image so far"):
+    with pytest.raises(UsageError, match="recommend compares bases for one class per image so far"):
         recommend_base(RecommendRequest(scenes.config, scenes.runs), Listener())
 
 
