@@ -164,7 +164,9 @@ def test_a_sweep_is_won_by_map_with_a_corrected_score(scenes: Scenes) -> None:
 
     space = {"training.optimizer.learning_rate": {"choice": [0.0001, 0.005]}}
     scenes.write(sweep={"trials": 2, "space": space})
-    result = sweep(SweepRequest(scenes.config, scenes.runs), Listener()).as_json()
+    page = scenes.folder / "sweep.html"
+    result = sweep(SweepRequest(scenes.config, scenes.runs, report=page), Listener()).as_json()
+    assert "map" in page.read_text()
     winner = result["winner"]
     assert result["metric"] == winner["metric"] == "val_map"
     assert winner["naive"] == pytest.approx(max(trial["value"] for trial in result["trials"]), abs=1e-6)
