@@ -106,6 +106,8 @@ def test_runs_of_two_tasks_are_not_compared_and_commands_that_cannot_work_say_so
         compare_runs(CompareRequest((first, source[1]["run"]), scenes.runs), Listener())
     with pytest.raises(UsageError, match="runs why works with one class per image so far"):
         explain_difference(WhyRequest(first, second, scenes.runs), Listener())
+    with pytest.raises(UsageError, match=r"--metric map: .* gives one class per image, and this is no metric of that"):
+        explain_difference(WhyRequest(source[1]["run"], source[1]["run"], scenes.runs, "map"), Listener())
     with pytest.raises(UsageError, match="data next works with one class per image so far"):
         data_next(NextRequest(first, scenes.folder / "images", scenes.runs, 5), Listener())
     with pytest.raises(UsageError, match="recommend compares bases for one class per image so far"):
