@@ -160,6 +160,18 @@ def test_runs_are_merged_and_an_average_has_the_mean_probability_of_each_label(s
     assert result.gains["best_member"]["val_accuracy"]["merged"] == pytest.approx(result.metrics["val_accuracy"])
 
 
+def test_folds_answer_together_with_the_mean_of_their_probabilities_and_thresholds(scenes: Scenes) -> None:
+    from transfercli.workflows.answers import evaluate_answers
+    from transfercli.workflows.sweep.looks import _mean_answers
+
+    runs = [StoredRun(RunFolder(scenes.runs / "scenes" / name)) for name in ("first", "second")]
+    split = runs[0].split("test")
+    mean = _mean_answers(runs, split)
+    np.testing.assert_allclose(mean.probabilities, np.mean([run.probabilities(split) for run in runs], axis=0))
+    np.testing.assert_allclose(mean.thresholds, np.mean([run.label_trust.thresholds for run in runs], axis=0))
+    assert evaluate_answers(mean).metrics["map"] is not None
+
+
 def test_a_sweep_is_won_by_map_with_a_corrected_score(scenes: Scenes) -> None:
     from transfercli.workflows.sweep.result import SweepRequest
     from transfercli.workflows.sweep.sweep import sweep
