@@ -16,6 +16,7 @@ from transfercli.data.label_sets import LabelSet
 from transfercli.data.quality.group_suggestions import GroupSuggestion
 from transfercli.data.quality.label_pairs import SAME, CoOccurrence, co_occurrence
 from transfercli.data.quality.near_duplicates import Fingerprints, near_duplicates
+from transfercli.data.sources.listing import CLASS_NOUNS, LABEL_NOUNS
 from transfercli.data.transparent_images import Transparency
 from transfercli.data.validation import IngestedFile, contradicted
 from transfercli.text import counted, first_of
@@ -223,6 +224,11 @@ class Report:
     def several(self) -> bool:
         """True if an image may have several labels."""
         return self.pairs is not None
+
+    @property
+    def nouns(self) -> tuple[str, str]:
+        """Word for one class or label, and for more than one."""
+        return LABEL_NOUNS if self.several else CLASS_NOUNS
 
     @property
     def usable(self) -> bool:
