@@ -100,12 +100,12 @@ def test_columns_that_no_image_has_are_named_with_counts(
     )
 
 
-def test_a_label_without_images_in_a_held_out_split_is_a_warning(
-    several: Callable[..., Dataset], tmp_path: Path, reporter: Listener
+def test_a_held_out_table_without_a_label_is_refused_with_counts(
+    several: Callable[..., Dataset], tmp_path: Path
 ) -> None:
     table(tmp_path, ["dog", "", "dog"], 20, "test.csv")
-    several(SETS, validation=0.25, test="test.csv")
-    assert any("test images: none of 3 images has 'cat'" in text for text in reporter.warnings)
+    with pytest.raises(DataError, match=r"label 'cat' has no image in test \(of 3;"):
+        several(SETS, validation=0.25, test="test.csv")
 
 
 def test_copies_with_other_labels_are_refused_with_names_and_counts(

@@ -45,7 +45,7 @@ def made(digits: Digits) -> SimpleNamespace:
     predictor, images = predictor_of(len(LABELS)), digits.rgb(range(60), 16)
     probabilities = np.asarray(predictor.predict_on_batch(images))
     ones, zeros = np.ones(len(LABELS)), np.zeros(len(LABELS))
-    spec = ExportSpec(LABELS, (16, 16), several=LabelAnswers.of(ones, zeros, np.array(THRESHOLDS)))
+    spec = ExportSpec(LABELS, (16, 16), several=LabelAnswers.of(ones, zeros, np.array(THRESHOLDS)), task="multilabel")
     rng = np.random.default_rng(0)
     targets = (rng.random(probabilities.shape) < probabilities).astype(np.int32)
     targets[rng.random(targets.shape) < 0.2] = UNKNOWN
@@ -77,7 +77,7 @@ def test_both_signatures_of_a_saved_model_return_probabilities_labels_and_thresh
     import tensorflow as tf
 
     FORMATS["saved_model"].write(WriteJob(made.predictor, made.spec, tmp_path / "saved_model"))
-    loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
+    loaded = tf.saved_model.load(str(tmp_path / "saved_model"))  # noqa: TID251
     png = digits.png(3, (16, 16), "RGB")
     for outputs in (
         loaded.signatures["serve"](images=tf.constant(made.images[:2])),
@@ -99,7 +99,7 @@ def test_onnx_has_the_thresholds_exactly_as_an_output_whatever_the_weights_are(
     many = 1500  # more numbers than a tensor that float16 leaves alone
     thresholds = np.random.default_rng(0).uniform(0.1, 0.9, many)
     several = LabelAnswers.of(np.ones(many), np.zeros(many), thresholds)
-    spec = ExportSpec(tuple(f"label {number}" for number in range(many)), (16, 16), several=several)
+    spec = ExportSpec(tuple(f"label {number}" for number in range(many)), (16, 16), several=several, task="multilabel")
     job = WriteJob(predictor_of(many), spec, tmp_path / "model.onnx", quantize, made.images[:8])
     FORMATS["onnx"].write(job)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
@@ -116,12 +116,14 @@ def test_an_export_is_proved_by_the_sets_of_labels_and_has_its_thresholds_beside
 ) -> None:
     request = ExportRequest(("onnx",), tmp_path)
     (result,) = export_formats(made.predictor, made.spec, made.reference, request, {}, Reporter())
-    assert result["label_agreement"] == 1 and result["near_threshold"] == 0
+    assert result["label_agreement"] == 1
+    assert result["near_threshold"] == 0
     assert result["max_abs_diff"] < 1e-5
     known = made.reference.targets != UNKNOWN
     right = (sets_of(made.reference.probabilities) == (made.reference.targets == 1))[known].mean()
     assert result["accuracy_original"] == result["accuracy_exported"] == pytest.approx(right)
-    assert result["map_original"] == pytest.approx(result["map_exported"]) and 0 < result["map_original"] < 1
+    assert result["map_original"] == pytest.approx(result["map_exported"])
+    assert 0 < result["map_original"] < 1
     assert json.loads((tmp_path / "onnx" / "thresholds.json").read_text()) == list(made.spec.thresholds)
     exported = json.loads((tmp_path / "onnx" / "export.json").read_text())
     assert (exported["task"], exported["thresholds"]) == ("multilabel", list(made.spec.thresholds))
@@ -141,7 +143,8 @@ def test_int8_may_cost_one_point_of_mean_average_precision_and_no_more(
     with_outputs(monkeypatch, probabilities**2, made.spec.thresholds)  # other answers, in the same order
     (result,) = export_formats(made.predictor, made.spec, made.reference, request, {}, Reporter())
     assert result["map_exported"] == pytest.approx(result["map_original"])
-    assert result["label_agreement"] < 1 and result["accuracy_exported"] != result["accuracy_original"]
+    assert result["label_agreement"] < 1
+    assert result["accuracy_exported"] != result["accuracy_original"]
     with_outputs(monkeypatch, np.random.default_rng(0).random(probabilities.shape), made.spec.thresholds)
     with pytest.raises(ExportRejected, match=r"onnx: map drops by 0\.\d+, and --max-drop allows 0\.01"):
         export_formats(made.predictor, made.spec, made.reference, request, {}, Reporter())

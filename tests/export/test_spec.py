@@ -8,7 +8,7 @@ import pytest
 
 from transfercli.data.image import NO_BACKGROUND
 from transfercli.errors import ArtefactError
-from transfercli.export.spec import ExportSpec, card_text, parse_card
+from transfercli.export.spec import ExportSpec, LabelAnswers, card_text, parse_card
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,31 @@ def test_a_card_from_before_backgrounds_drops_the_opacity():
     del card["input"]["background"]
     spec = parse_card(json.dumps(card))
     assert spec.background == spec.geometry.background == NO_BACKGROUND
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"task": "segment"},
+        {"thresholds": [0.5]},
+        {"thresholds": [0.5, "high"]},
+        {"thresholds": None},
+        {"calibration": {"scales": [1.0, 1.0], "offsets": [0.0, None]}},
+        {"calibration": {"scales": [1.0, 1.0]}},
+        {"abstain": {"confidence": 0.0, "confidences": [0.5]}},
+        {"abstain": {"confidence": 0.0, "confidences": [0.5, 2]}},
+    ],
+)
+def test_a_damaged_card_of_several_labels_is_refused(changed):
+    several = LabelAnswers((1.0, 2.0), (0.0, -0.5), (0.25, 0.5), (None, 0.75))
+    spec = ExportSpec(("a", "b"), (8, 9), several=several, task="multilabel")
+    assert parse_card(card_text(spec)) == spec
+    with pytest.raises(ArtefactError, match="card is damaged"):
+        parse_card(json.dumps(spec.card() | changed))
+
+
+def test_a_card_from_before_tasks_is_of_one_label_an_image():
+    card = ExportSpec(("a", "b"), (8, 9)).card()
+    assert card.pop("task") == "classify"
+    spec = parse_card(json.dumps(card))
+    assert (spec.task, spec.several, spec.thresholds) == ("classify", None, None)

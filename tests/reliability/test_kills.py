@@ -32,11 +32,12 @@ def zygote(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Ite
 
 
 @pytest.mark.slow
-def test_killed_in_each_kind_of_call_a_training_goes_on_to_the_same_bits(zygote: Zygote) -> None:
-    calls = calls_of(zygote, "one")
+@pytest.mark.parametrize("experiment", ["one", "labels"])
+def test_killed_in_each_kind_of_call_a_training_goes_on_to_the_same_bits(zygote: Zygote, experiment: str) -> None:
+    calls = calls_of(zygote, experiment)
     checkpoint = next(at for at, (kind, _) in enumerate(calls) if kind == "rename")  # the end of the first epoch
     chosen = {kind: at + 1 for at, (kind, _) in enumerate(calls) if at > checkpoint and kind in ("rename", "write")}
-    assert check_kills_at_calls(zygote, "one", [(at, kind) for kind, at in chosen.items()]) == []
+    assert check_kills_at_calls(zygote, experiment, [(at, kind) for kind, at in chosen.items()]) == []
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from tests.reliability.zygote import Zygote
+from tests.scenes import write_scenes
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.training.checkpoints import Checkpoints
@@ -30,16 +31,22 @@ PHASES = {
 
 
 def write_world(folder: Path, digits: Path) -> None:
-    """Sixty digits, and configs with all that a resume could forget: dropout, EMA, a schedule, stopping, phases."""
+    """Sixty digits, and configs with all that a resume could forget: dropout, EMA, a schedule, stopping, phases.
+
+    The config `labels` is like `one`, on scenes with several labels per image.
+    """
+    write_scenes(folder / "scenes", range(60))
+    table = {"train": "scenes/labels.csv", "columns": {"label": "labels", "split": "none"}, "label_separator": ";"}
     for label in CLASSES:
         place = folder / "data" / label
         place.mkdir(parents=True)
         for file in sorted((digits / "train" / label).iterdir())[:IMAGES]:
             shutil.copy(file, place)
-    for name, phases in PHASES.items():
+    for name, phases in (PHASES | {"labels": PHASES["one"]}).items():
+        images = table if name == "labels" else {"train": "data"}
         config = {
             "name": name,
-            "data": {"train": "data", "image_size": 32, "batch_size": 8, "validation": 0.25, "test": None},
+            "data": {**images, "image_size": 32, "batch_size": 8, "validation": 0.25, "test": None},
             "augmentation": {"preset": "light"},
             "model": {"base": "small_cnn", "weights": "none", "head": {"dropout": 0.2}},
             "transfer": {"phases": phases},

@@ -204,6 +204,10 @@ def _lora_alone(data: Any) -> KeyProblems:
 def _auxiliary_images(data: Any) -> KeyProblems:
     """Yield the keys on images beside the training images that nothing would use."""
     given = [key for key in AUXILIARY if value_at(("data", key), data)]
+    if task_of(data) == MULTILABEL:
+        for key in given:
+            yield ("data", key), f"is not used with several labels per image (task: {MULTILABEL}); allowed: null"
+        return
     strategy = value_at(("transfer", "strategy"), data)
     solving = [name for name in registries.names("strategy") if name not in WITHOUT_SOLVED_HEAD]
     phases = value_at(("transfer", "phases"), data) is not None
@@ -251,6 +255,14 @@ def task_of(data: Any) -> str | None:
         return MULTILABEL
     train = value_at(("data", "train"), data)
     return None if isinstance(train, str) and train.lower().endswith(TABLE_SUFFIXES) else CLASSIFY
+
+
+def _label_separator(data: Any) -> KeyProblems:
+    if value_at(("data", "label_separator"), data) is not None and isinstance(
+        value_at(("data", "columns", "label"), data), list
+    ):
+        message = "has nothing to separate: data.columns.label lists columns that hold one label each; allowed: null"
+        yield ("data", "label_separator"), message
 
 
 def _metrics_of_task(data: Any) -> KeyProblems:
@@ -327,6 +339,7 @@ RULES: tuple[Callable[[Any], KeyProblems], ...] = (
     _unfreeze_partial,
     _lora_alone,
     _auxiliary_images,
+    _label_separator,
     _gates,
     _metrics_of_task,
     _large_enough,

@@ -23,6 +23,8 @@ IMAGE_KEYS = (
     "data.group",
     "data.columns",
     "data.path_template",
+    "data.label_separator",
+    "data.empty_labels",
 )
 # Sections and keys that say where files are and what happens after the training: they name a run only if no other
 # key differs.

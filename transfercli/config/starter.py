@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from transfercli.config import registries
-from transfercli.config.dump import quoted
+from transfercli.config.dump import dump_values, quoted
+from transfercli.config.paths import TABLE_SUFFIXES
 from transfercli.config.types import NAME
 from transfercli.text import first_of
 
@@ -33,6 +34,8 @@ class Survey:
         size: typical (height, width) in pixels, or None if unknown.
         splits: those of validation and test that the data brings itself.
         grey: True if no image has colour.
+        settings: further keys of the section `data`, such as the columns of a table.
+        several: number of training images, if an image may have several labels; `counts` is per label then.
     """
 
     data: str
@@ -40,16 +43,23 @@ class Survey:
     size: tuple[int, int] | None = None
     splits: tuple[str, ...] = ()
     grey: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    several: int | None = None
 
     @property
     def images(self) -> int:
         """Number of training images."""
-        return sum(self.counts.values())
+        return sum(self.counts.values()) if self.several is None else self.several
 
     @property
     def per_class(self) -> float:
-        """Mean number of training images per class."""
-        return self.images / max(1, len(self.counts))
+        """Mean number of training images per class, or with each label."""
+        return sum(self.counts.values()) / max(1, len(self.counts))
+
+    @property
+    def nouns(self) -> tuple[str, str]:
+        """Word for one class or label in comments, and for more than one."""
+        return ("class", "classes") if self.several is None else ("label", "labels")
 
 
 UNKNOWN = Survey(PLACEHOLDER, {})
@@ -131,13 +141,14 @@ def starter(survey: Survey = UNKNOWN, chosen: ChosenBase | None = None, file: st
     blocks = [
         _opening(survey, known, file or "THIS_FILE"),
         f"name: {quoted(_name_of_file(file) or _name(survey.data, base))}  # the experiment: the folder under runs/",
+        *(["task: multilabel  # an image may have several labels, or none"] if survey.several is not None else []),
         "seed: 0",
         _data(survey, chosen, known),
         f"augmentation: {{preset: {preset}}}  # {reason}",
         _model(survey, chosen, row),
         f"transfer:\n  # {plan.reason}\n  strategy: {plan.strategy}",
         _training(survey, plan),
-        "evaluation:\n  metrics: [accuracy, macro_f1]\n  gates: {}  # {accuracy: 0.9}: evaluate exits 5 below it",
+        _evaluation(survey),
         "export: {formats: [saved_model]}",
     ]
     return "\n".join(blocks) + "\n"
@@ -148,9 +159,11 @@ def _opening(survey: Survey, known: bool, file: str) -> str:
     if known:
         counts = survey.counts.values()
         few = min(survey.counts, key=lambda label: survey.counts[label])
-        lines.append(f"{survey.images} images of {len(survey.counts)} classes: {_listed(list(survey.counts))}")
+        lines.append(
+            f"{survey.images} images of {len(survey.counts)} {survey.nouns[1]}: {_listed(list(survey.counts))}"
+        )
         spread = f"{min(counts)} ({few!r}) to " if min(counts) < max(counts) else ""
-        lines.append(f"{spread}{max(counts)} images per class")
+        lines.append(f"{spread}{max(counts)} images per {survey.nouns[0]}")
     else:
         lines.append("Put the path of your images under data.train: a folder with one sub-folder a class.")
         lines.append("The values below are guesses for photographs; with --data they are chosen by your images.")
@@ -185,12 +198,15 @@ def _data(survey: Survey, chosen: ChosenBase, known: bool) -> str:
     row = registries.rows("base")[chosen.name]
     size, reason = _image_size(survey, chosen)
     lines = ["data:", f"  train: {quoted(survey.data)}  # relative to this file"]
+    is_table = PurePosixPath(survey.data).suffix.lower() in TABLE_SUFFIXES
+    lines += dump_values({"data": dict(survey.settings)}).splitlines()[1:] if survey.settings else []
     for split in ("validation", "test"):
         if split in survey.splits:
-            lines.append(f"  # {split}: the images of the folder {split}/ inside are used")
+            place = "that the table gives" if is_table else f"of the folder {split}/ inside"
+            lines.append(f"  # {split}: the images {place} are used")
         else:
             lines.append(f"  {split}: 0.15  # a fraction of the training images set aside, or the path of a folder")
-    if chosen.has_weights:  # a head is solved for on pretrained features
+    if chosen.has_weights and survey.several is None:  # a head is solved for on pretrained features
         lines.append(
             "  # unlabelled: path/to/folder  # more such images without labels; strategies auto, multilayer_probe"
         )
@@ -259,6 +275,7 @@ def _batch(images: int) -> tuple[int, str]:
 
 def _model(survey: Survey, chosen: ChosenBase, row: Any) -> str:
     output = "softmax  # or sigmoid: one unit, for two classes" if len(survey.counts) == 2 else "softmax"
+    output = output if survey.several is None else "sigmoid  # one unit per label"
     return "\n".join(
         [
             "model:",
@@ -271,6 +288,11 @@ def _model(survey: Survey, chosen: ChosenBase, row: Any) -> str:
             f"    output: {output}",
         ]
     )
+
+
+def _evaluation(survey: Survey) -> str:
+    metrics, gate = ("accuracy, macro_f1", "accuracy: 0.9") if survey.several is None else ("map, macro_f1", "map: 0.8")
+    return f"evaluation:\n  metrics: [{metrics}]\n  gates: {{}}  # {{{gate}}}: evaluate exits 5 below it"
 
 
 def _weights(chosen: ChosenBase, row: Any) -> list[str]:
@@ -297,7 +319,7 @@ def _training(survey: Survey, plan: Plan) -> str:
     slower = "  # a tenth of it for layers of the base" if plan.strategy in ("partial", "full") else ""
     lines.append(f"  optimizer: {{name: adam, learning_rate: 1e-3}}{slower}")
     counts = survey.counts.values()
-    if counts and max(counts) >= IMBALANCE * max(1, min(counts)):
+    if survey.several is None and counts and max(counts) >= IMBALANCE * max(1, min(counts)):
         lines.append(
             f"  class_weights: balanced  # the largest class has {IMBALANCE:g} or more times the images of the smallest"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -20,7 +20,6 @@ from transfercli.data.label_sets import UNKNOWN, LabelSet, label_targets, labels
 from transfercli.data.sources.labels import find_label, shown
 from transfercli.data.sources.listing import Listing
 from transfercli.errors import DataError, DiskError
-from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of
 
 _LISTED = 5
@@ -189,10 +188,18 @@ def check_one_sided_labels(findings: Findings) -> None:
     files = [file for file in findings.usable if file.split == "train"]
     if not findings.listing.several or not files:
         return
-    problems = one_sided_labels(label_targets((file.label for file in files), findings.labels), findings.labels)
-    if problems:
+    targets = label_targets((file.label for file in files), findings.labels)
+    texts = []
+    for label, column in zip(findings.labels, targets.T, strict=True):
+        known, positive = int((column != UNKNOWN).sum()), int((column == 1).sum())
+        unknown = f" ({len(column) - known} unknown)" if known < len(column) else ""
+        if not positive:
+            texts.append(f"none of {counted(known, 'image')} has {label!r}{unknown}")
+        elif positive == known:
+            texts.append(f"all of {counted(known, 'image')} have {label!r}{unknown}")
+    if texts:
         raise DataError(
-            f"{counted(len(problems), 'label')} cannot be learnt: {first_of(problems, _LISTED)}",
+            f"{counted(len(texts), 'label')} cannot be learnt: {first_of(texts, _LISTED)}",
             "add training images with and without the label, or remove it from the table or from data.columns.label",
         )
 
@@ -231,42 +238,6 @@ def check_copies(findings: Findings) -> None:
 def contradicted(sets: Sequence[LabelSet]) -> list[str]:
     """Return the labels that one of the sets has and another lacks, sorted."""
     return sorted({label for one in sets for label in one.has if any(label not in other.named for other in sets)})
-
-
-def one_sided_labels(targets: np.ndarray, labels: Sequence[str]) -> list[str]:
-    """Return a text on each label that no image has, or every one, unknown answers aside.
-
-    targets: int [N, L], as in `Split`.
-    """
-    texts = []
-    for label, column in zip(labels, targets.T, strict=True):
-        known, positive = int((column != UNKNOWN).sum()), int((column == 1).sum())
-        unknown = f" ({len(column) - known} unknown)" if known < len(column) else ""
-        if not positive:
-            texts.append(f"none of {counted(known, 'image')} has {label!r}{unknown}")
-        elif positive == known:
-            texts.append(f"all of {counted(known, 'image')} have {label!r}{unknown}")
-    return texts
-
-
-def warn_of_one_sided_labels(splits: Mapping[str, Split], reporter: Reporter) -> None:
-    """Warn of labels that no validation or test image has, or every one: some metrics of them are undefined.
-
-    Raises `DataError` if it is a label of the training images.
-    """
-    for name, split in splits.items():
-        texts = one_sided_labels(split.targets, split.labels) if split.several else []
-        if texts and name == "train":
-            raise DataError(
-                f"{counted(len(texts), 'label')} cannot be learnt from the training images: {first_of(texts, _LISTED)};"
-                " the others are in validation or test",
-                "add images, set data.split: stratified, or give smaller fractions for validation and test",
-            )
-        if texts:
-            reporter.warning(
-                f"{name} images: {first_of(texts, _LISTED)}: metrics that need images with and without a label, such as"
-                " its average precision, are undefined there"
-            )
 
 
 def check_expected(expected: ExpectConfig | None, findings: Findings) -> None:

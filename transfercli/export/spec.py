@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from transfercli.config.types import HEX_COLOUR, MULTILABEL, Task
+from transfercli.config.types import CLASSIFY, HEX_COLOUR, MULTILABEL, Task
 from transfercli.data.image import (
     CONVERT,
     EARLIER,
@@ -84,8 +84,8 @@ class ExportSpec:
     max_megapixels: how files are read, as in `Geometry`. conformal: scores for prediction sets, as JSON; None in an
     artefact of an earlier version. unknown: {"score": name, "threshold": number} of the output `unknown`, above whose
     threshold an image is strange; None if the artefact has no such output. several: calibration and thresholds if an
-    image may have several labels; None if it has exactly one. threshold: calibrated probability from
-    which the second of two classes is answered, a number of float32; None for the most probable class.
+    image may have several labels; None if it has exactly one. threshold: calibrated probability from which the second
+    of two classes is answered, a number of float32; None for the most probable class. task: of the run.
     """
 
     labels: tuple[str, ...]
@@ -102,10 +102,7 @@ class ExportSpec:
     unknown: Mapping[str, Any] | None = field(default=None, hash=False)
     several: LabelAnswers | None = None
     threshold: float | None = None
-
-    @property
-    def task(self) -> Task:
-        return "multilabel" if self.several else "classify"
+    task: Task = CLASSIFY
 
     @property
     def thresholds(self) -> tuple[float, ...] | None:
@@ -161,7 +158,7 @@ class Network:
 
     base: name of a row of `BASES`. preprocessing: of its pixels, a row of `PREPROCESSING`. channels: of the base's
     input. pooling, hidden: of the head. plain: its linear layers read the base's pooled output as it is, and no other
-    layer's. tensors: all weights, `base/LAYER/WEIGHT` and `head/LAYER/WEIGHT`, float32.
+    layer's. tensors: all weights, `base/LAYER/WEIGHT` and `head/LAYER/WEIGHT`, float32. task: of the run.
     """
 
     base: str
@@ -171,6 +168,7 @@ class Network:
     hidden: tuple[int, ...]
     tensors: Mapping[str, np.ndarray]
     plain: bool = True
+    task: Task = CLASSIFY
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +226,7 @@ def parse_card(text: str | bytes) -> ExportSpec:
             unknown=card.get("unknown"),
             several=_several_of(card),
             threshold=card.get("threshold"),
+            task=_task_of(card),
         )
         _check(spec)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -235,13 +234,17 @@ def parse_card(text: str | bytes) -> ExportSpec:
     return spec
 
 
+def _task_of(card: Mapping[str, Any]) -> Task:
+    task: Task = card.get("task", CLASSIFY)  # cards of earlier versions lack it
+    if task not in get_args(Task):
+        raise ValueError(f"task is {task!r}; allowed are {', '.join(get_args(Task))}")
+    return task
+
+
 def _several_of(card: Mapping[str, Any]) -> LabelAnswers | None:
     """Return the calibration and thresholds of a card; None if it is of one label an image. Raises `ValueError`."""
-    task = card.get("task", "classify")  # cards of earlier versions lack it
-    if task == "classify":
+    if card.get("task") != MULTILABEL:
         return None
-    if task != MULTILABEL:
-        raise ValueError(f"task is {task!r}; allowed are classify and {MULTILABEL}")
     calibration = card["calibration"]
     values = [calibration["scales"], calibration["offsets"], card["thresholds"]]
     for numbers in values:

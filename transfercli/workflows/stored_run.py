@@ -316,13 +316,7 @@ class StoredRun:
     def other_images(self, folder: Path, split: str) -> Split:
         """Return the images of a folder or table as a split whose targets index the run's labels."""
         table = TableFormat.of(self.config.data, self.config.task)
-        images = load_folder_split(folder, split, self.labels, self.reading, table)
-        if images.several != self.several:
-            one, several = "one class per image", "several labels per image"
-            expected, given = (several, one) if self.several else (one, several)
-            hint = "give a table with label sets, as the run's own" if self.several else "give one label per image"
-            raise DataError(f"the run {self.label} is for {expected}, and {str(folder)!r} has {given}", hint)
-        return images
+        return load_folder_split(folder, split, self.labels, self.reading, table)
 
     def prepare_data(self) -> None:
         """Set up the backend before Keras is imported, if the images are a `keras:` data set."""

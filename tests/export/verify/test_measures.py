@@ -48,7 +48,8 @@ def test_no_more_images_change_their_labels_than_have_a_probability_near_a_thres
     ]
     agreement, near = measures.agreement(actual, expected), measures.closeness(expected, greatest)["near_threshold"]
     assert agreement == pytest.approx(np.mean(same))
-    assert near is not None and 1 - agreement <= near + 1e-12
+    assert near is not None
+    assert 1 - agreement <= near + 1e-12
     assert near >= 5 / 200
 
 

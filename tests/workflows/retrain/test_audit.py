@@ -90,7 +90,7 @@ def test_images_of_earlier_comparisons_without_a_ledger_are_no_audit_images_and_
         folder.labels.write_text('["a", "b"]')
         write_manifest(folder.dataset, records)
     run: Any = StoredRun(RunFolder(tmp_path / "b"))
-    vars(run)["loaded"] = SimpleNamespace(config=SimpleNamespace(retrain=SimpleNamespace(audit=0.4)))
+    vars(run)["loaded"] = SimpleNamespace(config=SimpleNamespace(task="classify", retrain=SimpleNamespace(audit=0.4)))
     log = [Decision("kept", "", "a", "a", facts={"comparison": {"metric": "accuracy"}})]
     listener = Listener()
     divided = divide_test_images(run, [*old, *new], log, listener)

@@ -105,7 +105,7 @@ def test_a_champion_of_an_earlier_version_has_the_classes_of_the_images(tmp_path
     write_manifest(champion.dataset, [Record("1", "x", "the ", "train"), Record("2", "y", "cafe\u0301", "test")])
     now = [Record("1", "x", "the", "train"), Record("2", "y", "caf\u00e9", "test")]
     dataset = SimpleNamespace(records=now, labels=("caf\u00e9", "the"))
-    changes = retrain.image_changes(SimpleNamespace(champion=StoredRun(champion), dataset=dataset))
+    changes = retrain.image_changes(SimpleNamespace(champion=StoredRun(champion), dataset=dataset, several=False))
     assert not any(changes.values())
 
 

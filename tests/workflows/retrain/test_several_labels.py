@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -13,6 +14,7 @@ from tests.scenes import write_scenes
 from tests.workflows.retrain.nights import Nights
 from transfercli.runs import decisions
 from transfercli.runs.champions import champion_of
+from transfercli.workflows.retrain.watched_images import AnsweredImage, Window, champion_fell, labels_contradict
 from transfercli.workflows.stored_run import StoredRun
 
 
@@ -65,8 +67,60 @@ def scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scenes:
     return found
 
 
+def test_an_image_with_other_labels_is_a_change_and_a_lost_label_a_loss(scenes: Scenes) -> None:
+    scenes.set("training.epochs", 1)
+    assert scenes.night()["decision"] == "first"
+    assert scenes.night()["decision"] == "unchanged"
+    table = scenes.images / "labels.csv"
+    table.write_text(
+        "\n".join(line.replace(",2,", ",,").replace(";2,", ",") for line in table.read_text().splitlines())
+    )
+    night = scenes.night()
+    assert night["decision"] in ("kept", "rejected", "promoted")
+    assert night["changes"]["relabelled"] > 10
+    assert night["changes"]["added"] == 0
+    assert night["changes"]["lost_classes"] == ["2"]
+    assert night["lost"] == {"classes": ["2"], "images": 0, "before": 240}
+    assert scenes.champion.labels == ("0", "1", "2")
+    (alert,) = (alert for alert in night["alerts"] if alert["kind"] == "images_lost")
+    assert "1 of 3 labels ('2') are gone" in alert["message"]
+
+
+def label_answers(number: int, share: float, folder: str, seed: int) -> list[AnsweredImage]:
+    """Answers about two labels of each image, of which a share is wrong."""
+    rng = np.random.default_rng(seed)
+    return [
+        AnsweredImage(
+            label, bool(rng.random() < share), group=f"image {folder}{image}", path=f"{folder}/{image}.png",
+            sha256=f"{folder}{image}", folder=folder, labels='["dog"]',
+        )
+        for image in range(number)
+        for label in ("dog", "not cat")
+    ]  # fmt: skip
+
+
+def test_wrong_labels_and_a_fall_are_found_among_the_answers_to_each_label() -> None:
+    earlier, good, bad = (
+        label_answers(n, p, f, s) for n, p, f, s in ((80, 0.1, "a", 0), (60, 0.1, "b", 1), (40, 0.8, "c", 2))
+    )
+    assert labels_contradict(good, earlier, "x/champion", 0.001) is None
+    alert = labels_contradict([*good, *bad], earlier, "x/champion", 0.001)
+    assert alert is not None
+    assert alert.figures["images"] == 40
+    assert alert.figures["folder"] == "c"
+    assert 50 < alert.figures["contradictions"] <= 80
+    assert "of 80 answers to 40 new images under 'c' contradict the champion" in alert.message
+    assert len(alert.figures["listed"]) == len({path for path, _ in alert.figures["listed"]}) <= 40
+    assert alert.figures["listed"][0][1] == '["dog"]'
+    assert champion_fell([Window("x/champion", good, earlier, 0.001)], "x/champion") is None
+    fell = champion_fell([Window("x/champion", bad, earlier, 0.001)], "x/champion")
+    assert fell is not None
+    assert "on 80 answers to test images added since run x/champion" in fell.message
+
+
+@pytest.mark.slow
 def test_nights_with_several_labels(scenes: Scenes) -> None:
-    """First, unchanged, relabelled, rejected by the floor, promoted and a new label, one after the other."""
+    """First, unchanged, relabelled, promoted, rejected by the floor, and a new label, one after the other."""
     scenes.set("training.epochs", 1)
     first = scenes.night()
     assert first["decision"] == "first"

@@ -112,6 +112,25 @@ def test_runs_of_two_tasks_are_not_compared_and_commands_that_cannot_work_say_so
         recommend_base(RecommendRequest(scenes.config, scenes.runs), Listener())
 
 
+def test_a_run_goes_on_finds_a_rate_drifts_and_is_promoted(scenes: Scenes) -> None:
+    from transfercli.workflows.data.drift import DriftRequest, data_drift
+    from transfercli.workflows.retrain.promote import PromoteRequest, promote
+    from transfercli.workflows.train.continuation import ContinueRequest
+    from transfercli.workflows.train.find_rate import FindRateRequest, find_learning_rate
+    from transfercli.workflows.train.train import train
+
+    longer = train(ContinueRequest("finetune", "scenes/first", 1, scenes.runs, run_id="longer"), Listener())
+    assert longer.as_json()["status"] == "completed"
+    rates = find_learning_rate(FindRateRequest("finetune", scenes.config, scenes.runs), Listener())
+    assert len(rates.points) > 10
+    drift = data_drift(DriftRequest("scenes/first", scenes.folder / "images", scenes.runs), Listener())
+    assert not drift.drifted
+    promote(PromoteRequest("scenes/first", None, scenes.runs), Listener())
+    assert (
+        promote(PromoteRequest("scenes/second", None, scenes.runs), Listener()).as_json()["figures"]["metric"] == "map"
+    )
+
+
 @pytest.mark.parametrize("how", ["average", "soup"])
 def test_runs_are_merged_and_an_average_has_the_mean_probability_of_each_label(scenes: Scenes, how: Any) -> None:
     from transfercli.workflows.merge.merge import MergeRequest, merge_runs

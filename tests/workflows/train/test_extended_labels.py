@@ -66,6 +66,18 @@ def test_a_label_that_the_data_does_not_have_any_more_is_unknown_and_keeps_its_w
     assert not np.array_equal(after[:, 0], before[:, 0])
 
 
+def test_a_probe_solves_a_new_label_and_keeps_one_that_the_data_does_not_have_any_more(scenes) -> None:
+    first = scenes("first")
+    (scenes.folder / "labels.csv").unlink()
+    write_scenes(scenes.folder, range(100, 160), labels=(1, 2, 3))
+    solved = scenes("solved", *EXTENDED, "transfer.strategy=linear_probe", "model.head.taps=[]")
+    run = StoredRun(RunFolder(Path(solved["run"])))
+    assert run.labels == ("0", "1", "2", "3")
+    before, after = (weights(one["run"])["head/logits/kernel"] for one in (first, solved))
+    np.testing.assert_array_equal(after[:, 0], before[:, 0])
+    assert after[:, 3].any()
+
+
 def test_a_kept_head_refuses_new_labels_and_one_of_another_task(scenes, world) -> None:
     scenes("first")
     write_scenes(scenes.folder, range(40, 60), labels=(1, 2, 3))
@@ -74,7 +86,7 @@ def test_a_kept_head_refuses_new_labels_and_one_of_another_task(scenes, world) -
     model = {"weights": {"run": "first"}, "head": {"init": "extend"}}
     config = world.config("one", "digits-target", model=model, training={"epochs": 1})
     with pytest.raises(
-        ConfigError, match="takes the head of first.*, which is of task: multilabel, and this config is of task: c"
+        ConfigError, match=r"takes the head of first.*, which is of task: multilabel, and this config is of task: c"
     ):
         world.train("finetune", config)
 

@@ -143,8 +143,9 @@ def _write_jsonl(predictions: Predictions, out: TextIO) -> None:
 def _write_csv(predictions: Predictions, out: TextIO) -> None:
     """Write one row per image; from the second class on, a column each for label and probability.
 
-    If an image may have several labels, `labels` is the set of them, as in predictions.csv, and all of the most
-    probable ones follow: `label` and `probability` are those of the answer, and need not be the first of them.
+    If an image may have several labels, `labels` is the set of them, as in predictions.csv, `unsure` those that the
+    model abstains from, and all of the most probable ones follow: `label` and `probability` are those of the answer,
+    and need not be the first of them.
     `strange` and `unknown` are empty if the model has no out-of-distribution score. The last column of `--sets` is a
     JSON list, because a label may contain any character.
 
@@ -166,7 +167,7 @@ def _write_spreadsheet(predictions: Predictions, out: TextIO) -> None:
 def _write_rows(predictions: Predictions, writer: Any, out: TextIO) -> None:
     first = 1 if predictions.several else 2
     more = [f"{name}_{rank}" for rank in range(first, predictions.columns + 1) for name in ("label", "probability")]
-    answer = ["path", "label", "probability", "abstained", "error", *["labels"] * predictions.several]
+    answer = ["path", "label", "probability", "abstained", "error", *["labels", "unsure"] * predictions.several]
     writer.writerow([*answer, *more, "strange", "unknown", *["set"] * predictions.sets])
     for row in _rows(predictions):
         writer.writerow(row)
@@ -178,14 +179,15 @@ def _rows(predictions: Predictions) -> Iterator[list[Any]]:
 
     for answer in predictions.answers:
         if answer.error:
-            empty = 2 * predictions.columns + predictions.sets + 3 * predictions.several
+            empty = 2 * predictions.columns + predictions.sets + 4 * predictions.several
             yield [answer.path, "", "", "", answer.error, *[""] * empty]
         else:
             label, probability = answer.best
             abstained = _flag(answer.abstained)
             score = ["", ""] if answer.unknown is None else [_flag(bool(answer.strange)), answer.unknown]
             held = [] if answer.labels is None else [dumps(answer.labels, ensure_ascii=False)]
-            given = [] if answer.answered is None else [LabelSet.of(name for name, _ in answer.answered).text]
+            sets = [] if answer.answered is None else [[name for name, _ in answer.answered], answer.unsure or ()]
+            given = [LabelSet.of(names).text for names in sets]
             others = [pair for pair in answer.top if pair[0] != label][: len(answer.top) - 1]
             more = (value for pair in (others if answer.answered is None else answer.top) for value in pair)
             yield [answer.path, label or "", probability, abstained, "", *given, *more, *score, *held]

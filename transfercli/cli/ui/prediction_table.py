@@ -77,7 +77,7 @@ def _within(bounds: tuple[int, int], width: int) -> int:
 
 
 def _labels_of(answer: Prediction) -> list[str]:
-    """Return the labels that an image is given; `NO_LABEL` if it is given none of several, nothing if it was not read."""
+    """Return the labels that an image is given: `NO_LABEL` for none of several, nothing if it was not read."""
     if answer.error:
         return []
     if answer.answered is None:

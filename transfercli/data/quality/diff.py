@@ -85,8 +85,6 @@ class Difference:
 def compare(earlier: Sequence[Record], present: Sequence[Record], *, several: bool = False) -> Difference:
     """Compare two lists of records: first by path, then by content what is not the same there.
 
-    several: an image may have several labels, in both lists.
-
     So two images of different classes that change places are relabelled. An image that became unusable or usable has
     changed; a record with a problem in both lists is ignored. A present record whose `split` is "" has an unknown
     split, and has not moved.

@@ -68,8 +68,7 @@ def _check_one_label(config: DataConfig, task: Task) -> None:
     for key, value in ((UNLABELLED, config.unlabelled), (RELATED, config.related)):
         if task == MULTILABEL and value:
             raise ConfigError(
-                f"data.{key}: with several labels per image (task: multilabel), no such images are used",
-                f"remove data.{key}",
+                f"data.{key}: is not used with several labels per image (task: {MULTILABEL})", f"remove data.{key}"
             )
 
 

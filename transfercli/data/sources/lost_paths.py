@@ -36,20 +36,28 @@ def _hint(item: Item, base: Path) -> str:
         return "only files of this machine are read: copy or mount them, and give paths relative to the table's folder"
     if "\\" in item.name:
         return "write / between folders: a backslash is part of a name here, and a drive such as C: does not exist"
-    for template, file in _candidates(item, base):
-        if Path(file).is_file():
-            return f"{file!r} exists: set data.path_template: '{template}'"
+    if found := find_template(item.name, "" if item.several else item.label, base):
+        template, file = found
+        return f"{file!r} exists: set data.path_template: '{template}'"
     return "paths in a table are relative to its folder: correct them, or set data.path_template, such as images/{path}"
 
 
-def _candidates(item: Item, base: Path) -> Iterator[tuple[str, str]]:
+def find_template(name: str, label: str, base: Path) -> tuple[str, str] | None:
+    """Return the path template by which the name of an image leads to a file, and this file; None if none does.
+
+    label: its class, or "" if it has no folder. base: folder that the name is relative to.
+    """
+    return next((found for found in _candidates(name, label, base) if Path(found[1]).is_file()), None)
+
+
+def _candidates(name: str, label: str, base: Path) -> Iterator[tuple[str, str]]:
     """Yield (template, file) of usual places: with an extension, in a sub-folder, in a folder of the class."""
     try:
         folders = ["", *sub_folders(base)[:_MAX_FOLDERS]]
     except DataError:
         return
     for folder in folders:
-        for middle, shown in (("", ""), (item.label, "{label}")):
+        for middle, shown in (("", ""), (label, "{label}"))[: 2 if label else 1]:
             for extension in ("", *sorted(IMAGE_EXTENSIONS)):
                 parts = [part for part in (folder, shown, f"{{path}}{extension}") if part]
-                yield "/".join(parts), os.path.join(base, folder, middle, item.name + extension)  # noqa: PTH118
+                yield "/".join(parts), os.path.join(base, folder, middle, name + extension)  # noqa: PTH118

@@ -57,12 +57,6 @@ def _label_columns(data: DataConfig, table: _Table | None) -> tuple[ColumnsConfi
     """Return the columns of the table, and why an image may have several labels; "" if it has one."""
     columns = data.columns
     if isinstance(columns.label, list):
-        if data.label_separator is not None:
-            raise ConfigError(
-                "data.label_separator: a column that holds one label has nothing to separate, and data.columns.label"
-                " is a list of such",
-                "remove data.label_separator, or name one column",
-            )
         label = table.matching(columns.label) if table else columns.label
         columns = columns.model_copy(update={"label": label}) if label != columns.label else columns
         return columns, f"data.columns.label stands for {counted(len(label), 'column')}"

@@ -46,12 +46,6 @@ class Sample:
         return self.probabilities.argmax(axis=1) if self.answers is None else self.answers
 
     @cached_property
-    def confidence(self) -> Array:
-        """float64 [N], the probability of the predicted class."""
-        confidence: Array = self.probabilities[np.arange(len(self.targets)), self.predicted]
-        return confidence
-
-    @cached_property
     def right(self) -> npt.NDArray[np.bool_]:
         """bool [N], True if an image's predicted class is the true one."""
         return self.predicted == self.targets
@@ -74,9 +68,13 @@ class Sample:
 
     @cached_property
     def gaps(self) -> Array:
-        """Calibration gaps of bins of equal mass, each times its share of the images: [R, B]."""
+        """Calibration gaps of bins of equal mass, each times its share of the images: [R, B].
+
+        They are of the probabilities, so of the most probable class, also if a threshold chose the answers.
+        """
         images = self.images or round(float(self.weights[:, 0].sum()))
-        return bin_gaps(self.confidence, self.right, self.weights, images)
+        likely = self.probabilities.argmax(axis=1) == self.targets
+        return bin_gaps(self.probabilities.max(axis=1), likely, self.weights, images)
 
     def mean(self, values: Array) -> Array:
         """Return the weighted mean of `values` [N] for each column of weights, [R]."""

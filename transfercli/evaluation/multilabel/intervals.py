@@ -44,6 +44,7 @@ SHARES = ("precision", "recall", "f1")
 MACRO = {"macro_precision": "precision", "macro_recall": "recall", "macro_f1": "f1"}
 MICRO = {"micro_precision": "precision", "micro_recall": "recall", "micro_f1": "f1"}
 RANKED = ("map", "macro_auroc", "micro_ap")
+MEAN_OF = {"map": "ap", "macro_auroc": "auroc"}  # over labels
 RANKED_PER_LABEL = ("ap", "auroc")
 MEANS = ("coverage", "log_loss", "brier")
 
@@ -177,15 +178,18 @@ def _ranked_names(data: _Data, requested: Iterable[str]) -> list[str]:
 def _of_resamples(data: _Data, drawn: _Resampled) -> dict[str, Interval | None]:
     """Return the intervals of the metrics that are no shares."""
     found: dict[str, Interval | None] = {}
+    support = data.sample.truth.sum(axis=0)
     for name, values in drawn.values.items():
         if name in MEANS or name in RANKED:
             value = float(LABEL_METRICS[name].value(data.predictions))
-            found[name] = _of_spread(data, value, values, name)
+            of_labels = drawn.values.get(MEAN_OF.get(name, ""))
+            positives = None if of_labels is None else _effective_positives(support, of_labels)
+            found[name] = _of_spread(data, value, values, name, positives)
         elif name in RANKED_PER_LABEL:
-            of_labels, support = PER_LABEL[name].value(data.predictions), data.sample.truth.sum(axis=0)
+            of_labels = PER_LABEL[name].value(data.predictions)
             for index, label in enumerate(data.predictions.labels):
-                few = int(support[index]) if name == "auroc" else None  # precision has the noise of all images
-                found[f"{name}[{label}]"] = _of_spread(data, float(of_labels[index]), values[:, index], name, few)
+                value, positives = float(of_labels[index]), int(support[index])
+                found[f"{name}[{label}]"] = _of_spread(data, value, values[:, index], name, positives)
     for name, share in MACRO.items():
         found[name] = _of_macro(data, drawn, name, [_Component(share, data.hits, data.judged(share))])
     truth, answered, known = data.sample.truth, data.sample.answered, data.sample.known
@@ -196,10 +200,24 @@ def _of_resamples(data: _Data, drawn: _Resampled) -> dict[str, Interval | None]:
     return found
 
 
+def _effective_positives(support: npt.NDArray[np.int64], of_labels: Array) -> int:
+    """Return the number of images with a label that a mean over labels is as uncertain with as its labels together.
+
+    support: images with each label, int [L]; of_labels: values of the labels in resamples, [R, L]. The degrees of
+    freedom of the sum of the variances are those of Satterthwaite (1946, "An Approximate Distribution of Estimates of
+    Variance Components").
+    """
+    chosen = (support > 1) & np.isfinite(of_labels).any(axis=0)
+    variances = np.nanvar(of_labels[:, chosen], axis=0)
+    if not variances.sum():
+        return int(support.sum())
+    return 1 + round(float(variances.sum() ** 2 / (variances**2 / (support[chosen] - 1)).sum()))
+
+
 def _of_spread(data: _Data, value: float, drawn: Array, name: str, positives: int | None = None) -> Interval | None:
     """Return a normal interval of a metric on the scale of its bounds; None if it is not defined or at a bound.
 
-    positives: number of images whose few scores the metric depends on, as an interval depends on few clusters
+    positives: number of images with the label; with few of them the interval is wider, as with few clusters
     """
     bounds = (LABEL_METRICS.get(name) or PER_LABEL[name]).bounds
     known = drawn[np.isfinite(drawn)]

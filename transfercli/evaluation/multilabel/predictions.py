@@ -118,7 +118,7 @@ class LabelPredictions:
         try:
             targets, predicted = (label_targets((row[column] for row in rows), labels) for column in (1, 2))
             values = np.array([row[len(COLUMNS) :] for row in rows], np.float32).reshape(len(rows), len(labels))
-        except (KeyError, ValueError) as error:
+        except (LookupError, ValueError) as error:
             raise ArtefactError(
                 f"{path.name} is damaged ({type(error).__name__}: {error})", "run evaluate again"
             ) from error

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from transfercli.evaluation.examples import Case, Reader
+from transfercli.evaluation.multilabel.examples import LabelCase
 from transfercli.evaluation.report.charts import corruption_chart
 from transfercli.evaluation.report.thumbnails import image_data_url
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS
@@ -70,6 +71,6 @@ def _description(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     return f"{CORRUPTIONS[name].doc}: {CORRUPTIONS[name].unit}, {low} to {high}"
 
 
-def sample_index(cases: Sequence[Case]) -> int:
+def sample_index(cases: Sequence[Case | LabelCase]) -> int:
     """Return the index of the image to show: the first of `cases`, or 0 if there is none."""
     return cases[0].index if cases else 0

@@ -1,7 +1,7 @@
 """Code snippets of the model card that load an artefact of each format without this package, and read its answers.
 
-Those that load define `predict(images)`, uint8 [N, H, W, 3] -> float32 [N, C]. Paths are relative to the folder of the card. The
-tests run them.
+Those that load define `predict(images)`, uint8 [N, H, W, 3] -> float32 [N, C]. Paths are relative to the folder of the
+card. The tests run them.
 """
 
 from __future__ import annotations

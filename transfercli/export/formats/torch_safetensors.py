@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import safetensors.numpy
 
+from transfercli.config.types import ORDINAL
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.export.spec import CARD, ExportSpec, Network, WriteJob, card_text, parse_card
 from transfercli.io.bounded import read_json
@@ -89,6 +90,8 @@ def _problem(network: Network) -> tuple[str, str] | None:
             f"the head has {head}; torchvision and timm have average pooling and one linear layer",
             f"train with model.head: {{pooling: avg, hidden: []}}, or {others}",
         )
+    if network.task == ORDINAL:
+        return "the head computes ordered classes from steps; torchvision and timm have one linear layer", others
     if not network.plain:
         return (
             "the head reads several layers, or normalises features; torchvision and timm read the last as it is",
@@ -140,7 +143,7 @@ def timm_config(network: Network, spec: ExportSpec, head: str) -> dict[str, Any]
         "temperature_is_in": f"{head}.weight and {head}.bias",
     }
     if spec.several:
-        scales, offsets, thresholds = (list(values) for values in astuple(spec.several))
+        scales, offsets, thresholds, _ = (list(values) for values in astuple(spec.several))
         calibration = {PROBLEM: SEVERAL, "scales": scales, "offsets": offsets, "thresholds": thresholds}
         calibration |= {"scales_and_offsets_are_in": f"{head}.weight and {head}.bias"}
     return {

@@ -21,6 +21,15 @@ def step_targets(targets: np.ndarray, classes: int) -> np.ndarray:
     return np.where(reached, above, -1).astype(np.int32)
 
 
+def log_probabilities(steps: np.ndarray) -> np.ndarray:
+    """Return log probabilities float32 [N, C] of the logits [N, C - 1] of the steps."""
+    values = steps.astype(np.float64)
+    passed, stayed = -np.logaddexp(0, -values), -np.logaddexp(0, values)
+    first = np.zeros((len(values), 1))
+    below = np.concatenate([first, np.cumsum(passed, axis=1)], axis=1)
+    return (below + np.concatenate([stayed, first], axis=1)).astype(np.float32)
+
+
 def class_log_probabilities(steps: Any) -> Any:
     """Return symbolic log probabilities [N, C] of the logits [N, C - 1] of the steps."""
     from keras import ops

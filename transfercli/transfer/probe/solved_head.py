@@ -9,18 +9,19 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from transfercli.config.types import MULTILABEL
+from transfercli.config.types import CLASSIFY, ORDINAL
 from transfercli.data.dataset import Split
 from transfercli.data.splitting.copy_groups import Sample, units_of
 from transfercli.models.classifier import Classifier
 from transfercli.models.normalised import Normalisation
 from transfercli.models.surgery import Cut
+from transfercli.models.tasks.ordinal import log_probabilities, step_targets
 from transfercli.reporting import Reporter
 from transfercli.rows import ChainedRows, Rows
 from transfercli.training.phases import HeldOut, Phase, PhaseSetup
 from transfercli.transfer.features.prefix import Prefix
 from transfercli.transfer.features.views import Views
-from transfercli.transfer.probe.cross_validation import OutOfFold
+from transfercli.transfer.probe.cross_validation import OutOfFold, figures
 from transfercli.transfer.probe.families import family_of
 from transfercli.transfer.probe.heads import PosedProblem, pose
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem
@@ -68,7 +69,7 @@ def solve_scored_head(builder: Builder, head: str, reporter: Reporter) -> tuple[
     scored = posed.solve_scored(reporter)
     if scored and posed.decision:
         posed.decision.report(reporter)
-    return scored and (assign_head(builder, posed, scored[0]), scored[1])
+    return scored and (assign_head(builder, posed, scored[0]), _of_classes(builder, posed, scored[1]))
 
 
 def assign_head(builder: Builder, posed: PosedProblem, probe: Probe) -> dict[str, Any]:
@@ -87,13 +88,13 @@ def _head_weights(
     """Return the kernel and bias of a classifier's output layer for a solved head; kernel, bias: those it has now."""
     if has_one_unit(classifier):
         return sigmoid_unit(probe)
-    keep = keep_absent_labels if classifier.task == MULTILABEL else keep_absent_classes
+    keep = keep_absent_classes if classifier.task == CLASSIFY else keep_absent_labels
     return keep(probe, kernel, bias)
 
 
 def has_one_unit(classifier: Classifier) -> bool:
     """Return True if one sigmoid unit stands for two classes."""
-    return classifier.task != MULTILABEL and classifier.head.get_layer("logits").units == 1
+    return classifier.task == CLASSIFY and classifier.head.get_layer("logits").units == 1
 
 
 def posed_problem(builder: Builder, head: str, *, validation: bool = False) -> PosedProblem:
@@ -121,12 +122,18 @@ def linear_problem(builder: Builder, splits: Sequence[Split]) -> LinearProblem:
     """
     prefix = builder.prefix_of(builder.cut_after_base())
     parts = tuple(builder.features(split, prefix) for split in splits)
+    targets, classes = np.concatenate([split.targets for split in splits]), len(builder.classifier.labels)
+    class_weights, weights = builder.inputs.class_weights, None
+    if builder.classifier.task == ORDINAL:
+        weights = None if class_weights is None else class_weights[targets].astype(np.float64)
+        targets, classes, class_weights = step_targets(targets, classes), classes - 1, None
     return LinearProblem(
         parts[0] if len(parts) == 1 else ChainedRows(parts),
-        np.concatenate([split.targets for split in splits]),
-        len(builder.classifier.labels),
-        class_weights=builder.inputs.class_weights,
+        targets,
+        classes,
+        class_weights=class_weights,
         seed=builder.inputs.seed,
+        weights=weights,
         groups=groups_of(splits),
         held_out=new_to_base(splits, builder.inputs.learnt_by_base),
     )
@@ -186,7 +193,18 @@ def layers_of(classifier: Classifier, cut: Cut) -> FeatureLayers:
 
 def cross_validated(builder: Builder, head: str) -> HeldOut:
     """Return the predictions of a row of `HEADS`, or "", of all labelled images by cross-validation."""
-    return held_out_of(builder, posed_problem(builder, head, validation=True).cross_validate())
+    posed = posed_problem(builder, head, validation=True)
+    return held_out_of(builder, _of_classes(builder, posed, posed.cross_validate()))
+
+
+def _of_classes(builder: Builder, posed: PosedProblem, found: OutOfFold) -> OutOfFold:
+    """Return predictions of the steps of a scale as those of its classes, with their figures; others unchanged."""
+    if builder.classifier.task != ORDINAL:
+        return found
+    targets = np.concatenate([split.targets for split in labelled_splits(builder)])
+    logits = log_probabilities(found.logits)
+    problem = replace(posed.problem, targets=targets, classes=len(builder.classifier.labels))
+    return figures(problem, logits, problem.losses(logits)[0])
 
 
 def held_out_of(builder: Builder, found: OutOfFold) -> HeldOut:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from transfercli.config.starter import Survey
-from transfercli.errors import DataError
+from transfercli.config.schema import DataConfig, ExperimentConfig, ModelConfig
+from transfercli.config.starter import SMALL_BASE, Survey
+from transfercli.errors import DataError, TransferError
 from transfercli.reporting import Reporter
 
 MAX_HEADERS = 50
@@ -31,12 +34,54 @@ def survey(data: str, folder: Path, reporter: Reporter) -> Survey:
     path = Path(data)
     if not path.exists():
         raise DataError(f"--data {data!r} does not exist", DATA_HINT)
-    shown = data if path.is_absolute() else Path(os.path.relpath(path, folder)).as_posix()
     if path.is_dir():
-        return _survey_folder(path, shown, reporter)
+        try:
+            return _survey_folder(path, _shown(path, folder), reporter)
+        except DataError:
+            tables = [table for table in sorted(path.iterdir()) if is_table(table)]
+            if len(tables) != 1:
+                raise
+        path = tables[0]
+        reporter.info(f"{data} has no class folders: its table {path.name} is used")
     if not is_table(path):
         raise DataError(f"--data {data!r} is neither a folder nor a .csv or .jsonl table", DATA_HINT)
-    return Survey(shown, {})
+    return _survey_table(path, _shown(path, folder), reporter)
+
+
+def _shown(path: Path, folder: Path) -> str:
+    return str(path) if path.is_absolute() else Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _survey_table(path: Path, shown: str, reporter: Reporter) -> Survey:
+    """Return the survey of a table; of one that cannot be read yet, its path alone, with a warning."""
+    from transfercli.data.sources.listing import HELD_OUT, list_images
+    from transfercli.data.sources.task import with_task
+    from transfercli.workflows.config.table_columns import table_settings
+
+    settings: dict[str, Any] = {}
+    try:
+        settings = table_settings(path)
+        data = DataConfig(train=str(path), **settings)
+        config, notes = with_task(ExperimentConfig(name="x", data=data, model=ModelConfig(base=SMALL_BASE)))
+        listing = list_images(config.data, reporter, config.task)
+    except TransferError as error:
+        reporter.warning(f"{shown}: {error.message}" + (f"; {error.hint}" if error.hint else ""))
+        return Survey(shown, {}, settings=settings)
+    if isinstance(label := config.data.columns.label, list):
+        settings["columns"] = {**settings.get("columns", {}), "label": label}
+        if any(note.startswith("data.empty_labels") for note in notes):
+            settings["empty_labels"] = config.data.empty_labels
+    items = [item for item in listing.items if item.split == "train" and not item.problem]
+    size, grey = _read_headers([item.file for item in items])
+    return Survey(
+        shown,
+        dict(sorted(replace(listing, items=items).counts().items())),
+        size,
+        tuple(split for split in HELD_OUT if any(item.split == split for item in listing.items)),
+        grey,
+        settings,
+        several=len(items) if listing.several else None,
+    )
 
 
 def _survey_folder(path: Path, shown: str, reporter: Reporter) -> Survey:

@@ -78,7 +78,7 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     """
     if request.report is not None:
         check_output_folder(request.report, "--report")
-    config = load_for_new_run(request.config, request.overrides, "finetune", request.runs).config
+    config = load_for_new_run(request.config, request.overrides, "finetune", request.runs, reporter).config
     examined = examine(config, request.runs / config.name, reporter)
     findings = examined.findings
     usable = findings.usable if findings else []

@@ -42,11 +42,10 @@ def diff_data(request: DiffRequest, reporter: Reporter) -> DiffResult:
     """Compare the images of a config with those that a run recorded.
 
     Raises `UsageError` if only one of the two has several labels per image, and `DataError` if the images of the config
-    cannot be listed. Other errors that a training would raise are
-    reported as warnings.
+    cannot be listed. Other errors that a training would raise are reported as warnings.
     """
     run = StoredRun.find(request.run, request.runs, reporter)
-    config = load_for_new_run(request.config, request.overrides, "finetune", request.runs).config
+    config = load_for_new_run(request.config, request.overrides, "finetune", request.runs, reporter).config
     experiment = Path(os.path.realpath(run.path)).parent
     if run.several != (config.task == MULTILABEL):
         kinds = {True: "several labels per image", False: "one class per image"}

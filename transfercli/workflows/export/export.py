@@ -110,6 +110,7 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
         {"score": run.unknown.name, "threshold": run.unknown.threshold} if run.unknown else None,
         label_answers(run),
         trust.threshold,
+        config.task,
     )
     try:
         artefacts = export_formats(
@@ -175,7 +176,8 @@ def _network(config: ExperimentConfig, tensors: Mapping[str, np.ndarray]) -> Net
     base, head = str(config.model.base), head_of(config)
     row, pooling = BASES[base], head.pooling or BASES[base].pooling
     plain = not head.taps and head.normalisation in (None, "none")
-    return Network(base, row.preprocessing, config.data.channels, pooling, tuple(head.hidden), tensors, plain)
+    channels, hidden = config.data.channels, tuple(head.hidden)
+    return Network(base, row.preprocessing, channels, pooling, hidden, tensors, plain, config.task)
 
 
 def reference_of(run: StoredRun, split: Split) -> Reference:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,10 +22,13 @@ from transfercli.export.verify.checksums import verify_checksums
 from transfercli.export.verify.sandbox import read_sandboxed
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
+from transfercli.text import first_of
 from transfercli.workflows.confidence import why_always_abstaining
 from transfercli.workflows.conformal import scores_of_run
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
+
+MOST_NAMED = 5  # labels in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,9 @@ class ModelOutput:
     probabilities: float [N, C], calibrated. abstained: bool [N], True if the model abstains. sets: bool [N, C], the
     labels of conformal sets; None if they were not asked for. unknown: float [N], the out-of-distribution scores, and
     strange: bool [N], True if they are above their threshold; None if the model has no score. answered: bool [N, C],
-    the labels at or above their thresholds, and unsure: bool [N, C], the labels whose answer the model abstains from; None
-    if an image has exactly one label. chosen: int [N], the answered class if a threshold chose it; None for the most
-    probable one.
+    the labels at or above their thresholds, and unsure: bool [N, C], the labels whose answer the model abstains from;
+    None if an image has exactly one label. chosen: int [N], the answered class if a threshold chose it; None for the
+    most probable one.
     """
 
     probabilities: np.ndarray
@@ -124,9 +127,27 @@ def _from_run(run: StoredRun) -> LoadableModel:
         load,
         threads,
         lambda: scores_of_run(run),
-        lambda: why_always_abstaining(run.trust, refitted=run.record.refitted),
+        lambda: _why_always_abstaining(run),
         run.several,
     )
+
+
+def _why_always_abstaining(run: StoredRun) -> str:
+    if not run.several:
+        return why_always_abstaining(run.trust, refitted=run.record.refitted)
+    abstention = run.label_trust.abstention
+    return _always_unsure(run.labels, abstention.confidences) if abstention else ""
+
+
+def _always_unsure(labels: Sequence[str], confidences: Sequence[float | None]) -> str:
+    """Return why a model abstains from every image, if one of its labels is always unsure; "" if none is.
+
+    confidences: one a label, or () if none ever is.
+    """
+    names = [label for label, confidence in zip(labels, confidences, strict=False) if confidence is None]
+    if not names:
+        return ""
+    return f"no confidence of {first_of(names, MOST_NAMED)} can promise what evaluation.abstain asks for"
 
 
 def _one_label(run: StoredRun, outputs: np.ndarray) -> ModelOutput:
@@ -187,6 +208,8 @@ def _from_artefact(row: Format, path: Path) -> LoadableModel:
 
 def _loadable(spec: ExportSpec, path: Path, load: Callable[[], PredictBatch]) -> LoadableModel:
     reason = "no confidence threshold can promise the accuracy of evaluation.abstain" if spec.confidence is None else ""
+    if spec.several:
+        reason = _always_unsure(spec.labels, spec.several.confidences)
     return LoadableModel(
         spec.labels,
         spec.geometry,

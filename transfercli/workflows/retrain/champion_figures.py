@@ -11,8 +11,8 @@ from transfercli.io.bounded import read_json
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder
 from transfercli.text import decimal
-
-DEFAULT_METRIC = "accuracy"  # without a comparison in the log
+from transfercli.workflows.answers import main_metric
+from transfercli.workflows.stored_run import StoredRun
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ChampionFigures:
     """Figures of a new champion and of the one before it.
 
     Attributes:
-        metric: the decisive metric of their last comparison, else accuracy.
+        metric: the decisive metric of their last comparison, else that of the task, accuracy or map.
         champion, previous: its value on each run's own test images, its 95% interval (or None) and the number of
             images; None if the run was not evaluated.
         comparison: the last comparison of the two on the same images; None if they were never compared. `gain` is that
@@ -71,7 +71,7 @@ class ChampionFigures:
 def champion_figures(run: RunFolder, former: RunFolder, log: Sequence[Decision]) -> ChampionFigures:
     """Return the figures of a run and of the champion before it. log: all earlier decisions."""
     comparison = last_comparison(log, run.run_id, former.run_id)
-    metric = comparison["metric"] if comparison else DEFAULT_METRIC
+    metric = comparison["metric"] if comparison else main_metric(several=StoredRun(run).several)
     return ChampionFigures(metric, stored_figure(run, metric), stored_figure(former, metric), comparison)
 
 

@@ -166,10 +166,12 @@ def load_resolved(
     return _resolved(load(path, overrides), command, runs, reporter)
 
 
-def load_for_new_run(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> LoadedConfig:
+def load_for_new_run(
+    path: Path, overrides: tuple[str, ...], command: Command, runs: Path, reporter: Reporter | None = None
+) -> LoadedConfig:
     """Return the resolved config of a new run, which reads images as its parent does, and the line of each key."""
     unresolved = load(path, overrides)
-    loaded = _resolved(unresolved, command, runs)
+    loaded = _resolved(unresolved, command, runs, reporter)
     return replace(loaded, config=with_parent_reading(loaded.config, parent_named(unresolved.config), runs)[0])
 
 

@@ -31,13 +31,17 @@ class LabelCurve:
 
 @dataclass(frozen=True, slots=True)
 class LabelCalibration:
-    """Mean probability of a label, the share of the known images that have it, and its calibration error."""
+    """Mean probability of a label, the share of the known images that have it, and its calibration error.
+
+    before: the error of the model's own probabilities; None if it was not computed
+    """
 
     label: str
     images: int
     probability: float
     share: float
     error: float
+    before: float | None
 
 
 def label_curves(predictions: LabelPredictions, rows: Sequence[Mapping[str, Any]]) -> list[LabelCurve]:
@@ -71,12 +75,15 @@ def pooled_reliability(predictions: LabelPredictions) -> list[Bin]:
     return confidence_bins(predictions.probabilities[known], predictions.targets[known] == 1)
 
 
-def label_calibration(predictions: LabelPredictions) -> Iterator[LabelCalibration]:
-    """Yield the calibration of each label that is known for an image."""
+def label_calibration(predictions: LabelPredictions, trust: Mapping[str, Any]) -> Iterator[LabelCalibration]:
+    """Yield the calibration of each label that is known for an image. trust: as in `LabelEvaluation`."""
+    before = {row["label"]: row["ece_before"] for row in trust.get("calibration", {}).get("labels", ())}
     for index, label in enumerate(predictions.labels):
         known = predictions.known[:, index]
         if not known.any():
             continue
         scores, positive = predictions.probabilities[known, index], predictions.targets[known, index] == 1
         error = expected_calibration_error(scores, positive)
-        yield LabelCalibration(label, int(np.sum(known)), float(scores.mean()), float(positive.mean()), error)
+        yield LabelCalibration(
+            label, int(np.sum(known)), float(scores.mean()), float(positive.mean()), error, before.get(label)
+        )

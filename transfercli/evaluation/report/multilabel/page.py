@@ -30,6 +30,7 @@ from transfercli.evaluation.report.multilabel.label_curves import (
     pooled_reliability,
 )
 from transfercli.evaluation.report.report import ReportContext, page_variables
+from transfercli.evaluation.report.robustness_page import robustness_page, sample_index
 from transfercli.evaluation.report.thumbnails import SMALL_SIDE, data_url, overlay_urls, thumbnails
 
 HEADLINES = ("map", "macro_f1", "micro_f1", "subset_accuracy", "ece")
@@ -65,11 +66,15 @@ def render_label_report(
             first=FIRST,
             bins=bins,
             reliability=charts.reliability_chart(bins, ("probability", "share with the label")),
-            calibration=list(label_calibration(predictions)),
+            calibration=list(label_calibration(predictions, evaluation.trust)),
             galleries=galleries,
             mistakes={"missed": int(missed(predictions).sum()), "false": int(false(predictions).sum())},
-            robustness=None,
-            tta=None,
+            trust=evaluation.trust,
+            unknown=charts.unknown_chart(scores) if (scores := evaluation.trust.get("out_of_distribution")) else None,
+            robustness=evaluation.robustness,
+            corruptions=evaluation.robustness
+            and robustness_page(evaluation.robustness, context.thumbnails, sample_index(galleries["right"])),
+            tta=evaluation.tta,
             **_pictures(context, views, galleries),
         )
     )
@@ -113,8 +118,9 @@ def _pictures(
 
 
 def _heats(context: ReportContext, case: LabelCase) -> list[tuple[LabelMark, str, str]]:
-    """Return the heat maps of the labels of one image."""
-    marks = [mark for mark in case.marks if (case.index, mark.label) in context.explained]
+    """Return the heat maps of the labels of one image; one that no region supports has none."""
+    found = {mark: context.explained.get((case.index, mark.label)) for mark in case.explained}
+    marks = [mark for mark, explanation in found.items() if explanation is not None and explanation.heat.any()]
     if not marks or context.thumbnails is None:
         return []
     image = context.thumbnails(np.asarray([case.index]))[0]
