@@ -10,8 +10,9 @@ import pytest
 
 from tests.evaluation.report.rows import Rows
 from transfercli.data.label_sets import LabelSet
-from transfercli.data.quality.check import CheckedImage, LabelSearch, Mislabelled, Problem, Report, Suspect
+from transfercli.data.quality.check import CheckedImage, Problem, Report
 from transfercli.data.quality.label_pairs import LabelPair, co_occurrence
+from transfercli.data.quality.mislabelled import LabelSearch, Mislabelled, Suspect
 from transfercli.errors import UsageError
 from transfercli.evaluation.report.data_page import csv_cell, sheet_name, write_page
 from transfercli.reporting import Reporter

@@ -9,7 +9,8 @@ import pytest
 
 from tests.digits import all_digits
 from transfercli.data.label_sets import LabelSet
-from transfercli.data.quality.check import ABSENT, PRESENT, CheckedImage, Mislabelled
+from transfercli.data.quality.check import CheckedImage
+from transfercli.data.quality.mislabelled import ABSENT, PRESENT, Mislabelled
 from transfercli.reporting import Reporter
 from transfercli.workflows.data.label_errors import find_mislabelled_labels
 

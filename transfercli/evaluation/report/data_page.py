@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.quality.check import CheckedImage, Report, Suspect, sizes
+from transfercli.data.quality.check import CheckedImage, Report, sizes
+from transfercli.data.quality.mislabelled import Suspect
 from transfercli.evaluation.report.contact_sheets import contact_sheet, encode_jpeg, encode_png, evenly_spaced
 from transfercli.evaluation.report.html import jinja_environment
 from transfercli.evaluation.report.plots import clipped
@@ -102,9 +103,9 @@ def _rows(report: Report) -> Iterator[Sequence[object]]:
     for split, labels in report.constant.items():
         for label in labels:
             yield "constant label", "", label, f"every image in {split}"
-    for pair in report.pairs.pairs if report.pairs is not None else ():
-        detail = f"{pair.kind}: {pair.together} together, of {pair.first_images} and {pair.second_images}"
-        yield "label pair", pair.first, pair.second, detail
+    for found in report.pairs.pairs if report.pairs is not None else ():
+        detail = f"{found.kind}: {found.together} together, of {found.first_images} and {found.second_images}"
+        yield "label pair", found.first, found.second, detail
 
 
 def _harm(report: Report, group: Sequence[int]) -> str:
