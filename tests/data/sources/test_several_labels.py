@@ -103,9 +103,10 @@ def test_a_table_without_a_column_for_labels_and_only_flags_is_read_as_such(name
     write(tmp_path, as_csv if name == "list.csv" else "".join(json.dumps(row) + "\n" for row in rows), name)
     listing, notes = found(tmp_path, train=name)
     assert labels(listing) == {"a": LabelSet(("dog",))}
-    assert notes == [
-        f"task: multilabel, because {name} has no column 'label', and its other columns hold 1, 0 or -1: dog, cat"
-    ]
+    [note] = notes
+    assert f"because {name} has no column 'label', and its other columns hold 1, 0 or -1: dog, cat; each image" in note
+    write(tmp_path, "path,dog,cat\na,1,1\nb,0,1\n")
+    assert found(tmp_path)[1][0].endswith("hold 1, 0 or -1: dog, cat")
 
 
 @pytest.mark.parametrize(
