@@ -40,7 +40,9 @@ def on_desktop(browser: Any, file: Path) -> Iterator[Any]:
     context.close()
 
 
-@pytest.fixture(scope="session", params=["report", "comparison", "comparisons", "sweep"])
+@pytest.fixture(
+    scope="session", params=["report", "label_report", "comparison", "label_comparison", "comparisons", "sweep"]
+)
 def page_file(request: pytest.FixtureRequest) -> Path:
     """Each page in turn."""
     return request.getfixturevalue(f"{request.param}_file")
@@ -136,6 +138,27 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(render_report(evaluation, predictions, context, b"png"), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def label_report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of several labels: unknown ones, heat maps, confidence of each label, failed gates, odd names."""
+    from tests.evaluation.label_models import label_report
+
+    path = tmp_path_factory.mktemp("label-report") / "report.html"
+    path.write_text(label_report(), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def label_comparison_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A better challenger, of several labels."""
+    from tests.evaluation.label_models import label_comparison
+    from transfercli.evaluation.report.compare_page import render_comparisons
+
+    path = tmp_path_factory.mktemp("label-comparison") / "page.html"
+    path.write_text(render_comparisons([label_comparison()], "test", "transfercli runs compare a b"), encoding="utf-8")
     return path
 
 

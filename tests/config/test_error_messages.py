@@ -62,7 +62,7 @@ WRONG = [
     ("export: {formats: saved_model}", "export.formats: is the wrong kind of value"),
     ("export: {formats: [savedmodle]}", "did you mean saved_model?"),
     ("retrain: {promote: {confidence: 1}}", "retrain.promote.confidence: is out of range, received 1"),
-    ("nam: x", "nam: is not a known key; allowed: name, seed, data"),
+    ("nam: x", "nam: is not a known key; allowed: name, task, seed, data"),
 ]  # fmt: skip
 
 

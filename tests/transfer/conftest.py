@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.digits import Digits
@@ -12,6 +13,8 @@ LABELS = tuple("01234")
 
 class World:
     """A classifier on 120 real digits 0-4, uint8 [120, 32, 32, 3], and what sets its phases up."""
+
+    labels, task = LABELS, "classify"
 
     def __init__(self, digits: Digits, root: Path | None) -> None:
         rows = digits.rows_of(5, 120)
@@ -26,14 +29,15 @@ class World:
         from transfercli.models.classifier import build_classifier
 
         keras.utils.set_random_seed(1)
-        return build_classifier(Architecture(base, (32, 32), 3, HeadConfig(**head), LABELS))
+        architecture = Architecture(base, (32, 32), 3, HeadConfig(**head), self.labels, task=self.task)
+        return build_classifier(architecture)
 
     def split(self, start: int, stop: int) -> Any:
         from transfercli.data.dataset import Split
         from transfercli.rows import ArrayRows
 
         names = tuple(f"{index:064x}" for index in range(start, stop))
-        return Split("", names, self.targets[start:stop], LABELS, ArrayRows(self.images[start:stop]), names)
+        return Split("", names, self.targets[start:stop], self.labels, ArrayRows(self.images[start:stop]), names)
 
     def stages(self, classifier: Any, **changes: Any) -> Any:
         from transfercli.config.schema import AugmentationConfig
@@ -51,7 +55,7 @@ class World:
             validation,
             lambda source, augment: Batches(source, training.targets, 32, seed=0, augment=augment),
             augmentation,
-            build(augmentation, len(LABELS)),
+            build(augmentation, len(self.labels)),
             None,
             0,
             **changes,
@@ -72,6 +76,23 @@ class World:
         trainer.run()
         self.progress = trainer.progress
         return stages
+
+
+class SeveralLabels(World):
+    """The same digits with labels that an image may have several of: even, above two, and a zero; some are unknown."""
+
+    labels, task = ("even", "large", "zero"), "multilabel"
+
+    def __init__(self, digits: Digits, root: Path | None) -> None:
+        super().__init__(digits, root)
+        digit = self.targets
+        self.targets = np.stack([digit % 2 == 0, digit > 2, digit == 0], axis=1).astype("int32")
+        self.targets[np.random.default_rng(0).random(self.targets.shape) < 0.1] = -1
+
+
+@pytest.fixture
+def several(digits: Digits, tmp_path: Path) -> SeveralLabels:
+    return SeveralLabels(digits, tmp_path / "cache")
 
 
 @pytest.fixture

@@ -569,8 +569,8 @@ class EvaluationConfig(Section):
     thresholds: Literal["f1", "expected_f1"] | ThresholdConfig | None = Field(
         None,
         description="several labels: the probability from which each label is answered, chosen on the validation"
-        " images: f1: highest F1; expected_f1: the same, but each image counts half by its calibrated probability,"
-        " better with few positives; {precision: P} or {recall: R}: that precision or recall at least; null: 0.5",
+        " images: f1: highest F1; expected_f1: highest F1 that the calibrated probabilities expect, better with few"
+        " positives; {precision: P} or {recall: R}: that precision or recall at least; null: 0.5",
     )
     threshold: Literal["f1", "expected_f1"] | ThresholdConfig | None = Field(
         None,

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.data.quality.check import CheckedImage, LabelSearch, Pair, Suspect
+from transfercli.data.label_sets import label_targets
+from transfercli.data.quality.check import ABSENT, PRESENT, CheckedImage, LabelSearch, Pair, Suspect
 from transfercli.data.quality.label_noise import LabelNoise
+from transfercli.data.splitting.allocation import Allocation
 from transfercli.data.splitting.copy_groups import Sample, units_of
-from transfercli.data.splitting.stratified import Allocation, allocate
+from transfercli.data.splitting.iterative import allocate_labels
+from transfercli.data.splitting.stratified import allocate
 
 FOLDS = 5
 
@@ -46,6 +49,64 @@ class JudgedImages:
         return found, search
 
 
+@dataclass(frozen=True, eq=False)
+class JudgedLabels:
+    """Images that may have several labels, each of which is checked by itself.
+
+    labels: the L labels that can be checked; targets: int32 [N, L], as in `Split`, of all N usable images; folds:
+    int [N].
+    """
+
+    labels: Sequence[str]
+    targets: npt.NDArray[np.int32]
+    folds: npt.NDArray[np.int64]
+
+    def suspects(
+        self, noises: Sequence[LabelNoise], known: Sequence[npt.NDArray[np.int64]], share: float
+    ) -> tuple[list[Suspect], LabelSearch]:
+        """Return the likely errors, most likely first, at most as many as a share of the images, and the search.
+
+        noises: for each label, of the images `known`, whose targets are 0 without the label and 1 with it.
+        """
+        doubted = []
+        for number, (label, noise, rows) in enumerate(zip(self.labels, noises, known, strict=True)):
+            for image in noise.doubted():
+                suggested = PRESENT if noise.suggested[image] else ABSENT
+                probabilities = float(noise.suggestion[image]), float(noise.wrong[image])
+                suspect = Suspect(int(rows[image]), suggested, *probabilities, label)
+                doubted.append((float(noise.right[image]), number, suspect))
+        doubted.sort(key=lambda found: (*found[:2], found[2].row))
+        count = math.ceil(share * len(self.targets))
+        listed = sorted((suspect for *_, suspect in doubted[:count]), key=lambda suspect: -suspect.probability)
+        answers = np.array([len(rows) for rows in known])
+        agreement, accuracy = (
+            float(np.average([getattr(noise, name) for noise in noises], weights=answers))
+            for name in ("agreement", "accuracy")
+        )
+        return listed, LabelSearch(len(self.targets), agreement, accuracy, len(doubted) - len(listed))
+
+
+def judged_labels(
+    images: Sequence[CheckedImage], near: Iterable[Pair], groups: Mapping[str, str]
+) -> JudgedLabels | None:
+    """Return the labels that can be checked, with folds stratified by them, as `judged_images`; None if there are none.
+
+    A label needs two different images with it, and two that are known to be without it.
+    """
+    names = sorted({label for image in images for label in image.labels})
+    targets = _targets(images, names)
+    samples = _samples(images, near, groups)
+    units = np.unique([sample.group for sample in samples], return_inverse=True)[1]
+    varied = [
+        number
+        for number in range(len(names))
+        if min(len(np.unique(units[targets[:, number] == state])) for state in (0, 1)) > 1
+    ]
+    if not varied:
+        return None
+    return JudgedLabels([names[number] for number in varied], targets[:, varied], _folds(samples, several=True))
+
+
 def judged_images(
     images: Sequence[CheckedImage], near: Iterable[Pair], groups: Mapping[str, str]
 ) -> JudgedImages | None:
@@ -69,6 +130,14 @@ def judged_images(
     return JudgedImages(np.array(rows, np.int64), labels.tolist(), targets, folds)
 
 
+def _targets(images: Sequence[CheckedImage], labels: Sequence[str]) -> npt.NDArray[np.int32]:
+    """Return targets int32 [N, L] of some labels, as `label_targets`, which needs all that are unknown somewhere."""
+    unknown = {label for image in images if image.label_set for label in image.label_set.unknown}
+    return label_targets([image.label for image in images], [*labels, *sorted(unknown.difference(labels))])[
+        :, : len(labels)
+    ]
+
+
 def _samples(images: Sequence[CheckedImage], near: Iterable[Pair], groups: Mapping[str, str]) -> list[Sample]:
     """Return one sample per image; its group holds all images that must be in the same fold."""
     from scipy.cluster.hierarchy import DisjointSet
@@ -81,7 +150,7 @@ def _samples(images: Sequence[CheckedImage], near: Iterable[Pair], groups: Mappi
             sets.merge(row, first.setdefault(("group", groups[image.path]), row))
     for pair in near:
         sets.merge(*pair)
-    return [Sample(image.pixels, (image.label,), group=str(sets[row])) for row, image in enumerate(images)]
+    return [Sample(image.pixels, image.labels, group=str(sets[row])) for row, image in enumerate(images)]
 
 
 def _rows_of_varied_classes(samples: Sequence[Sample]) -> list[int]:
@@ -92,9 +161,9 @@ def _rows_of_varied_classes(samples: Sequence[Sample]) -> list[int]:
     return [row for row, sample in enumerate(samples) if len(groups[sample.labels[0]]) > 1]
 
 
-def _folds(samples: Sequence[Sample]) -> npt.NDArray[np.int64]:
-    """Return the fold of each sample, stratified by class; images of one group are in the same fold."""
-    allocation = Allocation(samples, {})
+def _folds(samples: Sequence[Sample], *, several: bool = False) -> npt.NDArray[np.int64]:
+    """Return the fold of each sample, stratified by class or labels; images of one group are in the same fold."""
+    allocation = Allocation(samples, {}, several=several)
     allocation.add_free(units_of(samples))
-    allocate(allocation, {str(fold): 1 / FOLDS for fold in range(FOLDS)}, seed=0)
+    (allocate_labels if several else allocate)(allocation, {str(fold): 1 / FOLDS for fold in range(FOLDS)}, seed=0)
     return np.array([int(allocation.subset_of[sample.pixels]) for sample in samples], np.int64)

@@ -66,7 +66,8 @@ class Reference:
     images: uint8 [N, H, W, 3], as the run's own decoder reads `files`. files: N encoded images; empty for images that
     are not files (`keras:` data sets), which are then written as PNG files. probabilities: float32 [N, C] of the run's
     predictor on `images`. targets: int [N], indices into the labels, or int [N, L], as in `Split`. known: number of
-    images that the run trained on or an ancestor learnt from. unknown: float [N], the run's out-of-distribution scores; None if it has none.
+    images that the run trained on or an ancestor learnt from. unknown: float [N], the run's out-of-distribution scores;
+    None if it has none.
     """
 
     images: np.ndarray

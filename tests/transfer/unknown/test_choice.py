@@ -83,3 +83,30 @@ def test_a_sample_has_every_class() -> None:
     chosen = stratified_sample(targets, 15, 0)
     assert sorted(np.bincount(targets[chosen])) == [4, 5, 6]
     assert (chosen == stratified_sample(targets, 15, 0)).all()
+
+
+def scenes(count: int, seed: int) -> Known:
+    """Known images of two or three of five labels, whose directions are added; some labels are unknown."""
+    rng = np.random.default_rng(seed)
+    targets = np.zeros((count, 5), np.int32)
+    for row in targets:
+        row[rng.choice(5, rng.integers(2, 4), replace=False)] = 1
+    features = np.maximum(rng.normal(0, 0.3, (count, 20)) + 2 * (targets @ np.eye(5, 20)), 0).astype(np.float32)
+    return Known(features, rng.normal(size=count), np.where(rng.random(targets.shape) < 0.1, -1, targets))
+
+
+def test_images_of_no_label_are_found_among_images_of_several() -> None:
+    score = choose_score(scenes(300, 0), scenes(200, 1), seed=0)
+    known, rng = scenes(400, 2), np.random.default_rng(3)
+    unknown = np.maximum(rng.normal(0, 0.3, (400, 20)) + 2 * np.eye(20)[rng.integers(5, 20, 400)], 0)
+    own, others = score.scores(known.features, known.energy), score.scores(unknown, rng.normal(size=400))
+    assert auroc(own, others) > 0.95
+    assert (own > score.threshold).mean() < 0.08
+    assert score.name == DEFAULT
+    assert set(score.separation) == set(SCORES)
+
+
+def test_a_sample_of_images_with_several_labels_has_the_rare_ones() -> None:
+    targets = np.zeros((200, 2), np.int32)
+    targets[:, 0], targets[[3, 70, 150], 1] = 1, 1
+    assert {3, 70, 150} <= set(stratified_sample(targets, 20, 0))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,13 @@ import pytest
 from PIL import Image
 
 from tests.listener import Listener
+from tests.workflows.predict.predicted import said
+from transfercli.cli.commands.similar import _show
 from transfercli.errors import ArtefactError, DataError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.workflows.embed.embed import EmbedRequest, embed
 from transfercli.workflows.embed.similar import SimilarRequest, SimilarResult, find_similar
+from transfercli.workflows.stored_run import StoredRun
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +160,30 @@ def test_an_unreadable_image_of_the_folder_is_left_out_with_a_warning(
     assert [Path(path).name for path, _ in result.unreadable] == ["broken.png"]
     assert any("1 of 13 images cannot be read" in text for text in listener.warnings)
     assert result.searched == 12
+
+
+def test_labels_of_a_run_with_several_are_sets_in_json_and_words_on_the_page(
+    scenes: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world, run = scenes
+    image = next(file for file in sorted((world.folder / "scenes").glob("*.png")))
+    request = SimilarRequest(str(run), world.runs, (str(image),), top=3, report=tmp_path / "page")
+    result = find_similar(request, Reporter())
+    stored = StoredRun.find(str(run), world.runs, Reporter())
+    labels = {record.path: record.label for record in stored.images}
+    answers = dict(zip(labels, said(world, run, [str(world.folder / "scenes" / path) for path in labels]), strict=True))
+    (asked,) = result.as_json()["images"]
+    for match in (asked, *asked["neighbours"]):
+        name = Path(match["path"]).name
+        assert match["label"] == labels[name]
+        assert json.loads(match["predicted"]) == sorted(label for label, _ in answers[name].answered or ())
+        assert match["probability"] == pytest.approx(answers[name].top[0][1], abs=1e-6)
+        assert "several" not in match
+    counts = Counter(label for match in asked["neighbours"] for label in json.loads(match["label"]))
+    assert result.images[0].classes() == counts.most_common()
+    page = (tmp_path / "page" / "index.html").read_text()
+    shown = ", ".join(json.loads(asked["label"]))
+    assert f"Labelled <b>{shown}</b>" in page
+    assert "[&#34;" not in page
+    _show(result)
+    assert re.search(rf"label +{shown}\n", capsys.readouterr().out)

@@ -102,9 +102,9 @@ def test_an_average_predicts_the_mean_of_its_members_predictions(averaged: Any) 
     average = stored(world, "average")
     split = runs[0].split("test")
     expected = np.mean([run.probabilities(split) for run in runs], axis=0)
-    from transfercli.models.forward import probabilities
+    from transfercli.models.tasks.outputs import softmax
 
-    np.testing.assert_allclose(probabilities(average.logits(split)), expected, atol=1e-6)
+    np.testing.assert_allclose(softmax(average.logits(split)), expected, atol=1e-6)
     assert result.as_json()["members"][0]["used"]
     assert {member["run"] for member in result.members} == {"d/plain", "d/hidden"}
 
@@ -169,9 +169,9 @@ def test_layers_below_the_trained_ones_are_shared(trained: Any) -> None:
     expected = np.mean(
         [stored(trained, f"d/{name}").probabilities(split) for name in ("tuned", "plain", "tuned2")], axis=0
     )
-    from transfercli.models.forward import probabilities
+    from transfercli.models.tasks.outputs import softmax
 
-    np.testing.assert_allclose(probabilities(run.logits(split)), expected, atol=1e-6)
+    np.testing.assert_allclose(softmax(run.logits(split)), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("names", [("plain", "plain2"), ("tuned", "tuned2")], ids=["linear", "trained base"])

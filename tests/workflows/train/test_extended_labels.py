@@ -86,7 +86,7 @@ def test_a_kept_head_refuses_new_labels_and_one_of_another_task(scenes, world) -
     model = {"weights": {"run": "first"}, "head": {"init": "extend"}}
     config = world.config("one", "digits-target", model=model, training={"epochs": 1})
     with pytest.raises(
-        ConfigError, match="takes the head of first.*, which is of task: multilabel, and this config is of task: c"
+        ConfigError, match=r"takes the head of first.*, which is of task: multilabel, and this config is of task: c"
     ):
         world.train("finetune", config)
 

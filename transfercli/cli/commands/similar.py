@@ -70,8 +70,8 @@ def _show_image(image: QueryImage) -> None:
     print_pairs(
         [
             ("image", image.path),
-            ("label", image.label),
-            ("predicted", image.predicted and f"{image.predicted}, {image.probability:.1%}"),
+            ("label", image.shown_label),
+            ("predicted", image.predicted and f"{image.shown_prediction}, {image.probability:.1%}"),
             ("itself", "left out of the images that were searched" if image.itself else None),
         ]
     )
@@ -81,8 +81,8 @@ def _show_image(image: QueryImage) -> None:
     columns: dict[str, list[Any]] = {
         "rank": [match.rank for match in image.neighbours],
         "similarity": [match.similarity for match in image.neighbours],
-        "label": [match.label for match in image.neighbours],
-        "predicted": [match.predicted for match in image.neighbours],
+        "label": [match.shown_label for match in image.neighbours],
+        "predicted": [match.shown_prediction for match in image.neighbours],
         "copy": [match.copy and COPIES[match.copy] for match in image.neighbours],
         "path": [match.path for match in image.neighbours],
     }

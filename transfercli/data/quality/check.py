@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -12,15 +12,20 @@ import numpy as np
 
 from transfercli.data.dataset import Auxiliary
 from transfercli.data.image import FLAT
+from transfercli.data.label_sets import LabelSet
 from transfercli.data.quality.group_suggestions import GroupSuggestion
+from transfercli.data.quality.label_pairs import SAME, CoOccurrence, co_occurrence
 from transfercli.data.quality.near_duplicates import Fingerprints, near_duplicates
 from transfercli.data.transparent_images import Transparency
-from transfercli.data.validation import IngestedFile
-from transfercli.text import counted
+from transfercli.data.validation import IngestedFile, contradicted
+from transfercli.text import counted, first_of
 
 _SPLITS = ("train", "validation", "test")
+_NAMED = 5
 TINY_SIDE = 8  # pixels; an image with a shorter side is reported
 UNUSUAL = 4.0  # an image is reported if its width or height differs from the median by a larger factor
+
+PRESENT, ABSENT = "present", "absent"  # states of a label in an image that may have several
 
 WEAK = 0.75  # expected accuracy below which a model is called too weak to judge labels
 
@@ -38,6 +43,7 @@ class CheckedImage:
         pixels: hash of the decoded pixels.
         width, height: size in pixels of the upright original.
         source_split: the split that the source gives, or "".
+        label_set: its labels if an image may have several; then `label` is the text of the set. None if it has one.
     """
 
     path: str
@@ -47,6 +53,23 @@ class CheckedImage:
     width: int
     height: int
     source_split: str = ""
+    label_set: LabelSet | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its class, or the labels that it has."""
+        return (self.label,) if self.label_set is None else self.label_set.has
+
+    @property
+    def shown_label(self) -> str:
+        """Its class, or its labels in words."""
+        return self.label if self.label_set is None else self.label_set.shown
+
+    def contradicts(self, other: CheckedImage) -> bool:
+        """Return True if the labels of the two differ in more than what is unknown of one of them."""
+        if self.label_set is None or other.label_set is None:
+            return self.label != other.label
+        return bool(contradicted([self.label_set, other.label_set]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +96,21 @@ class Suspect:
 
     Attributes:
         row: into `Report.images`.
-        suggested: the most probable other class, and `confidence` its probability.
+        suggested: the most probable other class, and `confidence` its probability; `PRESENT` or `ABSENT` for a label.
         probability: that the label is wrong.
+        label: the label in doubt if an image may have several, or "".
     """
 
     row: int
     suggested: str
     confidence: float
     probability: float
+    label: str = ""
+
+    @property
+    def given(self) -> str:
+        """The state of `label` that the data gives."""
+        return ABSENT if self.suggested == PRESENT else PRESENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +192,8 @@ class Report:
         hints: the fix for each refusal, or "".
         counts: class -> split -> number of images; without splits if training would stop before assigning them.
         missing: split -> classes without an image in it.
+        constant: split -> labels that every image in it has, unknown ones aside.
+        pairs: numbers of images with two labels; None if an image has one class.
         unusual: rows whose size is far from the median.
         transparency: number of images with transparent pixels, and their background.
         suggestion: a sign that images are in groups; None without one, or if `data.group` is set.
@@ -184,6 +216,13 @@ class Report:
     suggestion: GroupSuggestion | None = None
     split_groups: dict[str, int] | None = None
     auxiliary: Auxiliary = field(default_factory=Auxiliary)
+    constant: dict[str, list[str]] = field(default_factory=dict)
+    pairs: CoOccurrence | None = None
+
+    @property
+    def several(self) -> bool:
+        """True if an image may have several labels."""
+        return self.pairs is not None
 
     @property
     def usable(self) -> bool:
@@ -202,14 +241,29 @@ class Report:
         copies, near = (_members(self.across_labels(pairs)) for pairs in (self.duplicates, self.near))
         split = _members(self.across_splits(self.duplicates))
         damaged = sum(len(group.problems) for group in self.problem_groups() if group.kind in DAMAGED and group.used)
+        other = "with other labels" if self.several else "of another class"
         findings = (
-            (len(copies), "with the same pixels as an image of another class"),
-            (len(near), "nearly the same as an image of another class"),
+            (len(copies), f"with the same pixels as an image {other}"),
+            (len(near), f"nearly the same as an image {other}"),
             (len(split), "with the same pixels as an image of another split"),
             (damaged, "damaged, but decoded without an error"),
             (self.transparency.flat, "of one colour, the transparent pixels on data.background"),
         )
-        return [f"{counted(number, 'image')} {text}" for number, text in findings if number]
+        found = [f"{counted(number, 'image')} {text}" for number, text in findings if number]
+        return found + (self._label_doubts(self.pairs) if self.pairs is not None else [])
+
+    def _label_doubts(self, pairs: CoOccurrence) -> list[str]:
+        """Return the doubts about labels, if an image may have several."""
+        same = [pair for pair in pairs.pairs if pair.kind == SAME]
+        texts = [
+            f"{counted(len(labels), 'label')} that {which} {split} image{'s' * (which == 'all')}"
+            f" {verb}: {first_of(labels, _NAMED, written=repr)}"
+            for which, verb, found in (("no", "has", self.missing), ("all", "have", self.constant))
+            for split, labels in found.items()
+        ]
+        shown = [f"{pair.first!r} and {pair.second!r} ({counted(pair.together, 'image')})" for pair in same]
+        names = first_of(shown, _NAMED)
+        return texts + ([f"{counted(len(same), 'pair')} of labels that are always together: {names}"] if same else [])
 
     def problem_groups(self) -> list[ProblemGroup]:
         """Return the problems by kind, the text before the colon; those of files left out first, then by size."""
@@ -233,8 +287,8 @@ class Report:
         return [members[root] for root in first]
 
     def classes(self) -> dict[str, int]:
-        """Return the number of images per class."""
-        numbers = Counter(image.label for image in self.images)
+        """Return the number of images per class, or with each label."""
+        numbers = Counter(label for image in self.images for label in image.labels)
         return {label: numbers[label] for label in self.labels}
 
     def splits(self) -> dict[str, int]:
@@ -249,8 +303,8 @@ class Report:
         return max(numbers) / smallest if smallest else None
 
     def across_labels(self, pairs: Sequence[Pair]) -> list[Pair]:
-        """Return the pairs with different labels."""
-        return [(a, b) for a, b in pairs if self.images[a].label != self.images[b].label]
+        """Return the pairs with different labels; an unknown label differs from none."""
+        return [(a, b) for a, b in pairs if self.images[a].contradicts(self.images[b])]
 
     def across_splits(self, pairs: Sequence[Pair]) -> list[Pair]:
         """Return the pairs in different splits, as assigned or in the source: exact copies are assigned together."""
@@ -296,7 +350,8 @@ class Report:
             "mislabelled": [
                 {
                     "path": self.images[suspect.row].path,
-                    "label": self.images[suspect.row].label,
+                    "label": suspect.label or self.images[suspect.row].label,
+                    **({"given": suspect.given} if suspect.label else {}),
                     "suggested": suspect.suggested,
                     "confidence": round(suspect.confidence, 4),
                     "probability": round(suspect.probability, 4),
@@ -307,6 +362,17 @@ class Report:
             "mislabelled_note": self.mislabelled.note or None,
             "mislabelled_search": self.mislabelled.as_result(),
             "auxiliary": _auxiliary_result(self.auxiliary),
+            **(self._label_result(self.pairs) if self.pairs is not None else {}),
+        }
+
+    def _label_result(self, pairs: CoOccurrence) -> dict[str, Any]:
+        """Return the findings about labels as JSON, if an image may have several."""
+        return {
+            "unlabelled": sum(not image.labels for image in self.images),
+            "unknown": pairs.unknown,
+            "always_present": self.constant,
+            "co_occurrence": pairs.as_result(),
+            "label_pairs": [pair.as_result() for pair in pairs.pairs],
         }
 
 
@@ -329,6 +395,7 @@ def build_report(
     fingerprints: Fingerprints,
     odd: Sequence[Sequence[str]],
     refusals: Sequence[tuple[str, str | None]],
+    labels: Collection[str] | None = None,
 ) -> Report:
     """Return the report on a data set.
 
@@ -338,10 +405,15 @@ def build_report(
         fingerprints: fingerprint of each usable file.
         odd: oddities of each usable file, found in its header.
         refusals: message and hint of each error that training would raise.
+        labels: all labels if an image may have several; None if each image has one class.
     """
     usable = [file for file in files if not file.entry.problem]
     explicit = any(file.split != "train" for file in usable)  # then `train`, too, is given by the source
     images = [_checked_image(file, split, explicit) for file, split in zip(usable, splits, strict=True)]
+    pairs = None
+    if labels is not None:
+        images = [replace(image, label_set=LabelSet.read(image.label)) for image in images]
+        pairs = co_occurrence([image.label_set for image in images if image.label_set], sorted(labels))
     oddities = {
         id(file): _oddities(file, texts, bool(blank))
         for file, texts, blank in zip(usable, odd, fingerprints["blank"], strict=True)
@@ -352,18 +424,20 @@ def build_report(
         for text in ([file.entry.problem] if file.entry.problem else oddities[id(file)])
     ]
     copies, distinct = exact_duplicates([image.pixels for image in images])
-    labels = tuple(sorted({file.label for file in files if file.is_image}))
+    names = tuple(sorted({file.label for file in files if file.is_image} if labels is None else labels))
     return Report(
         images,
         problems,
         copies,
         near_duplicates(fingerprints, np.array(distinct, np.int64)),
-        labels,
+        names,
         [message for message, _ in refusals],
         [hint or "" for _, hint in refusals],
-        _counts(images, labels),
-        _missing(images, labels),
+        _counts(images, names),
+        _missing(images, names),
         unusual_sizes(images),
+        constant=_constant(images, names) if labels is not None else {},
+        pairs=pairs,
     )
 
 
@@ -420,8 +494,10 @@ def _counts(images: Sequence[CheckedImage], labels: Sequence[str]) -> dict[str, 
     """Return class -> split -> number of images."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for image in images:
-        counts[image.label][image.split] += bool(image.split)
-    present = [split for split in _SPLITS if any(counts[label][split] for label in labels)]
+        for label in image.labels:
+            counts[label][image.split] += bool(image.split)
+    splits = {image.split for image in images}
+    present = [split for split in _SPLITS if split in splits]
     return {label: {split: counts[label][split] for split in present} for label in labels}
 
 
@@ -431,3 +507,18 @@ def _missing(images: Sequence[CheckedImage], labels: Sequence[str]) -> dict[str,
     splits = {split for numbers in counts.values() for split in numbers}
     missing = {split: [label for label in labels if not counts[label][split]] for split in sorted(splits)}
     return {split: names for split, names in missing.items() if names}
+
+
+def _constant(images: Sequence[CheckedImage], labels: Sequence[str]) -> dict[str, list[str]]:
+    """Return split -> labels that every image in it has, unknown ones aside."""
+    named: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    numbers = Counter(image.split for image in images if image.split)
+    for image in images:
+        if image.split and image.label_set is not None:
+            named[image.split].update(image.label_set.named)
+    has = _counts(images, labels)
+    found = {
+        split: [label for label in labels if has[label][split] and named[split][label] == number]
+        for split, number in sorted(numbers.items())
+    }
+    return {split: names for split, names in found.items() if names}

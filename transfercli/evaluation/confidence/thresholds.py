@@ -213,9 +213,7 @@ def _parts(rule: Rule) -> tuple[str, float]:
 
 def _chosen(scores: Array, positive: Bools, rule: Rule) -> float:
     name, target = _parts(rule)
-    counted: Array = positive.astype(np.float64)
-    if name == "expected_f1":
-        counted = (counted + scores) / 2
+    counted: Array = scores if name == "expected_f1" else positive.astype(np.float64)
     points = CutPoints.of(scores, counted)
     return float(points.threshold[RULES[name](points, target)])
 

@@ -1,4 +1,4 @@
-"""Attribution of a predicted class, or of a label, to image regions: by gradients, and by occlusion, which needs predictions only.
+"""Attribution of a predicted class or a label to image regions: by gradients, and by occlusion, from predictions only.
 
 The gradients are Grad-CAM for a base that returns a map, and those of the patches' shares in attention for a base that
 returns tokens (`models/explanations/`).

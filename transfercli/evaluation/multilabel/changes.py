@@ -47,9 +47,9 @@ def label_changes(
 
     At most `most` of each, those first whose probabilities differ most, in the sum over the labels.
     """
-    before, after = ((~_wrong(model)).all(axis=1) for model in (champion, challenger))
+    before, after = (~_wrong(model).any(axis=1) for model in (champion, challenger))
     distance = np.abs(challenger.probabilities - champion.probabilities).sum(axis=1)
-    fixed, broken = after & ~before, before & ~after
+    fixed, broken = np.asarray(after & ~before), np.asarray(before & ~after)
     return (
         _changes(champion, challenger, fixed, distance, most),
         _changes(champion, challenger, broken, distance, most),
@@ -70,8 +70,9 @@ def changes_by_label(
         if not any(chosen.any() for chosen in kinds):
             continue
         distance = np.abs(challenger.probabilities - champion.probabilities)[:, index]
-        shown = [tuple(_changes(champion, challenger, chosen, distance, most, index)) for chosen in kinds]
-        found.append(ChangesOfLabel(label, index, *(int(chosen.sum()) for chosen in kinds), *shown))
+        fixed, broken = (_changes(champion, challenger, chosen, distance, most, index) for chosen in kinds)
+        counts = [int(chosen.sum()) for chosen in kinds]
+        found.append(ChangesOfLabel(label, index, counts[0], counts[1], tuple(fixed), tuple(broken)))
     return sorted(found, key=lambda changes: -(changes.fixed + changes.broken))
 
 

@@ -159,7 +159,8 @@ def limits(facts: CardFacts) -> Iterator[str]:
         named = [f"{escaped(label)} ({count})" for count, label in few]
         yield f"These {words.nouns} have fewer than {FEW} training images each: {_listed(named)}."
     if not facts.evaluations:
-        yield f"It was exported without an evaluation of this model, so its {METRIC_NAMES[words.decisive]} is not known."
+        quality = METRIC_NAMES[words.decisive]
+        yield f"It was exported without an evaluation of this model, so its {quality} is not known."
     others = {name: evaluation for name, evaluation in facts.evaluations.items() if name != SELECTION_SPLIT}
     for name, evaluation in (others or facts.evaluations).items():
         yield from _evaluation_limits(escaped(name), evaluation, words)

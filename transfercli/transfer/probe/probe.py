@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from transfercli.transfer.probe.folding import FOLDS, Folding
 from transfercli.transfer.probe.logistic import ABSENT, Problem, fit
 from transfercli.transfer.probe.row_space import WIDE, blocks, coordinates
 
+AnyProblem = TypeVar("AnyProblem", bound=Problem)
 STRENGTHS = tuple(10 ** (exponent / 2) for exponent in range(-2, 7))  # 0.1 to 1000, from a strong to a weak penalty
 MIDDLE = STRENGTHS[len(STRENGTHS) // 2]
 # Relative to the loss: to compare strengths; and in the final fit, for probabilities accurate to 1e-4.
@@ -239,7 +241,7 @@ def standard_error(losses: np.ndarray, unit_of: np.ndarray | None = None) -> flo
     return float(np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1))) / len(losses)
 
 
-def fold_problems(whole: Problem, fold_of: np.ndarray) -> Iterator[tuple[Problem, np.ndarray]]:
+def fold_problems(whole: AnyProblem, fold_of: np.ndarray) -> Iterator[tuple[AnyProblem, np.ndarray]]:
     """Yield problems of as many folds as are solved together, and the images that each fold holds out, bool [K, N]."""
     folds = np.arange(fold_of.max() + 1)
     together = max(1, MAX_PARAMETERS // (whole.classes * whole.rows.shape[1]))

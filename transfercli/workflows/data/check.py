@@ -91,7 +91,9 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     files = findings.files if findings else []
     headers = _headers(findings, reporter)
     odd = _oddities(usable, headers, fingerprints["measures"])
-    report = check.build_report(files, _splits(examined), fingerprints, odd, refusals)
+    listing = findings.listing if findings else None
+    labels = listing.classes | {*listing.counts()} if listing and listing.several else None
+    report = check.build_report(files, _splits(examined), fingerprints, odd, refusals, labels)
     if findings:
         report = replace(
             report,

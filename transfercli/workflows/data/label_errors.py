@@ -11,9 +11,10 @@ import numpy as np
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.image import IGNORE, TRANSPARENT, Geometry
 from transfercli.data.image_notes import CONVERTED, FEW_LEVELS, STRETCHED
-from transfercli.data.label_errors import judged_images
+from transfercli.data.label_errors import judged_images, judged_labels
+from transfercli.data.label_sets import UNKNOWN
 from transfercli.data.quality.check import CheckedImage, Mislabelled, Pair, Report
-from transfercli.data.quality.label_noise import label_noise
+from transfercli.data.quality.label_noise import LabelNoise, label_noise
 from transfercli.data.validation import Findings, split_of
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
@@ -47,9 +48,10 @@ def mislabelled(
     except ArtefactError as error:
         return Mislabelled(note=f"{error.message}; data check lists them once a run is complete")
     reporter.info(f"looking for mislabelled images with the features of {run.label}")
-    images = split_of("", findings.usable, tuple(sorted({image.label for image in report.images})), findings)
+    images = split_of("", findings.usable, tuple(report.labels), findings)
     features = extractor.features(images)
-    found = find_mislabelled(report.images, features, report.near, findings.listing.groups, reporter, share)
+    find = find_mislabelled_labels if report.several else find_mislabelled
+    found = find(report.images, features, report.near, findings.listing.groups, reporter, share)
     return replace(found, run=run.label)
 
 
@@ -81,6 +83,40 @@ def find_mislabelled(
     first = label_noise(probe.log_probabilities(), judged.targets)
     noise = label_noise(probe.log_probabilities(1 - first.wrong), judged.targets)
     suspects, search = judged.suspects(noise, share)
+    return Mislabelled(suspects, search=search)
+
+
+def find_mislabelled_labels(
+    images: Sequence[CheckedImage],
+    features: np.ndarray,
+    near: Iterable[Pair],
+    groups: Mapping[str, str],
+    reporter: Reporter,
+    share: float = SHARE,
+) -> Mislabelled:
+    """Return the likely errors in each label of images that may have several, as `find_mislabelled`.
+
+    Every label is a question of its own, answered by the same method; unknown labels take no part.
+    """
+    from transfercli.transfer.probe.held_out import CrossValidatedLabelProbe
+
+    judged = judged_labels(images, near, groups)
+    if judged is None:
+        return Mislabelled()
+    columns = judged.targets.T
+    known = [np.flatnonzero(column != UNKNOWN) for column in columns]
+
+    def noises(log_probabilities: np.ndarray) -> list[LabelNoise]:
+        return [
+            label_noise(log_probabilities[rows, number], column[rows])
+            for number, (rows, column) in enumerate(zip(known, columns, strict=True))
+        ]
+
+    probe = CrossValidatedLabelProbe(ArrayRows(features), judged.targets, judged.folds, reporter)
+    right = np.ones(judged.targets.shape)
+    for number, (rows, noise) in enumerate(zip(known, noises(probe.log_probabilities()), strict=True)):
+        right[rows, number] -= noise.wrong
+    suspects, search = judged.suspects(noises(probe.log_probabilities(right)), known, share)
     return Mislabelled(suspects, search=search)
 
 

@@ -144,7 +144,7 @@ def _of_training(run: StoredRun, embedder: Embedder) -> Candidates:
     """Return the images that the run learnt from: with a refitted head the validation images, too."""
     splits = LEARNT if run.record.refitted else (TRAINING,)
     records = [image for image in run.images if image.split in splits and not image.problem]
-    findings = read_recorded(records, run.config.data.train, run.reading)
+    findings = read_recorded(records, run.config.data.train, run.reading, several=run.several)
     pairs = list(zip(findings.files, records, strict=True))
     usable = [(file, record) for file, record in pairs if not file.entry.problem]
     lost = [file for file, _ in pairs if file.entry.problem]

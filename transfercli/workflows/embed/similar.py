@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from transfercli.data.label_sets import LabelSet
 from transfercli.evaluation.report.similar_page import MatchedImage, QueryImage
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
@@ -103,7 +105,7 @@ def _without_picture(image: QueryImage | MatchedImage) -> dict[str, Any]:
     return {
         item.name: getattr(image, item.name)
         for item in dataclasses.fields(image)
-        if item.name not in ("picture", "neighbours")
+        if item.name not in ("picture", "neighbours", "several")
     }
 
 
@@ -150,6 +152,7 @@ class _Description:
     def __init__(self, network: EmbeddingNetwork, candidates: Candidates, *, with_pictures: bool) -> None:
         self.network, self.candidates, self.with_pictures = network, candidates, with_pictures
         self.is_run = isinstance(network, StoredRun)
+        self.several = isinstance(network, StoredRun) and network.several
         images = network.images if isinstance(network, StoredRun) else []
         self.known = {image.sha256: image for image in images if not image.problem}
 
@@ -192,7 +195,8 @@ class _Description:
     def _recorded(self, sha256: str) -> dict[str, Any]:
         """Return the label and the split of an image in the run's data; None without."""
         record = self.known.get(sha256)
-        return {"label": record.label if record else None, "split": record.split if record else None}
+        label, split = (record.label, record.split) if record else (None, None)
+        return {"label": label, "split": split, "several": self.several}
 
     def _described(self, split: Split, pooled: Rows) -> list[dict[str, Any]]:
         """Return the picture of each image of a split, and its prediction if the network is a run."""
@@ -204,10 +208,22 @@ class _Description:
             facts[row]["picture"] = image_data_url(split.images.read(np.array([row]))[0])
         if isinstance(features, ImageFeatures):
             probabilities = features.probabilities(ArrayRows(pooled.read(np.arange(count))))
-            for fact, row in zip(facts, probabilities, strict=True):
-                best = int(row.argmax())
-                fact |= {"predicted": features.run.labels[best], "probability": float(row[best])}
+            for fact, (answer, probability) in zip(facts, _answers(features.run, probabilities), strict=True):
+                fact |= {"predicted": answer, "probability": probability}
         return facts
+
+
+def _answers(run: StoredRun, probabilities: np.ndarray) -> list[tuple[str, float]]:
+    """Return the answer to each image, a class or the text of a label set, and its probability.
+
+    That of a label set is the largest of all labels. probabilities: float [N, C], calibrated
+    """
+    if run.several:
+        rows = zip(run.label_trust.answered(probabilities), probabilities, strict=True)
+        return [(LabelSet.of(compress(run.labels, answered)).text, float(row.max())) for answered, row in rows]
+    chosen = run.trust.answers(probabilities)
+    best = probabilities.argmax(axis=1) if chosen is None else chosen
+    return [(run.labels[index], float(row[index])) for index, row in zip(best.tolist(), probabilities, strict=True)]
 
 
 def _write_page(folder: Path, result: SimilarResult, network: EmbeddingNetwork, request: SimilarRequest) -> Path:

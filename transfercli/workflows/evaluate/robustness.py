@@ -44,13 +44,16 @@ def corruption_robustness(run: StoredRun, split: Split, plain: Answers) -> dict[
     scores = []
     for corruption, severity in variants:
         probabilities = passes.probabilities(partial(corruption.batch, severity=severity, seed=seed))
-        if run.several:
-            answers = probabilities >= run.label_trust.thresholds
-        else:
-            answers = run.trust.answers(probabilities)
-            answers = probabilities.argmax(axis=1) if answers is None else answers
-        scores.append(score_corruption(plain, answers, corruption, severity, size))
+        scores.append(score_corruption(plain, _answers(run, probabilities), corruption, severity, size))
     return corruption_summary(plain, scores, seed)
+
+
+def _answers(run: StoredRun, probabilities: np.ndarray) -> np.ndarray:
+    """Return the class of each image, int [N], or the labels that it is answered with, bool [N, L]."""
+    if run.several:
+        return np.asarray(probabilities >= run.label_trust.thresholds)
+    answers = run.trust.answers(probabilities)
+    return probabilities.argmax(axis=1) if answers is None else answers
 
 
 def tta_comparison(run: StoredRun, split: Split, plain: Answers) -> dict[str, Any]:

@@ -61,8 +61,8 @@ def test_every_number_agrees_with_a_count_of_images_and_links_lead_to_such_image
     shown = {images.anchor: images for images in views.images}
     for row, label in enumerate(predictions.labels):
         for case in shown[f"missed-{row}"].cases if f"missed-{row}" in shown else ():
-            assert has[case.index, row] and not said[case.index, row], label
-            assert case.subject is not None and case.subject.kind == "missed"
+            assert (has[case.index, row], said[case.index, row]) == (True, False), label
+            assert getattr(case.subject, "kind", None) == "missed"
     anchors = {cell.anchor for row in views.answers for cell in row.cells if cell.anchor}
     assert anchors <= shown.keys()
     assert all(pair.anchor == "" or pair.images == shown[pair.anchor].images for pair in views.instead)
@@ -75,8 +75,8 @@ def test_many_labels_have_a_table_of_those_with_most_mistakes_and_few_pictures_e
     names = tuple(f"label {number}" for number in range(80))
     found = LabelPredictions(tuple(map(str, range(400))), names, targets, np.where(answers, 0.8, 0.2), np.full(80, 0.5))
     views = answer_views(evaluate_labels(found), found)
-    assert len(views.columns) == TABLE_LABELS and not views.is_whole and views.labels == 80
-    assert len(views.counts) == 80 and len(views.answers) == TABLE_LABELS + 1
+    assert (len(views.columns), len(views.answers)) == (TABLE_LABELS, TABLE_LABELS + 1)
+    assert (len(views.counts), views.labels, views.is_whole) == (80, 80, False)
     shown = sum(len(images.cases) for images in views.images)
     assert ALL_PAIRS < shown <= ALL_MISTAKES + ALL_PAIRS
     assert sum(bool(row.missed_anchor) for row in views.counts) == 79

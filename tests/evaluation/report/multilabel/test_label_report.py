@@ -84,7 +84,8 @@ def test_the_curves_are_those_of_several_labels(page: Page) -> None:
 
 
 def test_label_sets_are_words_and_not_json(page: Page) -> None:
-    assert "missed" in page.words and "false" in page.words
+    assert "missed" in page.words
+    assert "false" in page.words
     assert not [text for text in page.text if '["' in text or '{"has"' in text]
     kinds = {attributes.get("class") for attributes in page.all("li")}
     assert {"hit", "missed", "false"} <= kinds

@@ -43,7 +43,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a table. label: its name; images: with the label; missed: of these; cells: in the order of the columns."""
+    """A row of a table. images: with its label; missed: of these; cells: in the order of the columns."""
 
     label: str
     images: int
@@ -80,7 +80,7 @@ class LabelCounts:
 
 @dataclass(frozen=True, slots=True)
 class Instead:
-    """Images in which `missed` is missed and `answered` is answered though absent; share: of all images with `missed`."""
+    """Images in which `missed` is missed and `answered` answered though absent; share: of all images with `missed`."""
 
     missed: str
     answered: str
