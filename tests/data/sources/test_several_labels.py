@@ -199,6 +199,23 @@ def test_json_without_labels_is_no_image_without_labels(tmp_path: Path) -> None:
         found(tmp_path, "  columns: {label: [x, z]}\n", train="l.jsonl")
 
 
+@pytest.mark.parametrize("value", ["true", "1.5", "[true]", "null"])
+def test_json_values_that_are_no_labels_are_errors(value: str, tmp_path: Path) -> None:
+    write(tmp_path, f'{{"path": "a", "labels": ["x"]}}\n{{"path": "b", "labels": {value}}}\n', "l.jsonl")
+    with pytest.raises(DataError, match=r"l\.jsonl:2: labels (must be a list of texts|has no value)"):
+        found(tmp_path, train="l.jsonl")
+
+
+def test_lists_in_cells_of_a_csv_file_are_lists(tmp_path: Path) -> None:
+    write(tmp_path, 'path,labels\na,[]\nb,"[""x"", ""y""]"\n')
+    listing, notes = found(tmp_path)
+    assert labels(listing) == {"a": LabelSet(), "b": LabelSet(("x", "y"))}
+    assert notes == ["task: multilabel, because list.csv has a list of labels for each image"]
+    write(tmp_path, 'path,labels\na,x\nb,"[""x"", ""y""]"\n')
+    with pytest.raises(DataError, match="labels must be text, received"):
+        found(tmp_path)
+
+
 def test_one_class_per_image_reads_no_lists(tmp_path: Path) -> None:
     write(tmp_path, '{"path": "a", "label": "x"}\n{"path": "b", "label": ["x", "y"]}\n', "l.jsonl")
     with pytest.raises(DataError, match="label must be text, received") as caught:
