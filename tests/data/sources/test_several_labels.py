@@ -247,7 +247,7 @@ def test_folders_have_one_class_per_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize("auxiliary", [{"unlabelled": "images"}, {"related": ["images"]}])
 def test_auxiliary_images_are_refused_with_several_labels(auxiliary: dict[str, Any]) -> None:
     config = DataConfig(train="list.csv", **auxiliary)
-    with pytest.raises(ConfigError, match=r"is not used with several labels per image \(task: multilabel\)"):
+    with pytest.raises(ConfigError, match=r"is used with task: classify alone, and this task is multilabel"):
         list_all(config, Reporter(), MULTILABEL)
 
 
