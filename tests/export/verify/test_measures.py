@@ -7,6 +7,8 @@ import pytest
 from sklearn.metrics import accuracy_score, average_precision_score
 
 from transfercli.data.label_sets import UNKNOWN
+from transfercli.evaluation.multilabel.metrics import LABEL_METRICS
+from transfercli.evaluation.multilabel.predictions import LabelPredictions
 from transfercli.export.verify.measures import measures_for
 
 THRESHOLDS = (0.2, 0.5, 0.8)
@@ -60,3 +62,13 @@ def test_one_label_an_image_is_measured_as_ever() -> None:
     assert measures.agreement(probabilities, probabilities[::-1]) == 0
     assert measures.closeness(probabilities, 1.0) == {}
     assert (measures.default_drop(1000), measures.default_drop(100)) == (0.01, 0.02)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_are_the_metrics_of_evaluate(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    probabilities, targets = rng.random((30, 3)), rng.integers(-1, 2, (30, 3))
+    paths, labels = tuple(map(str, range(30))), ("a", "b", "c")
+    predictions = LabelPredictions(paths, labels, targets, probabilities, np.array(THRESHOLDS))
+    expected = {name: float(LABEL_METRICS[name].value(predictions)) for name in ("accuracy", "map")}
+    assert measures_for(THRESHOLDS).scores(probabilities, targets) == pytest.approx(expected)

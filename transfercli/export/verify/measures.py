@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.evaluation.confidence.thresholds import answers_of
-from transfercli.evaluation.multilabel.metrics import LABEL_METRICS
-from transfercli.evaluation.multilabel.predictions import LabelPredictions
+from transfercli.data.label_sets import UNKNOWN
 
 DROP, DROPPED_IMAGES = 0.01, 2
 
@@ -60,8 +57,9 @@ class OneLabel:
         return float(np.mean(self._answers(actual) == self._answers(expected)))
 
     def _answers(self, probabilities: Probabilities) -> npt.NDArray[np.integer]:
-        answers = answers_of(probabilities, self.threshold)
-        return probabilities.argmax(axis=1) if answers is None else answers
+        if self.threshold is None:
+            return probabilities.argmax(axis=1)
+        return (probabilities[:, 1].astype(np.float32) >= self.threshold).astype(np.int64)
 
     def closeness(self, expected: Probabilities, difference: float) -> Numbers:
         return {}
@@ -86,10 +84,18 @@ class SeveralLabels:
 
         targets: int [N, L]: 1, 0, or -1 if unknown. The mean is over the labels that at least one image has.
         """
-        paths, labels = map(str, range(len(targets))), map(str, range(len(self.thresholds)))
-        predictions = LabelPredictions(tuple(paths), tuple(labels), targets, probabilities, self.thresholds)
-        values = {name: float(LABEL_METRICS[name].value(predictions)) for name in self.names}
-        return {name: value if math.isfinite(value) else None for name, value in values.items()}
+        from sklearn.metrics import average_precision_score
+
+        known, has = targets != UNKNOWN, targets == 1
+        right = (self._answered(probabilities) == has)[known]
+        precisions = [
+            float(average_precision_score(has[known[:, label], label], probabilities[known[:, label], label]))
+            for label in np.flatnonzero(has.any(axis=0))
+        ]
+        return {
+            "accuracy": float(right.mean()) if right.size else None,
+            "map": float(np.mean(precisions)) if precisions else None,
+        }
 
     def agreement(self, actual: Probabilities, expected: Probabilities) -> float:
         """Return the fraction of images with the same set of labels."""
