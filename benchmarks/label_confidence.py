@@ -101,7 +101,7 @@ def main() -> None:
     draws = parser.parse_args().draws
     print(table(["model", *(f"{images} images" for images in IMAGES)], calibration_rows(draws)))
     print()
-    promises = ["f1: precision kept", "f1: recall kept", "precision 0.8 kept", "recall 0.9 kept"]
+    promises = ["`f1` precision", "`f1` recall", "`precision`", "`recall`"]
     print(table(["positives", "images", "F1 at 0.5", "`f1`", "`expected_f1`", *promises], threshold_rows(draws)))
 
 

@@ -19,6 +19,7 @@ from transfercli.config.schema import ThresholdConfig
 from transfercli.data.clusters import cluster_indices
 from transfercli.evaluation.confidence.abstention import RISK
 from transfercli.evaluation.confidence.selective import independent_images
+from transfercli.models.tasks.answers import as_float32
 
 Array = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -119,16 +120,6 @@ RULES: dict[str, Callable[[CutPoints, float], int]] = {
     "recall": for_recall,
     "precision": for_precision,
 }
-
-
-def as_float32(values: npt.NDArray[np.floating]) -> Array:
-    """Return the values rounded to float32, as float64, in which a comparison with a Python number is exact."""
-    return values.astype(np.float32).astype(np.float64)
-
-
-def answers_of(probabilities: npt.NDArray[np.floating], threshold: float | None) -> npt.NDArray[np.int64] | None:
-    """Return the classes that a threshold of the second of two answers, int64 [N]; None without a threshold."""
-    return None if threshold is None else (as_float32(probabilities[:, 1]) >= threshold).astype(np.int64)
 
 
 def rule_of(config: str | ThresholdConfig | None) -> Rule | None:

@@ -26,7 +26,6 @@ from transfercli.evaluation.confidence.temperature import Scaling, calibrated, c
 from transfercli.evaluation.confidence.thresholds import (
     Choice,
     Rule,
-    answers_of,
     checked_rule,
     choose_threshold,
     read_choice,
@@ -37,6 +36,7 @@ from transfercli.evaluation.metrics.registry import log_losses
 from transfercli.evaluation.statistics.intervals import wilson
 from transfercli.io import atomic
 from transfercli.io.bounded import read_json
+from transfercli.models.tasks.answers import answers_of
 from transfercli.models.tasks.calibration import Calibration
 from transfercli.models.unknown.score import FAMILIAR_SHARE, UnknownScore, energies
 

@@ -24,7 +24,6 @@ from transfercli.evaluation.confidence.thresholds import (
     DEFAULT_THRESHOLD,
     Choice,
     Rule,
-    as_float32,
     checked_rule,
     choose_threshold,
     read_choice,
@@ -33,6 +32,7 @@ from transfercli.evaluation.confidence.thresholds import (
 from transfercli.evaluation.multilabel.calibration import LabelScaling, fit_calibration
 from transfercli.io import atomic
 from transfercli.io.bounded import read_json
+from transfercli.models.tasks.answers import as_float32
 from transfercli.models.tasks.calibration import Calibration
 from transfercli.models.tasks.outputs import sigmoid
 from transfercli.models.unknown.score import FAMILIAR_SHARE, label_energies

@@ -14,13 +14,13 @@ import numpy as np
 from transfercli.data.image import Geometry
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.evaluation.confidence.conformal import ConformalScores, prediction_sets
-from transfercli.evaluation.confidence.thresholds import answers_of
 from transfercli.evaluation.multilabel.trust import label_answers
 from transfercli.export.formats.registry import FORMATS, Format, check_installed
 from transfercli.export.spec import EXPORTED, ExportSpec, parse_card
 from transfercli.export.verify.checksums import verify_checksums
 from transfercli.export.verify.sandbox import read_sandboxed
 from transfercli.io.bounded import read_json
+from transfercli.models.tasks.answers import answers_of
 from transfercli.reporting import Reporter
 from transfercli.text import first_of
 from transfercli.workflows.confidence import why_always_abstaining

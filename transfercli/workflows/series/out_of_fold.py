@@ -69,8 +69,9 @@ class OutOfFold:
 
     def _of_classes(self) -> Predictions:
         from transfercli.evaluation.confidence.temperature import calibrated, choose_temperature, class_logits
-        from transfercli.evaluation.confidence.thresholds import as_float32, choose_threshold, rule_of
+        from transfercli.evaluation.confidence.thresholds import choose_threshold, rule_of
         from transfercli.evaluation.predictions import Predictions
+        from transfercli.models.tasks.answers import as_float32
 
         logits, targets = class_logits(self.answers.logits), self.answers.targets
         probabilities, rule = np.empty(logits.shape), rule_of(self.evaluation.threshold)
