@@ -64,13 +64,13 @@ def changes_by_label(
     most: images shown of each kind for one label
     """
     before, after = ~_wrong(champion), ~_wrong(challenger)
+    distances = np.abs(challenger.probabilities - champion.probabilities)
     found = []
     for index, label in enumerate(champion.labels):
         kinds = (after & ~before)[:, index], (before & ~after)[:, index]
         if not any(chosen.any() for chosen in kinds):
             continue
-        distance = np.abs(challenger.probabilities - champion.probabilities)[:, index]
-        fixed, broken = (_changes(champion, challenger, chosen, distance, most, index) for chosen in kinds)
+        fixed, broken = (_changes(champion, challenger, chosen, distances[:, index], most, index) for chosen in kinds)
         counts = [int(chosen.sum()) for chosen in kinds]
         found.append(ChangesOfLabel(label, index, counts[0], counts[1], tuple(fixed), tuple(broken)))
     return sorted(found, key=lambda changes: -(changes.fixed + changes.broken))
