@@ -53,7 +53,7 @@ def write_run(runs: Path, run_id: str, rate: float, accuracy: float | None, **fa
     run.config.write_text(
         dump(
             ExperimentConfig.model_validate(
-                {"name": "flowers", "data": {"train": "x"}, "model": model, "training": training}
+                {"name": "flowers", "data": {"train": "x", "image_size": 32}, "model": model, "training": training}
             )
         )
     )
