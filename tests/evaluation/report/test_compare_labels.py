@@ -46,6 +46,12 @@ def test_changes_of_a_label_count_each_image_once_and_show_some() -> None:
     assert changes_by_label(BEFORE, BEFORE) == []
 
 
+def test_all_labels_together_show_no_more_images_than_wanted() -> None:
+    found = changes_by_label(BEFORE, AFTER, in_all=9)
+    assert sum(len(changes.shown_fixed) + len(changes.shown_broken) for changes in found) == 9
+    assert [changes.fixed for changes in found] == [changes.fixed for changes in changes_by_label(BEFORE, AFTER)]
+
+
 def test_the_page_has_a_row_for_each_label_and_pictures_behind_its_numbers(page: Page) -> None:
     assert "By label" in page.words
     assert "Mean average precision" in page.words

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -57,23 +57,35 @@ def label_changes(
 
 
 def changes_by_label(
-    champion: LabelPredictions, challenger: LabelPredictions, most: int = SHOWN_OF_LABEL
+    champion: LabelPredictions, challenger: LabelPredictions, most: int = SHOWN_OF_LABEL, in_all: int | None = None
 ) -> list[ChangesOfLabel]:
     """Return the changes of each label that is right in only one of the answers to some image, most changes first.
 
-    most: images shown of each kind for one label
+    most: images shown of each kind for one label; in_all: of all labels together; None for no limit
     """
     before, after = ~_wrong(champion), ~_wrong(challenger)
+    distances = np.abs(challenger.probabilities - champion.probabilities)
     found = []
     for index, label in enumerate(champion.labels):
         kinds = (after & ~before)[:, index], (before & ~after)[:, index]
         if not any(chosen.any() for chosen in kinds):
             continue
-        distance = np.abs(challenger.probabilities - champion.probabilities)[:, index]
-        fixed, broken = (_changes(champion, challenger, chosen, distance, most, index) for chosen in kinds)
+        fixed, broken = (_changes(champion, challenger, chosen, distances[:, index], most, index) for chosen in kinds)
         counts = [int(chosen.sum()) for chosen in kinds]
         found.append(ChangesOfLabel(label, index, counts[0], counts[1], tuple(fixed), tuple(broken)))
-    return sorted(found, key=lambda changes: -(changes.fixed + changes.broken))
+    found.sort(key=lambda changes: -(changes.fixed + changes.broken))
+    return found if in_all is None else _limited(found, in_all)
+
+
+def _limited(found: list[ChangesOfLabel], in_all: int) -> list[ChangesOfLabel]:
+    """Return the changes with at most `in_all` images, those of the first labels."""
+    limited = []
+    for changes in found:
+        fixed = changes.shown_fixed[:in_all]
+        broken = changes.shown_broken[: in_all - len(fixed)]
+        in_all -= len(fixed) + len(broken)
+        limited.append(replace(changes, shown_fixed=fixed, shown_broken=broken))
+    return limited
 
 
 def _wrong(predictions: LabelPredictions) -> Bools:

@@ -68,14 +68,14 @@ class LabelCase:
 
 def case_at(predictions: LabelPredictions, index: int, about: int | None = None) -> LabelCase:
     """Return the case of the image at `index`."""
-    targets, answered = predictions.targets[index], predictions.answered[index]
+    targets, probabilities = predictions.targets[index], predictions.probabilities[index]
+    answered = probabilities >= predictions.thresholds
     kinds: list[tuple[Kind, npt.NDArray[np.bool_]]] = [
         ("missed", (targets == 1) & ~answered),
         ("false", (targets == 0) & answered),
         ("hit", (targets == 1) & answered),
         ("unknown", (targets == UNKNOWN) & answered),
     ]
-    probabilities = predictions.probabilities[index]
     marks = [
         LabelMark(int(label), predictions.labels[label], kind, float(probabilities[label]))
         for kind, chosen in kinds

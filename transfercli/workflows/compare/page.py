@@ -43,9 +43,9 @@ def _run_comparison(result: CompareResult, pair: PairComparison, run: ComparedRu
 
     several = pair.champion.several
     found = (label_changes if several else changes)(pair.before, pair.after, max_images)
-    by_label = changes_by_label(pair.before, pair.after) if several and max_images else []
+    by_label = changes_by_label(pair.before, pair.after, in_all=max_images) if several else []
     of_labels = [change for label in by_label for change in (*label.shown_fixed, *label.shown_broken)]
-    shown = [change.challenger.path for change in (*found[0], *found[1], *of_labels[:max_images])]
+    shown = [change.challenger.path for change in (*found[0], *found[1], *of_labels)]
     runs = (pair.champion, pair.challenger)
     pictures, lost = pictures_of(runs, result.split, shown)
     return RunComparison(

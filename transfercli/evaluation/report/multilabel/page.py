@@ -119,7 +119,7 @@ def _pictures(
 
 def _heats(context: ReportContext, case: LabelCase) -> list[tuple[LabelMark, str, str]]:
     """Return the heat maps of the labels of one image; one that no region supports has none."""
-    found = {mark: context.explained.get((case.index, mark.label)) for mark in case.explained}
+    found = {mark: context.explained.get((case.index, mark.label)) for mark in case.marks}
     marks = [mark for mark, explanation in found.items() if explanation is not None and explanation.heat.any()]
     if not marks or context.thumbnails is None:
         return []
