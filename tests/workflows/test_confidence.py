@@ -76,3 +76,41 @@ def test_after_a_refit_the_evidence_is_cross_validation_and_any_labelled_image_h
     assert "label more images, or set evaluation.abstain.accuracy=0.92" in promised
     assert "by 250 labelled images: that takes at least 299 answers" in before
     assert not any("validation images" in text or "data.validation" in text for text in (promised, before))
+
+
+def test_labels_without_a_threshold_of_their_own_are_named() -> None:
+    import numpy as np
+
+    from transfercli.evaluation.multilabel.trust import fit_label_trust
+    from transfercli.workflows.confidence import report_label_confidence
+
+    rng, reporter = np.random.default_rng(0), Told()
+    targets = (rng.random((80, 3)) < [0.4, 0.3, 0.0]).astype(int)
+    logits = rng.normal(size=(80, 3)) + 2 * targets
+    config = EvaluationConfig.model_validate({"thresholds": {"precision": 0.9}, "abstain": {"accuracy": 0.99}})
+    report_label_confidence(fit_label_trust(logits, targets, ("dog", "cat", "yeti"), config), config, reporter)
+    warnings = [text for kind, text in reporter.lines if kind == "warning"]
+    assert warnings[0].startswith("evaluation.thresholds: yeti: no image with the label among the held-out images")
+    assert "always be unsure of dog, cat, yeti: no confidence can promise accuracy 0.99" in warnings[-1]
+    assert any(kind == "info" and text.startswith("calibration: ") for kind, text in reporter.lines)
+
+
+def test_the_threshold_of_two_classes_is_reported_with_its_promise() -> None:
+    import numpy as np
+
+    from transfercli.evaluation.confidence.trust import fit_trust
+
+    rng, reporter = np.random.default_rng(0), Told()
+    targets = (rng.random(200) < 0.3).astype(int)
+    logits = np.column_stack([np.zeros(200), rng.normal(size=200) + 3 * targets - 2])
+    trust = fit_trust(logits, targets, None, rule={"recall": 0.95})
+    report_confidence(trust, _config(), reporter)
+    assert reporter.lines[-1][0] == "info"
+    assert "the second class is answered from a probability of" in reporter.lines[-1][1]
+    without = fit_trust(logits, np.zeros(200, int), None, rule="f1")
+    report_confidence(without, _config(), reporter)
+    assert reporter.lines[-1] == (
+        "warning",
+        "evaluation.threshold: no image with the label (of the second class) among the held-out images; the threshold is"
+        " 0.5000; label more images, or set evaluation.threshold",
+    )

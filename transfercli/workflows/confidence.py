@@ -164,11 +164,11 @@ def _about_threshold(choice: Choice) -> str:
             f"evaluation.threshold: {choice.reason} (of the second class) among the held-out images; the threshold is"
             f" {choice.threshold:.4f}; label more images, or set evaluation.threshold"
         )
-    promised = choice.promised_precision or 0.0, choice.promised_recall or 0.0
+    precision, recall = choice.promised_precision or 0.0, choice.promised_recall or 0.0
     return (
         f"evaluation.threshold: the second class is answered from a probability of {choice.threshold:.4f}: precision"
-        f" {choice.precision or 0.0:.3f} and recall {choice.recall or 0.0:.3f} on the held-out images; with 95% certainty"
-        f" at least {promised[0]:.3f} and {promised[1]:.3f} on new ones"
+        f" {choice.precision or 0.0:.3f} and recall {choice.recall or 0.0:.3f} on the held-out images; with 95%"
+        f" certainty at least {precision:.3f} and {recall:.3f} on new ones"
     )
 
 

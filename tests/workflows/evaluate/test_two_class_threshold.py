@@ -43,7 +43,8 @@ def test_the_threshold_decides_every_answer_of_an_evaluation(trained: tuple[Worl
 
     world, run = trained
     trust = read_trust(run / "calibration.json")
-    assert trust is not None and trust.choice is not None
+    assert trust is not None
+    assert trust.choice is not None
     assert trust.choice.recall >= 0.95
     result = evaluate_run(EvaluateRequest(str(run), world.runs, "validation"), Reporter()).as_json()
     assert result["threshold"]["rule"] == {"recall": 0.95}
@@ -73,7 +74,7 @@ def test_an_artefact_gives_the_answers_of_the_run(trained: tuple[World, Path], t
     images = [str(world.folder / "images")]
     answers: list[list[Any]] = []
     for model in (str(run), str(folder)):
-        request = PredictRequest(model, tuple(images), world.runs, 2)
+        request = PredictRequest(model, world.runs, tuple(images), 2)
         answers.append([answer.as_json() for answer in predict_images(request, Reporter()).answers])
     of_run, of_artefact = ([(one["path"], one["label"]) for one in each] for each in answers)
     assert of_run == of_artefact

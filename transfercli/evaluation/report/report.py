@@ -90,7 +90,7 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
             thresholds=threshold_curves(predictions),
             bins=bins,
             reliability=charts.reliability_chart(bins),
-            overconfidence=float(predictions.confidence.mean()) - (evaluation.metrics["accuracy"] or 0.0),
+            overconfidence=sum(bin_.images * (bin_.confidence - bin_.accuracy) for bin_ in bins) / len(predictions),
             trust=trust,
             unknown=charts.unknown_chart(unknown) if (unknown := trust.get("out_of_distribution")) else None,
             conformal=trust.get("conformal"),

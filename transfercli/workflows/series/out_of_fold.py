@@ -45,7 +45,8 @@ class OutOfFold:
         """Return predictions, calibrated for each fold by the parameters that the other folds choose.
 
         So no probability has seen the label that it is judged by. A single fold is not calibrated. If an image may have
-        several labels, a label's threshold is the mean of those that the other folds choose.
+        several labels, a label's threshold is the mean of those that the other folds choose; that of two classes is
+        the one of the other folds.
         """
         return self._of_labels() if self.answers.targets.ndim == 2 else self._of_classes()
 
@@ -68,16 +69,24 @@ class OutOfFold:
 
     def _of_classes(self) -> Predictions:
         from transfercli.evaluation.confidence.temperature import calibrated, choose_temperature, class_logits
+        from transfercli.evaluation.confidence.thresholds import as_float32, choose_threshold, rule_of
         from transfercli.evaluation.predictions import Predictions
 
         logits, targets = class_logits(self.answers.logits), self.answers.targets
-        probabilities = np.empty(logits.shape)
+        probabilities, rule = np.empty(logits.shape), rule_of(self.evaluation.threshold)
+        answers = np.empty(len(targets), np.int64)
         for run in np.unique(self.run_of):
             mine, others = self.run_of == run, np.flatnonzero(self.run_of != run)
             groups = [self.groups[row] for row in others] if self.groups else ()
             scaling = choose_temperature(logits[others], targets[others], groups) if len(others) else None
-            probabilities[mine] = calibrated(logits[mine], scaling.temperature if scaling else 1.0)
-        return Predictions(self.answers.paths, self.labels, targets, probabilities, self.groups)
+            temperature = scaling.temperature if scaling else 1.0
+            probabilities[mine] = calibrated(logits[mine], temperature)
+            if rule is not None:
+                scores = calibrated(logits[others], temperature)[:, 1]
+                choice = choose_threshold(scores, targets[others] == 1, rule, groups)
+                answers[mine] = as_float32(probabilities[mine, 1]) >= choice.threshold
+        chosen = None if rule is None else answers
+        return Predictions(self.answers.paths, self.labels, targets, probabilities, self.groups, chosen)
 
 
 def pool_answers(runs: Sequence[StoredRun]) -> OutOfFold:
