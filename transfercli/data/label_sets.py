@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+CLASS_NOUNS, LABEL_NOUNS = ("class", "classes"), ("label", "labels")  # words for one and for more, in messages
 UNKNOWN = -1  # target of a label that is not known: it takes no part in loss or metrics
 
 

@@ -91,7 +91,8 @@ def test_more_scenes_begin_with_the_same_ones(scenes: Path) -> None:
 
 
 def test_the_config_in_the_folder_reads_the_table(scenes: Path) -> None:
-    listing = list_images(load(scenes / "config.yaml").config.data, Reporter())
+    config = load(scenes / "config.yaml").config
+    listing = list_images(config.data, Reporter(), config.task)
     assert listing.several
     assert listing.classes == set("0123456789")
     assert Counter(item.split for item in listing.items) == {"train": 600, "validation": 200, "test": 200}

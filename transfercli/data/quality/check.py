@@ -12,12 +12,11 @@ import numpy as np
 
 from transfercli.data.dataset import Auxiliary
 from transfercli.data.image import FLAT
-from transfercli.data.label_sets import LabelSet
+from transfercli.data.label_sets import CLASS_NOUNS, LABEL_NOUNS, LabelSet
 from transfercli.data.quality.group_suggestions import GroupSuggestion
 from transfercli.data.quality.label_pairs import SAME, CoOccurrence, co_occurrence
 from transfercli.data.quality.mislabelled import Mislabelled
 from transfercli.data.quality.near_duplicates import Fingerprints, near_duplicates
-from transfercli.data.sources.listing import CLASS_NOUNS, LABEL_NOUNS
 from transfercli.data.transparent_images import Transparency
 from transfercli.data.validation import IngestedFile, contradicted
 from transfercli.text import counted, first_of

@@ -30,6 +30,7 @@ data:
   train: labels.csv
   columns: {label: labels}
   label_separator: ";"
+  image_size: 64
 model:
   base: small_cnn
   weights: none

@@ -10,7 +10,7 @@ from pathlib import Path
 from transfercli.config.paths import normalised_path
 from transfercli.config.schema import DataConfig, ExpectConfig
 from transfercli.config.types import Task
-from transfercli.data.label_sets import LabelSet
+from transfercli.data.label_sets import CLASS_NOUNS, LABEL_NOUNS, LabelSet
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.folder_source import divided_folder, folder_of_classes, labelled_splits
 from transfercli.data.sources.folders import Item, check_exists, check_filled
@@ -24,7 +24,6 @@ from transfercli.errors import ConfigError, DataError
 from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of
 
-CLASS_NOUNS, LABEL_NOUNS = ("class", "classes"), ("label", "labels")
 HELD_OUT = ("validation", "test")
 _OTHER_FILES = {
     ".tsv": "rename it to .csv: columns separated by tabs are read; or ",
