@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.data.label_sets import UNKNOWN
-from transfercli.models.tasks.answers import answers_of
 
 DROP, DROPPED_IMAGES = 0.01, 2
 
