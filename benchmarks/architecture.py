@@ -27,7 +27,7 @@ ALLOWED_SIBLING_IMPORTS = {
     "evaluation": {
         "statistics": {"metrics"},
         "confidence": {"metrics", "statistics"},
-        "robustness": {"metrics", "statistics"},
+        "robustness": {"metrics", "statistics", "multilabel"},
         "multilabel": {"metrics", "statistics", "confidence"},
         "explain": {"confidence", "multilabel"},
         "report": {"metrics", "statistics", "robustness", "explain", "multilabel"},

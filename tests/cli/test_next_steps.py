@@ -27,9 +27,9 @@ def launched(command: str) -> Result:
     return Result(path=Path("a.yaml"), text=f"# Launch: transfercli {command} a.yaml\n")
 
 
-def pair(outcome: str) -> Result:
+def pair(outcome: str, *, several: bool = False) -> Result:
     comparison = Result(metric="accuracy", gain=lambda: 0.1)
-    return Result(comparison=comparison, outcome=outcome, challenger=Result(path=BETTER))
+    return Result(comparison=comparison, outcome=outcome, challenger=Result(path=BETTER, several=several))
 
 
 def swept(*runs: str) -> Result:
@@ -117,6 +117,12 @@ STEPS: list[tuple[str, dict[str, Any], Any, str | None]] = [
     ("after_runs_show", {}, Result(row=row("failed"), evaluations={}), None),
     ("after_comparison", {}, Result(runs=(RUN,), comparisons=[pair("worse"), pair("better")]), "promote runs/x/2"),
     ("after_comparison", {}, Result(runs=(RUN,), comparisons=[pair("worse")]), "runs why runs/x/1 runs/x/2"),
+    (
+        "after_comparison",
+        {},
+        Result(runs=(RUN,), comparisons=[pair("worse", several=True)]),
+        "runs compare runs/x/1 runs/x/2 --report FILE.html",
+    ),
     ("after_comparison", {}, Result(runs=(RUN,), comparisons=[pair("no difference")]), "runs show runs/x/1"),
     ("after_why", {}, Result(first=RUN, second=BETTER), "runs compare runs/x/1 runs/x/2 --report FILE.html"),
     (

@@ -45,3 +45,15 @@ def test_a_damaged_file_is_refused(tmp_path: Path, change: dict[str, np.ndarray]
     path.write_bytes(safetensors.numpy.save(safetensors.numpy.load_file(path) | change))
     with pytest.raises(ArtefactError, match=r"held_out\.safetensors is damaged"):
         read_held_out(path)
+
+
+def test_targets_of_several_labels_keep_what_is_unknown(tmp_path: Path) -> None:
+    targets = np.array([[1, 0], [-1, 1], [0, 0]])
+    write_held_out(tmp_path / "a.safetensors", PATHS, targets, LOGITS)
+    answers = read_held_out(tmp_path / "a.safetensors")
+    assert answers is not None
+    np.testing.assert_array_equal(answers.targets, targets)
+    for damaged in (targets * 2, targets[:, :1], np.ones((3, 3), int)):
+        write_held_out(tmp_path / "b.safetensors", PATHS, damaged, LOGITS)
+        with pytest.raises(ArtefactError, match="b.safetensors is damaged"):
+            read_held_out(tmp_path / "b.safetensors")

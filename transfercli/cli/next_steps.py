@@ -179,6 +179,8 @@ def after_comparison(own: Mapping[str, Any], result: Any) -> Words:
     if better:
         return ("promote", max(better, key=lambda pair: pair.comparison.gain() or 0.0).challenger.path)
     worse = [pair for pair in result.comparisons if pair.outcome == "worse"]
+    if worse and worse[-1].challenger.several:  # which `runs why` does not take
+        return ("runs", "compare", result.runs[0], worse[-1].challenger.path, "--report", "FILE.html")
     if worse:
         return ("runs", "why", result.runs[0], worse[-1].challenger.path)
     return ("runs", "show", result.runs[0])

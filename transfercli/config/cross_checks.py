@@ -204,9 +204,9 @@ def _lora_alone(data: Any) -> KeyProblems:
 def _auxiliary_images(data: Any) -> KeyProblems:
     """Yield the keys on images beside the training images that nothing would use."""
     given = [key for key in AUXILIARY if value_at(("data", key), data)]
-    if task_of(data) == MULTILABEL:
+    if (task := task_of(data)) not in (CLASSIFY, None):
         for key in given:
-            yield ("data", key), f"is not used with several labels per image (task: {MULTILABEL}); allowed: null"
+            yield ("data", key), f"is used with task: {CLASSIFY} alone, and this task is {task}; allowed: null"
         return
     strategy = value_at(("transfer", "strategy"), data)
     solving = [name for name in registries.names("strategy") if name not in WITHOUT_SOLVED_HEAD]

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.data.label_sets import label_targets
-from transfercli.data.quality.check import ABSENT, PRESENT, CheckedImage, LabelSearch, Pair, Suspect
+from transfercli.data.quality.check import CheckedImage, Pair
 from transfercli.data.quality.label_noise import LabelNoise
+from transfercli.data.quality.mislabelled import ABSENT, PRESENT, LabelSearch, Suspect
 from transfercli.data.splitting.allocation import Allocation
 from transfercli.data.splitting.copy_groups import Sample, units_of
 from transfercli.data.splitting.iterative import allocate_labels

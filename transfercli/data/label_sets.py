@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -36,15 +37,7 @@ class LabelSet:
     @classmethod
     def read(cls, text: str) -> LabelSet:
         """Return the set that `text` stands for. Raises `ValueError` if it is none."""
-        try:
-            stored: Any = json.loads(text)
-        except ValueError as error:
-            raise ValueError(f"{text[:80]!r} is no list of labels") from error
-        has: Any = stored.get("has") if isinstance(stored, dict) else stored
-        unknown: Any = stored.get("unknown") if isinstance(stored, dict) else []
-        if not (_is_list(has) and _is_list(unknown)):
-            raise ValueError(f"{text[:80]!r} is no list of labels")
-        return cls.of(has, unknown)
+        return _read(text)
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -63,6 +56,19 @@ class LabelSet:
         if self.unknown:
             return json.dumps({"has": self.has, "unknown": self.unknown}, ensure_ascii=False)
         return json.dumps(self.has, ensure_ascii=False)
+
+
+@lru_cache(maxsize=1 << 16)  # few images have a combination of their own
+def _read(text: str) -> LabelSet:
+    try:
+        stored: Any = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{text[:80]!r} is no list of labels") from error
+    has: Any = stored.get("has") if isinstance(stored, dict) else stored
+    unknown: Any = stored.get("unknown") if isinstance(stored, dict) else []
+    if not (_is_list(has) and _is_list(unknown)):
+        raise ValueError(f"{text[:80]!r} is no list of labels")
+    return LabelSet.of(has, unknown)
 
 
 def _is_list(value: Any) -> bool:

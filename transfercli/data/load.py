@@ -50,6 +50,7 @@ from transfercli.data.validation import (
     first_problems,
     read_images,
     split_of,
+    warn_of_one_sided_labels,
     warn_of_several_labels,
 )
 from transfercli.errors import ArtefactError, DataError
@@ -205,6 +206,7 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
         for split in SPLITS
         if (members := [file for file in usable if split_by_id[id(file)] == split])
     }
+    warn_of_one_sided_labels(splits.values(), findings.reading.reporter)
     records = tuple(file.record(split_by_id.get(id(file), "")) for file in findings.files)
     assignments = known.extended(result.assignments)
     pixels = {file.entry.sha256: file.entry.pixel_hash for file in usable}

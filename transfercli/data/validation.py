@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -20,6 +20,7 @@ from transfercli.data.label_sets import UNKNOWN, LabelSet, label_targets, labels
 from transfercli.data.sources.labels import find_label, shown
 from transfercli.data.sources.listing import Listing
 from transfercli.errors import DataError, DiskError
+from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of
 
 _LISTED = 5
@@ -188,20 +189,35 @@ def check_one_sided_labels(findings: Findings) -> None:
     files = [file for file in findings.usable if file.split == "train"]
     if not findings.listing.several or not files:
         return
-    targets = label_targets((file.label for file in files), findings.labels)
+    texts = _one_sided(label_targets((file.label for file in files), findings.labels), findings.labels)
+    if texts:
+        raise DataError(
+            f"{counted(len(texts), 'label')} cannot be learnt: {first_of(texts, _LISTED)}",
+            "add training images with and without the label, or remove it from the table or from data.columns.label",
+        )
+
+
+def _one_sided(targets: np.ndarray, labels: Sequence[str]) -> list[str]:
+    """Return a text on each label that no image has, or every one. targets: int [N, L], as in `Split`."""
     texts = []
-    for label, column in zip(findings.labels, targets.T, strict=True):
+    for label, column in zip(labels, targets.T, strict=True):
         known, positive = int((column != UNKNOWN).sum()), int((column == 1).sum())
         unknown = f" ({len(column) - known} unknown)" if known < len(column) else ""
         if not positive:
             texts.append(f"none of {counted(known, 'image')} has {label!r}{unknown}")
         elif positive == known:
             texts.append(f"all of {counted(known, 'image')} have {label!r}{unknown}")
-    if texts:
-        raise DataError(
-            f"{counted(len(texts), 'label')} cannot be learnt: {first_of(texts, _LISTED)}",
-            "add training images with and without the label, or remove it from the table or from data.columns.label",
-        )
+    return texts
+
+
+def warn_of_one_sided_labels(splits: Iterable[Split], reporter: Reporter) -> None:
+    """Warn of labels that no image of a split has, or every one: some metrics of them are undefined there."""
+    for split in splits:
+        if split.several and (texts := _one_sided(split.targets, split.labels)):
+            reporter.warning(
+                f"{split.name} images: {first_of(texts, _LISTED)}: metrics that need images with and without a label,"
+                " such as its average precision, are undefined there"
+            )
 
 
 def check_copies(findings: Findings) -> None:

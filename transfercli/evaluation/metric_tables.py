@@ -13,7 +13,7 @@ from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, PER_LABEL
 
 
 class MetricRow(Protocol):
-    """What gates, tables and the config schema need to know about a metric."""
+    """Row of a table of metrics, as gates, lists of runs and the config schema read it."""
 
     @property
     def name(self) -> str: ...

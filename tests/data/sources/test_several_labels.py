@@ -103,9 +103,10 @@ def test_a_table_without_a_column_for_labels_and_only_flags_is_read_as_such(name
     write(tmp_path, as_csv if name == "list.csv" else "".join(json.dumps(row) + "\n" for row in rows), name)
     listing, notes = found(tmp_path, train=name)
     assert labels(listing) == {"a": LabelSet(("dog",))}
-    assert notes == [
-        f"task: multilabel, because {name} has no column 'label', and its other columns hold 1, 0 or -1: dog, cat"
-    ]
+    [note] = notes
+    assert f"because {name} has no column 'label', and its other columns hold 1, 0 or -1: dog, cat; each image" in note
+    write(tmp_path, "path,dog,cat\na,1,1\nb,0,1\n")
+    assert found(tmp_path)[1][0].endswith("hold 1, 0 or -1: dog, cat")
 
 
 @pytest.mark.parametrize(
@@ -198,6 +199,23 @@ def test_json_without_labels_is_no_image_without_labels(tmp_path: Path) -> None:
         found(tmp_path, "  columns: {label: [x, z]}\n", train="l.jsonl")
 
 
+@pytest.mark.parametrize("value", ["true", "1.5", "[true]", "null"])
+def test_json_values_that_are_no_labels_are_errors(value: str, tmp_path: Path) -> None:
+    write(tmp_path, f'{{"path": "a", "labels": ["x"]}}\n{{"path": "b", "labels": {value}}}\n', "l.jsonl")
+    with pytest.raises(DataError, match=r"l\.jsonl:2: labels (must be a list of texts|has no value)"):
+        found(tmp_path, train="l.jsonl")
+
+
+def test_lists_in_cells_of_a_csv_file_are_lists(tmp_path: Path) -> None:
+    write(tmp_path, 'path,labels\na,[]\nb,"[""x"", ""y""]"\n')
+    listing, notes = found(tmp_path)
+    assert labels(listing) == {"a": LabelSet(), "b": LabelSet(("x", "y"))}
+    assert notes == ["task: multilabel, because list.csv has a list of labels for each image"]
+    write(tmp_path, 'path,labels\na,x\nb,"[""x"", ""y""]"\n')
+    with pytest.raises(DataError, match="labels must be text, received"):
+        found(tmp_path)
+
+
 def test_one_class_per_image_reads_no_lists(tmp_path: Path) -> None:
     write(tmp_path, '{"path": "a", "label": "x"}\n{"path": "b", "label": ["x", "y"]}\n', "l.jsonl")
     with pytest.raises(DataError, match="label must be text, received") as caught:
@@ -229,7 +247,7 @@ def test_folders_have_one_class_per_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize("auxiliary", [{"unlabelled": "images"}, {"related": ["images"]}])
 def test_auxiliary_images_are_refused_with_several_labels(auxiliary: dict[str, Any]) -> None:
     config = DataConfig(train="list.csv", **auxiliary)
-    with pytest.raises(ConfigError, match=r"is not used with several labels per image \(task: multilabel\)"):
+    with pytest.raises(ConfigError, match=r"is used with task: classify alone, and this task is multilabel"):
         list_all(config, Reporter(), MULTILABEL)
 
 

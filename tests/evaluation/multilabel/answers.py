@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from transfercli.evaluation.multilabel.metrics import LABEL_METRICS
 from transfercli.evaluation.multilabel.predictions import LabelPredictions
 
 
@@ -17,3 +20,9 @@ def random_answers(seed: int, images: int = 60, labels: int = 6, missing: float 
     thresholds = rng.uniform(0.3, 0.7, labels)
     paths = [f"{number}.png" for number in range(images)]
     return LabelPredictions(paths, [f"l{label}" for label in range(labels)], targets, probabilities, thresholds)
+
+
+def label_value_of(name: str, answers: LabelPredictions) -> float | None:
+    """Return the value of a row of LABEL_METRICS, or None if it is not defined."""
+    value = float(LABEL_METRICS[name].value(answers))
+    return value if math.isfinite(value) else None

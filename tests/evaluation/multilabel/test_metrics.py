@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from tests.evaluation.multilabel.answers import random_answers
+from tests.evaluation.multilabel.answers import label_value_of, random_answers
 from transfercli.evaluation.metrics.calibration import expected_calibration_error
-from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, PER_LABEL, LabelSample, label_value_of
+from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, PER_LABEL, LabelSample
 from transfercli.evaluation.multilabel.predictions import LabelPredictions
 
 Array = np.ndarray

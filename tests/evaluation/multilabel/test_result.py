@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, multilabel_confusion_matrix
 
-from tests.evaluation.multilabel.answers import random_answers
+from tests.evaluation.multilabel.answers import label_value_of, random_answers
 from transfercli.errors import DataError
 from transfercli.evaluation.gates import Gate, from_config
-from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, label_value_of
+from transfercli.evaluation.multilabel.metrics import LABEL_METRICS
 from transfercli.evaluation.multilabel.predictions import LabelPredictions
 from transfercli.evaluation.multilabel.result import LabelEvaluation, evaluate_labels
 from transfercli.evaluation.slices import slice_by_value

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from tests.evaluation.label_models import label_predictions, scene_images
+from tests.evaluation.label_models import label_comparison, label_predictions
 from tests.evaluation.page_reading import Page
 from transfercli.evaluation.multilabel.changes import changes_by_label, label_changes
-from transfercli.evaluation.report.compare_page import RunComparison, render_comparisons
-from transfercli.evaluation.report.thumbnails import image_data_url
+from transfercli.evaluation.report.compare_page import render_comparisons
 from transfercli.evaluation.statistics.paired import compare
 
 BEFORE, AFTER = label_predictions(2e-5), label_predictions(2e-3)
-LINES = [{"phase": 1, "epoch": e, "val_loss": 1.0, "val_map": 0.1 * e, "val_macro_f1": 0.2} for e in (1, 2)]
 
 
 def right(predictions) -> np.ndarray:
@@ -22,32 +22,7 @@ def right(predictions) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def page() -> Page:
-    fixed, broken = label_changes(BEFORE, AFTER, 12)
-    by_label, images = changes_by_label(BEFORE, AFTER), scene_images()
-    shown = [*fixed, *broken, *(change for label in by_label for change in (*label.shown_fixed, *label.shown_broken))]
-    return Page(
-        render_comparisons(
-            [
-                RunComparison(
-                    champion="scenes/a",
-                    challenger="scenes/b",
-                    compared=compare(BEFORE, AFTER, metric="map"),
-                    before=BEFORE,
-                    after=AFTER,
-                    fixed=fixed,
-                    broken=broken,
-                    pictures={c.challenger.path: image_data_url(images[c.challenger.index]) for c in shown},
-                    missing={},
-                    config=[],
-                    seconds={},
-                    lines=LINES,
-                    by_label=by_label,
-                )
-            ],
-            "test",
-            "transfercli runs compare scenes/a scenes/b",
-        )
-    )
+    return Page(render_comparisons([label_comparison()], "test", "transfercli runs compare scenes/a scenes/b"))
 
 
 def test_images_that_only_one_model_has_wholly_right_are_those_whose_every_label_is() -> None:
@@ -86,18 +61,7 @@ def test_the_page_has_a_row_for_each_label_and_pictures_behind_its_numbers(page:
 
 
 def test_equal_models_are_said_to_be_equal() -> None:
-    same = RunComparison(
-        champion="scenes/a",
-        challenger="scenes/b",
-        compared=compare(BEFORE, BEFORE, metric="map"),
-        before=BEFORE,
-        after=BEFORE,
-        fixed=(),
-        broken=(),
-        pictures={},
-        missing={},
-        config=[],
-        seconds={},
-    )
+    compared = compare(BEFORE, BEFORE, metric="map")
+    same = replace(label_comparison(), compared=compared, after=BEFORE, fixed=(), broken=(), by_label=())
     words = Page(render_comparisons([same], "test", "transfercli runs compare")).words
     assert "The two answer every label of every image equally rightly." in words

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from tests.evaluation.report.rows import Rows
-from transfercli.data.quality.check import CheckedImage, LabelSearch, Mislabelled, Problem, Report, Suspect
+from transfercli.data.label_sets import LabelSet
+from transfercli.data.quality.check import CheckedImage, Problem, Report
+from transfercli.data.quality.label_pairs import LabelPair, co_occurrence
+from transfercli.data.quality.mislabelled import LabelSearch, Mislabelled, Suspect
 from transfercli.errors import UsageError
 from transfercli.evaluation.report.data_page import csv_cell, sheet_name, write_page
 from transfercli.reporting import Reporter
@@ -86,6 +90,43 @@ def test_the_likely_mislabelled_are_shown_with_both_names_and_listed_uncut(tmp_p
     assert page.text.count("→ dog") == 60
     assert "The first 60 are shown" in page.text
     assert ["likely mislabelled", "cat/69", "dog", "labelled cat; 90.0% sure"] in rows
+
+
+def test_labels_in_the_same_image_are_a_picture_and_their_doubts_are_listed(tmp_path: Path) -> None:
+    sets = [LabelSet(("cat", "dog")), LabelSet(("cat",), ("dog",)), LabelSet(), LabelSet(("cat", HOSTILE[0]))] * 2
+    seen = [
+        CheckedImage(f"{n}", one.text, "train", str(n), 8, 8, label_set=one.of(one.has, one.unknown))
+        for n, one in enumerate(sets)
+    ]
+    names = sorted({"cat", "dog", HOSTILE[0]})
+    pairs = replace(co_occurrence(sets, names), pairs=[LabelPair("cat", "dog", "never together", 0, 5, 7)])
+    report = Report(
+        seen,
+        (),
+        [(0, 2)],
+        [(0, 1)],
+        names,
+        counts={name: {"train": 1} for name in names},
+        constant={"test": ["cat"]},
+        mislabelled=Mislabelled([Suspect(0, "absent", 0.9, 0.9, "dog")], "digits/1"),
+        pairs=pairs,
+    )
+    page, rows = written(tmp_path, report)
+    assert "Labels and splits" in page.text
+    assert "Every test image has 1 label: cat" in page.text
+    assert "1 pair of labels that chance does not explain" in page.text
+    titles = [attrs["title"] for tag, attrs in page.tags if tag == "td" and "title" in attrs]
+    assert "cat and dog: 33.3%" in titles
+    assert "dog present → absent" in " ".join(page.text.split())
+    assert "cat, dog, train" in page.text  # the caption of a copy
+    assert ["label pair", "cat", "dog", "never together: 0 together, of 5 and 7"] in rows
+    assert ["constant label", "", "cat", "every image in test"] in rows
+    assert ["likely mislabelled", "0", "absent", "dog present; 90.0% sure"] in rows
+    assert ["duplicate", "0", "2", "other labels"] in rows
+    assert ["near duplicate", "0", "1", ""] in rows  # an unknown label contradicts nothing
+    assert "<script>alert(1)</script>" in page.text
+    sheets = {attrs["href"] for tag, attrs in page.tags if tag == "a" and "sheets/" in (attrs.get("href") or "")}
+    assert len(sheets) == 3
 
 
 def test_why_nobody_looked_for_mislabelled_images_is_told_without_absolute_paths(tmp_path: Path) -> None:

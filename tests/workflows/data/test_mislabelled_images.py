@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.digits import all_digits
-from transfercli.data.quality.check import CheckedImage, Mislabelled
+from transfercli.data.quality.check import CheckedImage
+from transfercli.data.quality.mislabelled import Mislabelled
 from transfercli.reporting import Reporter
 from transfercli.workflows.data.label_errors import find_mislabelled
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tests.listener import Listener
 from tests.workflows.predict.predicted import said
 from transfercli.cli.commands.predict import WRITERS
 from transfercli.errors import UsageError
+from transfercli.evaluation.multilabel.trust import LabelAbstention, write_label_trust
 from transfercli.reporting import Reporter
 from transfercli.workflows.export.export import ExportRunRequest, export_run
 from transfercli.workflows.predict.predict import PredictRequest, predict_images
@@ -62,6 +67,49 @@ def test_an_artefact_gives_the_same_labels_as_its_run(scenes: Any, images: list[
     world, run = scenes
     names = lambda answers: [[label for label, _ in answer.answered] for answer in answers]  # noqa: E731
     assert names(said(world, artefact, images)) == names(said(world, run, images))
+
+
+def test_labels_whose_answer_is_less_probable_than_their_confidence_are_unsure_in_run_and_artefact(
+    scenes: Any, images: list[str], tmp_path: Path
+) -> None:
+    world, run = scenes
+    copy = tmp_path / "scenes" / run.name
+    shutil.copytree(run, copy)
+    stored = StoredRun.find(str(copy), world.runs, Reporter())
+    thresholds = stored.label_trust.thresholds
+    given = np.array([[dict(answer.top)[label] for label in stored.labels] for answer in said(world, run, images)])
+    typical = np.median(np.where(given >= thresholds, given, 1 - given), axis=0)
+    least = (0.0, float(typical[1]) + 1e-5, float(typical[2]) + 1e-5, 0.0)
+    abstention = LabelAbstention({"accuracy": 0.9}, least, (None,) * 4)
+    write_label_trust(copy / "calibration.json", replace(stored.label_trust, abstention=abstention))
+    request = ExportRunRequest(str(copy), world.runs, ("onnx",), out=tmp_path / "out")
+    (made,) = export_run(request, Reporter()).artefacts
+    found = said(world, copy, images, abstain=True)
+    for answer in found:
+        probabilities = dict(answer.top)
+        rows = zip(stored.labels, (probabilities[label] for label in stored.labels), thresholds, least, strict=True)
+        unsure = [label for label, p, threshold, lowest in rows if (p if p >= threshold else 1 - p) < lowest]
+        assert answer.as_json()["unsure"] == unsure
+        assert answer.abstained or not unsure
+    assert len({answer.unsure for answer in found}) > 2
+    assert [one.unsure for one in said(world, made["path"], images, abstain=True)] == [one.unsure for one in found]
+    assert all("unsure" not in one.as_json() for one in said(world, copy, images[:3]))
+
+
+def test_a_model_that_is_always_unsure_of_a_label_warns_that_it_abstains_from_every_image(
+    scenes: Any, images: list[str], tmp_path: Path
+) -> None:
+    world, run = scenes
+    copy = tmp_path / "scenes" / run.name
+    shutil.copytree(run, copy)
+    trust = StoredRun.find(str(copy), world.runs, Reporter()).label_trust
+    abstention = LabelAbstention({"accuracy": 0.99}, (0.0, None, 0.5, 0.0), (None,) * 4)
+    write_label_trust(copy / "calibration.json", replace(trust, abstention=abstention))
+    listener = Listener()
+    request = PredictRequest(str(copy), world.runs, tuple(images[:2]), abstain=True)
+    assert all(answer.abstained for answer in predict_images(request, listener).answers)
+    (warning,) = [line for line in listener.warnings if "abstains from every image" in line]
+    assert "no confidence of 1 can promise" in warning
 
 
 def test_a_set_with_the_one_true_label_is_refused(scenes: Any, images: list[str], artefact: Path) -> None:

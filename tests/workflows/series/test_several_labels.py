@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score
 
 from tests.listener import Listener
 from tests.scenes import write_scenes
-from transfercli.errors import ConfigError, UsageError
+from transfercli.errors import UsageError
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.stored_run import StoredRun
 
@@ -106,9 +106,11 @@ def test_runs_of_two_tasks_are_not_compared_and_commands_that_cannot_work_say_so
         compare_runs(CompareRequest((first, source[1]["run"]), scenes.runs), Listener())
     with pytest.raises(UsageError, match="runs why works with one class per image so far"):
         explain_difference(WhyRequest(first, second, scenes.runs), Listener())
+    with pytest.raises(UsageError, match=r"--metric map: .* gives one class per image, and this is no metric of that"):
+        explain_difference(WhyRequest(source[1]["run"], source[1]["run"], scenes.runs, "map"), Listener())
     with pytest.raises(UsageError, match="data next works with one class per image so far"):
         data_next(NextRequest(first, scenes.folder / "images", scenes.runs, 5), Listener())
-    with pytest.raises(ConfigError, match="recommend compares bases for one class per image so far"):
+    with pytest.raises(UsageError, match="recommend compares bases for one class per image so far"):
         recommend_base(RecommendRequest(scenes.config, scenes.runs), Listener())
 
 
@@ -158,13 +160,27 @@ def test_runs_are_merged_and_an_average_has_the_mean_probability_of_each_label(s
     assert result.gains["best_member"]["val_accuracy"]["merged"] == pytest.approx(result.metrics["val_accuracy"])
 
 
+def test_folds_answer_together_with_the_mean_of_their_probabilities_and_thresholds(scenes: Scenes) -> None:
+    from transfercli.workflows.answers import evaluate_answers
+    from transfercli.workflows.sweep.looks import _mean_answers
+
+    runs = [StoredRun(RunFolder(scenes.runs / "scenes" / name)) for name in ("first", "second")]
+    split = runs[0].split("test")
+    mean = _mean_answers(runs, split)
+    np.testing.assert_allclose(mean.probabilities, np.mean([run.probabilities(split) for run in runs], axis=0))
+    np.testing.assert_allclose(mean.thresholds, np.mean([run.label_trust.thresholds for run in runs], axis=0))
+    assert evaluate_answers(mean).metrics["map"] is not None
+
+
 def test_a_sweep_is_won_by_map_with_a_corrected_score(scenes: Scenes) -> None:
     from transfercli.workflows.sweep.result import SweepRequest
     from transfercli.workflows.sweep.sweep import sweep
 
     space = {"training.optimizer.learning_rate": {"choice": [0.0001, 0.005]}}
     scenes.write(sweep={"trials": 2, "space": space})
-    result = sweep(SweepRequest(scenes.config, scenes.runs), Listener()).as_json()
+    page = scenes.folder / "sweep.html"
+    result = sweep(SweepRequest(scenes.config, scenes.runs, report=page), Listener()).as_json()
+    assert "map" in page.read_text()
     winner = result["winner"]
     assert result["metric"] == winner["metric"] == "val_map"
     assert winner["naive"] == pytest.approx(max(trial["value"] for trial in result["trials"]), abs=1e-6)

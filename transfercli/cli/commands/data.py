@@ -139,14 +139,16 @@ class Drifted(GateError):
 def _show_check(result: CheckResult) -> None:
     report, classes, splits = result.report, result.report.classes(), result.report.splits()
     doubtful, imbalance, transparency = report.mislabelled, report.imbalance(), report.transparency
+    noun, nouns = report.nouns
     print_pairs(
         [
             ("usable", VERDICTS[report.verdict]),
-            ("images", f"{len(report.images)} in {len(classes)} classes"),
+            ("images", f"{len(report.images)} {'with' if report.several else 'in'} {len(classes)} {nouns}"),
+            ("without a label", sum(not image.labels for image in report.images) or None),
             ("splits", images_per_split(splits, report.split_groups) or None),
             *((f"{name} images", count) for name, count in report.auxiliary.counts()["images"].items()),
             ("typical size", "x".join(map(str, result.typical_size or ())) or None),
-            ("largest to smallest class", f"{imbalance:.1f} to 1" if imbalance else None),
+            (f"largest to smallest {noun}", f"{imbalance:.1f} to 1" if imbalance else None),
             ("likely mislabelled", len(doubtful.suspects) if doubtful.run else None),
             ("transparent images", f"{transparency.images}, {transparency.policy}" if transparency.images else None),
             ("report", result.page),
@@ -157,19 +159,41 @@ def _show_check(result: CheckResult) -> None:
     if report.suggestion:
         print_text(f"\nsuggestion: {report.suggestion}")
     print()
+    unknown = report.pairs.unknown if report.pairs else {}
     print_table(
-        ("class", "images", *splits),
-        [(label, count, *(report.counts[label].get(split, 0) for split in splits)) for label, count in classes.items()],
+        (noun, "images", *splits, *["unknown"] * bool(unknown)),
+        [
+            (
+                label,
+                count,
+                *(report.counts[label].get(split, 0) for split in splits),
+                *[unknown.get(label, 0)] * bool(unknown),
+            )
+            for label, count in classes.items()
+        ],
     )
     for reason in report.refusals:
         print_text(f"\ntraining would refuse: {printable(reason)}")
     for split, labels in report.missing.items():
-        _print_first(f"classes without {split} images", ("class",), [(label,) for label in labels])
+        _print_first(f"{nouns} without {split} images", (noun,), [(label,) for label in labels])
+    for split, labels in report.constant.items():
+        _print_first(f"{nouns} of all {split} images", (noun,), [(label,) for label in labels])
+    _show_pairs(report)
     _show_problems(report)
     _show_duplicates(report)
     unusual = [(report.images[row].path, report.images[row].width, report.images[row].height) for row in report.unusual]
     _print_first("unusual sizes", ("path", "width", "height"), unusual)
     _show_mislabelled(report)
+
+
+def _show_pairs(report: Report) -> None:
+    """Print the pairs of labels that chance does not explain."""
+    pairs = report.pairs.pairs if report.pairs else ()
+    rows = [
+        (pair.first, pair.kind, pair.second, pair.together, pair.first_images, pair.second_images) for pair in pairs
+    ]
+    header = ("label", "images", "other label", "together", "of", "and of")
+    _print_first("pairs of labels that chance does not explain", header, rows)
 
 
 def _show_problems(report: Report) -> None:
@@ -203,7 +227,12 @@ def _show_duplicates(report: Report) -> None:
 def _show_mislabelled(report: Report) -> None:
     mislabelled = report.mislabelled
     rows = [
-        (report.images[suspect.row].path, report.images[suspect.row].label, suspect.suggested, suspect.probability)
+        (
+            report.images[suspect.row].path,
+            suspect.label or report.images[suspect.row].label,
+            suspect.suggested,
+            suspect.probability,
+        )
         for suspect in mislabelled.suspects
     ]
     title = f"likely mislabelled, by the features of {mislabelled.run}"

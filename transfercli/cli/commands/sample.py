@@ -37,7 +37,7 @@ def sample(
         str,
         typer.Argument(
             metavar="NAME",
-            help="digits, digits-source (0 to 4), digits-target (5 to 9), digits-faint (on grey paper), or digits-scenes"
+            help="digits, digits-source (0 to 4), digits-target (5 to 9), digits-faint (on grey paper) or digits-scenes"
             " (several labels per image)",
             callback=one_of(_names),
             autocompletion=completion.sample_names,

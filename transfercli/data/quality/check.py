@@ -15,7 +15,9 @@ from transfercli.data.image import FLAT
 from transfercli.data.label_sets import LabelSet
 from transfercli.data.quality.group_suggestions import GroupSuggestion
 from transfercli.data.quality.label_pairs import SAME, CoOccurrence, co_occurrence
+from transfercli.data.quality.mislabelled import Mislabelled
 from transfercli.data.quality.near_duplicates import Fingerprints, near_duplicates
+from transfercli.data.sources.listing import CLASS_NOUNS, LABEL_NOUNS
 from transfercli.data.transparent_images import Transparency
 from transfercli.data.validation import IngestedFile, contradicted
 from transfercli.text import counted, first_of
@@ -24,10 +26,6 @@ _SPLITS = ("train", "validation", "test")
 _NAMED = 5
 TINY_SIDE = 8  # pixels; an image with a shorter side is reported
 UNUSUAL = 4.0  # an image is reported if its width or height differs from the median by a larger factor
-
-PRESENT, ABSENT = "present", "absent"  # states of a label in an image that may have several
-
-WEAK = 0.75  # expected accuracy below which a model is called too weak to judge labels
 
 DAMAGED = ("cut", "damaged")  # kinds of problems of files that decode without an error
 
@@ -90,97 +88,6 @@ class ProblemGroup:
     problems: Sequence[Problem]
 
 
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """Likely label error.
-
-    Attributes:
-        row: into `Report.images`.
-        suggested: the most probable other class, and `confidence` its probability; `PRESENT` or `ABSENT` for a label.
-        probability: that the label is wrong.
-        label: the label in doubt if an image may have several, or "".
-    """
-
-    row: int
-    suggested: str
-    confidence: float
-    probability: float
-    label: str = ""
-
-    @property
-    def given(self) -> str:
-        """The state of `label` that the data gives."""
-        return ABSENT if self.suggested == PRESENT else PRESENT
-
-
-@dataclass(frozen=True, slots=True)
-class LabelSearch:
-    """Search for label errors.
-
-    Attributes:
-        images: number of images whose label was checked.
-        agreement: share of the labels that the model predicts for images that it was not fitted to.
-        accuracy: share of the images whose true class it is expected to predict.
-        more: number of images that are more likely wrong than right, beyond those that are listed.
-    """
-
-    images: int
-    agreement: float
-    accuracy: float
-    more: int
-
-    @property
-    def weak(self) -> bool:
-        """True if the model makes too many mistakes for its doubts to say much."""
-        return self.accuracy < WEAK
-
-
-@dataclass(frozen=True, slots=True)
-class Mislabelled:
-    """Likely label errors, most likely first.
-
-    Attributes:
-        run: name of the run whose features were used; "" if label errors were not searched for.
-        note: the reason for that, or "".
-        search: None if label errors were not searched for, or no class has two different images.
-    """
-
-    suspects: Sequence[Suspect] = ()
-    run: str = ""
-    note: str = ""
-    search: LabelSearch | None = None
-
-    @property
-    def expected_false_alarms(self) -> float:
-        """Expected number of listed images whose label is right."""
-        return sum(1 - suspect.probability for suspect in self.suspects)
-
-    def summary(self) -> list[str]:
-        """Return sentences about the search; empty if there was none."""
-        if self.search is None:
-            return []
-        agrees = f"the model agrees with {self.search.agreement:.0%} of the labels"
-        if self.search.weak:
-            agrees += f": too weak to judge{' most of them' if self.suspects else ''}"
-        found = f"about {self.expected_false_alarms:.1f} of {len(self.suspects)} are expected to be false alarms"
-        more = f"beyond the limit: {counted(self.search.more, 'image')}; --mislabelled-share 1 lists all"
-        return [agrees, *([found] if self.suspects else []), *([more] if self.search.more else [])]
-
-    def as_result(self) -> dict[str, Any] | None:
-        """Return the facts of the search as JSON; None if there was none."""
-        if self.search is None:
-            return None
-        return {
-            "images": self.search.images,
-            "listed": len(self.suspects),
-            "expected_false_alarms": round(self.expected_false_alarms, 1),
-            "more": self.search.more,
-            "agreement": round(self.search.agreement, 4),
-            "expected_accuracy": round(self.search.accuracy, 4),
-            "weak": self.search.weak,
-        }
-
-
 @dataclass(frozen=True)
 class Report:
     """Report on a data set.
@@ -211,7 +118,7 @@ class Report:
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     missing: dict[str, list[str]] = field(default_factory=dict)
     unusual: Sequence[int] = ()
-    mislabelled: Mislabelled = Mislabelled()
+    mislabelled: Mislabelled = field(default_factory=Mislabelled)
     transparency: Transparency = field(default_factory=Transparency)
     suggestion: GroupSuggestion | None = None
     split_groups: dict[str, int] | None = None
@@ -223,6 +130,11 @@ class Report:
     def several(self) -> bool:
         """True if an image may have several labels."""
         return self.pairs is not None
+
+    @property
+    def nouns(self) -> tuple[str, str]:
+        """Word for one class or label, and for more than one."""
+        return LABEL_NOUNS if self.several else CLASS_NOUNS
 
     @property
     def usable(self) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from transfercli.config.paths import normalised_path
 from transfercli.config.schema import DataConfig
-from transfercli.config.types import MULTILABEL, Task
+from transfercli.config.types import CLASSIFY, Task
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.folder_source import folder_of_classes
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, Item, check_exists, folder_file, walk
@@ -54,7 +54,7 @@ def list_all(config: DataConfig, reporter: Reporter, task: Task) -> tuple[Listin
     Such a class is one that the data names, but has no training image of: its folder is empty, validation or test
     images have it, or `data.expect.classes` lists it. Raises as `list_images` and `list_auxiliary` do.
     """
-    _check_one_label(config, task)
+    _check_classes(config, task)
     listing, auxiliary = list_images(config, reporter, task), list_auxiliary(config, reporter)
     expected = config.expect.classes if config.expect and isinstance(config.expect.classes, list) else []
     named = {*map(normalised_label, [*listing.empty, *expected])}.union(*map(listing.labels_of, HELD_OUT))
@@ -63,12 +63,12 @@ def list_all(config: DataConfig, reporter: Reporter, task: Task) -> tuple[Listin
     return replace(listing, empty=empty, added=added), replace(auxiliary, added=added)
 
 
-def _check_one_label(config: DataConfig, task: Task) -> None:
-    """Raise `ConfigError` if a config with several labels per image names auxiliary images."""
+def _check_classes(config: DataConfig, task: Task) -> None:
+    """Raise `ConfigError` if a config of another task than `classify` names auxiliary images."""
     for key, value in ((UNLABELLED, config.unlabelled), (RELATED, config.related)):
-        if task == MULTILABEL and value:
+        if task != CLASSIFY and value:
             raise ConfigError(
-                f"data.{key}: is not used with several labels per image (task: {MULTILABEL})", f"remove data.{key}"
+                f"data.{key}: is used with task: {CLASSIFY} alone, and this task is {task}", f"remove data.{key}"
             )
 
 

@@ -53,7 +53,7 @@ def is_list(value: Any) -> bool:
     """Return True if a value lists the labels of an image: a list or an object, or the text of a JSON list."""
     if isinstance(value, str):
         try:
-            return _is_list_text(value.strip()) and bool(_json_list(value, ""))
+            return _is_list_text(value.strip()) and all(isinstance(name, str) for name in _json_list(value, ""))
         except DataError:
             return False
     return isinstance(value, list | dict)
@@ -87,8 +87,9 @@ class LabelReader:
             raise DataError(f"{place}: {column} has no value", _none_hint(self.path))
         if isinstance(value, dict):
             return self._of_object(value, column, place).text
-        names = value if isinstance(value, list) else self._in_cell(str(value), place)
-        if not all(isinstance(name, str) or type(name) is int for name in names):
+        is_cell = isinstance(value, str) or type(value) is int
+        names = self._in_cell(str(value), place) if is_cell else value
+        if not isinstance(names, list) or not all(isinstance(name, str) or type(name) is int for name in names):
             raise DataError(f"{place}: {column} must be a list of texts, received {value!r}")
         return LabelSet.of(label for name in names if (label := self._name(name, column, place))).text
 
@@ -116,7 +117,7 @@ class LabelReader:
     def _class(self, row: Mapping[str, Any], place: str) -> str:
         column = self.table.label_column(row)
         value = row.get(column)
-        if isinstance(value, list | dict):
+        if is_list(value):
             raise DataError(
                 f"{place}: {column} must be text, received {value!r}",
                 "an image has one label; if it may have several, set task: multilabel in the config",
@@ -182,10 +183,10 @@ class LabelReader:
         """Raise `DataError` for values that look like several labels each."""
         if joined is None:
             return
-        told = f", and none holds data.label_separator {self.table.separator!r}" if self.table.separator else ""
+        unused = f", and none holds data.label_separator {self.table.separator!r}" if self.table.separator else ""
         raise DataError(
             f"{self.path.name}: {counted(joined.images, 'image')} of {self._cells.total()} with a label look like"
-            f" images with several: {first_of(joined.names, _LISTED, written=repr)}{told}",
+            f" images with several: {first_of(joined.names, _LISTED, written=repr)}{unused}",
             f"set {joined.setting}; if each is one label, set it to a text that no label holds, such as ';;'",
         )
 

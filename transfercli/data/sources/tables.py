@@ -14,12 +14,20 @@ from transfercli.config.paths import TABLE_SUFFIXES
 from transfercli.data.label_sets import LabelSet
 from transfercli.data.sources.folders import Item, absolute, relative
 from transfercli.data.sources.layout import SPLIT_NAMES
-from transfercli.data.sources.table_format import TableFormat, columns_error, encoding_of, separator_of, valid_text
+from transfercli.data.sources.table_format import (
+    SEPARATORS,
+    TableFormat,
+    columns_error,
+    encoding_of,
+    separator_of,
+    valid_text,
+)
 from transfercli.data.sources.table_labels import LabelReader
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 
 _DEFAULT = TableFormat()
+_SEPARATOR_NAMES = dict(zip(SEPARATORS, ("a comma", "a semicolon", "a tab"), strict=True))
 _HEAD = 100  # rows that an error about columns looks at
 
 
@@ -107,7 +115,7 @@ def _csv_rows(path: Path, file: IO[str], table: TableFormat) -> Iterator[tuple[i
         if any(row.pop(None, ())):  # the key under which DictReader stores surplus values
             raise DataError(
                 f"{path.name}:{reader.line_num}: more values than the {len(columns)} columns",
-                'put a value that contains a comma in double quotes: "a, b.jpg"',
+                f'put a value that contains {_SEPARATOR_NAMES[separator]} in double quotes: "a{separator} b.jpg"',
             )
         yield reader.line_num, row
 

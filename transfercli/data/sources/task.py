@@ -66,9 +66,15 @@ def _label_columns(data: DataConfig, table: _Table | None) -> tuple[ColumnsConfi
         return columns, ""
     if table.has_lists():
         return columns, f"{table.path.name} has a list of labels for each image"
-    if label := table.flags():
+    label, exclusive = table.flags()
+    if label:
         about = f"{table.path.name} has no column {columns.label!r}, and its other columns hold 1, 0 or -1"
-        return columns.model_copy(update={"label": label}), f"{about}: {first_of(label, _LISTED)}"
+        reason = f"{about}: {first_of(label, _LISTED)}"
+        if exclusive:
+            reason += (
+                f"; each image has one of them, and a column {columns.label!r} with its name would make them classes"
+            )
+        return columns.model_copy(update={"label": label}), reason
     return columns, ""
 
 
@@ -115,22 +121,28 @@ class _Table:
         row: dict[str, Any] = next(self.rows(), {})
         return is_list(row.get(self.table.label_column(row)))
 
-    def flags(self) -> list[str]:
+    def flags(self) -> tuple[list[str], bool]:
         """Return the columns besides the image's own, if none is for labels and each holds 1, 0 or -1.
 
-        There are none if one column holds something else, or nothing at all.
+        There are none if one column holds something else, or nothing at all. The second value is True if each image has
+        a 1 in exactly one of them.
         """
         filled: dict[str, bool] = {}
+        exclusive = True
         for row in self.rows():
             if self.table.label_column(row) in row:
-                return []
+                return [], False
+            positive = 0
             for name, value in row.items():
                 if name in self.own:
                     continue
-                if not isinstance(value, str | int | float | None) or label_state(value) is None:
-                    return []
+                state = label_state(value) if isinstance(value, str | int | float | None) else None
+                if state is None:
+                    return [], False
+                positive += state == 1
                 filled[name] = filled.get(name, False) or value not in (None, "")
-        return [*filled] if len(filled) > 1 and all(filled.values()) else []
+            exclusive &= positive == 1
+        return ([*filled], exclusive) if len(filled) > 1 and all(filled.values()) else ([], False)
 
     def meaning_of_empty(self, columns: Sequence[str]) -> tuple[Literal["absent", "unknown"], str]:
         """Return the meaning of empty cells in columns that hold one label each, and a sentence on it, or "".

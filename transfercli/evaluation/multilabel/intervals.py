@@ -25,7 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.data.clusters import cluster_indices
-from transfercli.evaluation.metrics.confusion import Array
+from transfercli.evaluation.metrics.calibration import bins_for
+from transfercli.evaluation.metrics.confusion import Array, ratio
 from transfercli.evaluation.metrics.ranking import mean_of_defined
 from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, PER_LABEL, Bools, LabelSample
 from transfercli.evaluation.multilabel.predictions import LabelPredictions
@@ -142,7 +143,7 @@ def _of_share(name: str, interval: Interval | None) -> Interval | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Resampled:
-    """Metrics of 1,000 resamples. values: by name, [R] or [R, L]; gaps: `LabelSample.gaps`, [R, B]."""
+    """Metrics of 1,000 resamples. values: by name, [R] or [R, L]; gaps: as `LabelSample.gaps`, [R, B]."""
 
     values: dict[str, Array]
     gaps: Array
@@ -152,17 +153,30 @@ def _resampled(data: _Data, requested: Iterable[str], seed: int) -> _Resampled:
     names = [*MEANS, *SHARES, *_ranked_names(data, requested)]
     blocks: dict[str, list[Array]] = {name: [] for name in names}
     gaps, strata = [], np.zeros(len(data.predictions), np.int64)
-    width = data.predictions.targets.size
-    for weights in resample_weights(strata, RESAMPLES, np.random.default_rng(seed), data.of_image, width):
+    gap_sums, pairs = _gap_sums(data), data.sample.known.sum(axis=1).astype(np.float64)
+    for weights in resample_weights(strata, RESAMPLES, np.random.default_rng(seed), data.of_image):
         sample = LabelSample(data.predictions, weights)
         for name, values in blocks.items():
             values.append((LABEL_METRICS.get(name) or PER_LABEL[name]).rule(sample))
-        if sample.known.any():
-            gaps.append(sample.gaps)
-    return _Resampled(
-        {name: np.concatenate(values) for name, values in blocks.items()},
-        np.concatenate(gaps) if gaps else np.zeros((RESAMPLES, 1)),
-    )
+        gaps.append(ratio(weights.T @ gap_sums, (pairs @ weights)[:, None]))
+    return _Resampled({name: np.concatenate(values) for name, values in blocks.items()}, np.concatenate(gaps))
+
+
+def _gap_sums(data: _Data) -> Array:
+    """Return, for each image, the sum of truth minus probability of its pairs in each bin of equal mass, [N, B].
+
+    The bins are those of all images, for every resample. Pairs of equal probability share their mean.
+    """
+    images, labels = data.sample.pairs
+    scores = data.predictions.probabilities[images, labels]
+    _, group = np.unique(scores, return_inverse=True)
+    truth = np.bincount(group, data.sample.truth[images, labels]) / np.maximum(np.bincount(group), 1)
+    order = np.argsort(scores, kind="stable")
+    bins = np.array_split(order, bins_for(len(images)))
+    sums = np.zeros((len(data.predictions), len(bins)))
+    for number, members in enumerate(bins):
+        np.add.at(sums[:, number], images[members], truth[group[members]] - scores[members])
+    return sums
 
 
 def _ranked_names(data: _Data, requested: Iterable[str]) -> list[str]:

@@ -148,12 +148,6 @@ class LabelMetric:
         return value
 
 
-def label_value_of(name: str, predictions: LabelPredictions) -> float | None:
-    """Return the value of a row of LABEL_METRICS as a Python float, or None if it is not defined."""
-    value = float(LABEL_METRICS[name].value(predictions))
-    return value if math.isfinite(value) else None
-
-
 def _of_labels(rule: Callable[[Counts], Array]) -> Callable[[LabelSample], Array]:
     return lambda sample: rule(sample.counts)
 
@@ -167,11 +161,29 @@ def _macro(rule: Callable[[Counts], Array]) -> Callable[[LabelSample], Array]:
 
 
 def _micro_ap(sample: LabelSample) -> Array:
+    """Return the average precision of all pairs, [R].
+
+    Pairs are counted by image between neighbouring scores of positives. These counts times the weights of the images
+    are the weights at each score, so no array has a row for each pair and a column for each resample.
+    """
+    from scipy.sparse import csr_array
+
     images, labels = sample.pairs
     scores, truth = sample.predictions.probabilities[images, labels], sample.truth[images, labels]
     if not truth.any():
         return np.full(sample.weights.shape[1], np.nan)
-    return class_ranking_areas(truth, scores, sample.weights[images])[1]
+    cuts = np.unique(scores[truth])
+    place = np.searchsorted(cuts, scores, "right") - 1  # -1 for pairs below every positive, which do not matter
+
+    def weight_at(chosen: Bools) -> Array:
+        ones = np.ones(int(chosen.sum()))
+        counts = csr_array((ones, (place[chosen], images[chosen])), shape=(len(cuts), len(sample.predictions)))
+        weights: Array = counts @ sample.weights
+        return weights
+
+    hits = weight_at(truth)
+    hits_above, above = (np.cumsum(values[::-1], axis=0)[::-1] for values in (hits, weight_at(place >= 0)))
+    return ratio((hits * ratio(hits_above, above, 0.0)).sum(axis=0), hits_above[0])
 
 
 def balanced_accuracy(sample: LabelSample) -> Array:

@@ -7,6 +7,7 @@ digits, and a CSV cell that a spreadsheet would run as a formula starts with an 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path, PurePath
@@ -14,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.quality.check import CheckedImage, Report, Suspect, sizes
+from transfercli.data.quality.check import CheckedImage, Report, sizes
+from transfercli.data.quality.mislabelled import Suspect
 from transfercli.evaluation.report.contact_sheets import contact_sheet, encode_jpeg, encode_png, evenly_spaced
 from transfercli.evaluation.report.html import jinja_environment
 from transfercli.evaluation.report.plots import clipped
@@ -27,6 +29,7 @@ from transfercli.rows import Rows
 PAGE, TABLE, SHEETS = "index.html", "problems.csv", "sheets"
 EMBEDDED = 60  # classes whose contact sheet is in the page itself; the others are linked
 ROWS, GROUPS, MEMBERS, SUSPECTS = 500, 24, 8, 60  # entries of each list on the page; the CSV has all
+PICTURED = 40  # most labels in the picture of co-occurrence
 OPEN = 20  # a longer list of files with the same problem is closed at first
 NAME_LENGTH = 1000
 FORMULA = ("=", "+", "-", "@")
@@ -62,6 +65,8 @@ def write_page(folder: Path, report: Report, images: Rows | None, title: str, re
             doubtful=_doubtful(report, images) if images is not None else [],
             sheets=sheets,
             table=TABLE,
+            together=_together(report),
+            unknown=report.pairs.unknown if report.pairs is not None else {},
             shown={"rows": ROWS, "open": OPEN, "groups": GROUPS, "suspects": SUSPECTS},
         )
     )
@@ -87,14 +92,20 @@ def _rows(report: Report) -> Iterator[Sequence[object]]:
             yield kind, *(report.images[row].path for row in pair), _harm(report, pair)
     for suspect in report.mislabelled.suspects:
         image = report.images[suspect.row]
-        detail = f"labelled {image.label}; {suspect.probability:.1%} sure"
-        yield "likely mislabelled", image.path, suspect.suggested, detail
+        given = f"{suspect.label} {suspect.given}" if suspect.label else f"labelled {image.label}"
+        yield "likely mislabelled", image.path, suspect.suggested, f"{given}; {suspect.probability:.1%} sure"
     for row in report.unusual:
         image = report.images[row]
         yield "unusual size", image.path, "", f"{image.width}x{image.height}"
     for split, labels in report.missing.items():
         for label in labels:
-            yield "missing class", "", label, f"no image in {split}"
+            yield f"missing {report.nouns[0]}", "", label, f"no image in {split}"
+    for split, labels in report.constant.items():
+        for label in labels:
+            yield "constant label", "", label, f"every image in {split}"
+    for found in report.pairs.pairs if report.pairs is not None else ():
+        detail = f"{found.kind}: {found.together} together, of {found.first_images} and {found.second_images}"
+        yield "label pair", found.first, found.second, detail
 
 
 def _harm(report: Report, group: Sequence[int]) -> str:
@@ -102,6 +113,31 @@ def _harm(report: Report, group: Sequence[int]) -> str:
     pairs = list(pairwise(group))
     labels = ["other labels"] if report.across_labels(pairs) else []
     return "; ".join([*labels, *(["across splits"] if report.across_splits(pairs) else [])])
+
+
+def _together(report: Report) -> list[tuple[str, list[tuple[str, int, float]]]]:
+    """Return the rows of the picture of co-occurrence: a label, and for each label its name, images and their share.
+
+    The share is of the row's images. With more than `PICTURED` labels those of most images are shown.
+    """
+    if report.pairs is None:
+        return []
+    numbers = report.pairs.together
+    frequent = np.sort(np.argsort(-numbers.diagonal(), kind="stable")[:PICTURED])
+    return [
+        (
+            report.labels[row],
+            [
+                (
+                    report.labels[column],
+                    int(numbers[row, column]),
+                    float(numbers[row, column] / max(numbers[row, row], 1)),
+                )
+                for column in frequent
+            ],
+        )
+        for row in frequent
+    ]
 
 
 def _galleries(report: Report, images: Rows) -> list[dict[str, Any]]:
@@ -135,12 +171,15 @@ def _picture(images: Rows, row: int) -> str:
 
 
 def _write_sheets(folder: Path, report: Report, images: Rows, reporter: Reporter) -> list[dict[str, Any]]:
-    labels = np.array([image.label for image in report.images], dtype=object)
+    rows_of: defaultdict[str, list[int]] = defaultdict(list)
+    for row, image in enumerate(report.images):
+        for label in image.labels:
+            rows_of[label].append(row)
     sheets = []
     for number, label in enumerate(report.labels):
-        rows = np.flatnonzero(labels == label)
-        if not len(rows):
+        if label not in rows_of:
             continue
+        rows = np.array(rows_of[label])
         picked = evenly_spaced(rows)
         sheet = contact_sheet(images, picked, [PurePath(report.images[row].path).name for row in picked])
         name = sheet_name(number, label)
@@ -149,7 +188,7 @@ def _write_sheets(folder: Path, report: Report, images: Rows, reporter: Reporter
         sheets.append(
             {"label": label, "file": f"{SHEETS}/{name}", "url": embedded, "shown": len(picked), "all": len(rows)}
         )
-        reporter.progress("contact sheets", number + 1, len(report.labels), "classes")
+        reporter.progress("contact sheets", number + 1, len(report.labels), report.nouns[1])
     return sheets
 
 

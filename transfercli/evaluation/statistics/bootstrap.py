@@ -19,13 +19,13 @@ BLOCK_NUMBERS = 2_000_000
 
 
 def resample_weights(
-    targets: Targets, number: int, rng: np.random.Generator, of_image: Targets | None = None, rows: int = 0
+    targets: Targets, number: int, rng: np.random.Generator, of_image: Targets | None = None
 ) -> Iterator[Array]:
     """Yield blocks of weights float64 [N, r], `number` columns in all: how often each resample holds each image.
 
     of_image: int [N], the cluster of each image; None if images are drawn. Images are the first axis, so that sums over
     sorted images read contiguous memory. The sums of the columns are equal only without clusters, which may differ in
-    size. rows: numbers that the caller holds for each column, if they are more than N: blocks have fewer columns then.
+    size.
     """
     strata = targets if of_image is None else np.zeros(int(of_image.max()) + 1, np.int64)
     units = len(strata)
@@ -33,7 +33,7 @@ def resample_weights(
     sizes = np.bincount(strata)
     sorted_strata = strata[by_stratum]
     start_of, size_of = (values[sorted_strata][:, None] for values in (np.cumsum(sizes) - sizes, sizes))
-    block = max(1, BLOCK_NUMBERS // max(rows, len(targets)))
+    block = max(1, BLOCK_NUMBERS // len(targets))
     for start in range(0, number, block):
         columns = min(block, number - start)
         drawn = by_stratum[start_of + rng.integers(size_of, size=(units, columns))]

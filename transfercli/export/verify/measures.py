@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.data.label_sets import UNKNOWN
+from transfercli.evaluation.multilabel.metrics import LABEL_METRICS
+from transfercli.evaluation.multilabel.predictions import LabelPredictions
 from transfercli.models.tasks.answers import answers_of
 
 DROP, DROPPED_IMAGES = 0.01, 2
@@ -84,16 +86,10 @@ class SeveralLabels:
 
         targets: int [N, L]: 1, 0, or -1 if unknown. The mean is over the labels that at least one image has.
         """
-        known = targets != UNKNOWN
-        right = (self._answered(probabilities) == (targets == 1))[known]
-        precisions = [
-            _average_precision(probabilities[known[:, label], label], targets[known[:, label], label] == 1)
-            for label in np.flatnonzero((targets == 1).any(axis=0))
-        ]
-        return {
-            "accuracy": float(right.mean()) if right.size else None,
-            "map": float(np.mean(precisions)) if precisions else None,
-        }
+        paths, labels = map(str, range(len(targets))), map(str, range(len(self.thresholds)))
+        predictions = LabelPredictions(tuple(paths), tuple(labels), targets, probabilities, self.thresholds)
+        values = {name: float(LABEL_METRICS[name].value(predictions)) for name in self.names}
+        return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
     def agreement(self, actual: Probabilities, expected: Probabilities) -> float:
         """Return the fraction of images with the same set of labels."""
@@ -121,9 +117,3 @@ def measures_for(thresholds: tuple[float, ...] | None, threshold: float | None =
     threshold: of the second of two classes; None for the most probable class.
     """
     return OneLabel(threshold) if thresholds is None else SeveralLabels(np.array(thresholds))
-
-
-def _average_precision(scores: Probabilities, truth: npt.NDArray[np.bool_]) -> float:
-    from sklearn.metrics import average_precision_score
-
-    return float(average_precision_score(truth, scores))

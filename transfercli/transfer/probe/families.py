@@ -24,8 +24,7 @@ class Family(Protocol):
     class_weights: float [C], of an image in the loss by its class; or [L], of the presence of a label.
 
     fewest: number of classes or labels with which there is something to learn; needs: the message if there are fewer,
-    with their `count`. lacking: the reason why no image can be
-    held out, for a unit that is an image or a group.
+    with their `count`. lacking: the reason why no image can be held out, for a `unit` that is an image or a group.
     """
 
     fewest: int
@@ -47,7 +46,7 @@ class Family(Protocol):
         """Return the weight of each image by its targets, float64 [N]."""
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
-        """Return the stratum of each image, int [N], from 0."""
+        """Return the stratum of each image, int [N], from 0: folds and samples have the same shares of all."""
 
     def folds(self, targets: np.ndarray, folding: Folding) -> tuple[np.ndarray | None, int]:
         """Return the fold of each image, all of which may be held out, and the number of folds, as `Folding.folds`."""

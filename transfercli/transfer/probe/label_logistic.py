@@ -29,8 +29,8 @@ class LabelProblem(Problem):
 
     def start(self) -> np.ndarray:
         """Return zero weights, and the log odds of each label as biases; float64 [L, K, P]."""
-        shares = self._positives() / np.maximum(self._totals(), TINY)
-        shares = np.clip(shares, RARE, 1 - RARE)
+        positives, negatives = self._totals(1), self._totals(0)
+        shares = np.clip(positives / np.maximum(positives + negatives, TINY), RARE, 1 - RARE)
         theta = np.zeros((*shares.shape, self.rows.shape[1]))
         theta[..., -1] = np.log(shares / (1 - shares))
         return theta
@@ -38,8 +38,7 @@ class LabelProblem(Problem):
     @cached_property
     def taught(self) -> np.ndarray:
         """Return True for each label and fold with images that have the label and others that have it not, [L, K]."""
-        positives = self._positives()
-        taught: np.ndarray = (positives > 0) & (self._totals() - positives > TINY)
+        taught: np.ndarray = (self._totals(1) > 0) & (self._totals(0) > 0)
         return taught
 
     def predict(self, theta: np.ndarray, block: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -139,13 +138,9 @@ class LabelProblem(Problem):
         """Return the weights of a block of rows, float32 [L, K, n]."""
         return self.label_weights[block].T[:, None] * self.weights[:, block].astype(np.float32)
 
-    def _totals(self) -> np.ndarray:
-        """Return the sum of the weights of each label's known images, float64 [L, K]."""
-        return self.label_weights.T.astype(np.float64) @ self.weights.T
-
-    def _positives(self) -> np.ndarray:
-        """Return the sum of the weights of the images that have each label, float64 [L, K]."""
-        return (self.label_weights * (self.targets == 1)).T.astype(np.float64) @ self.weights.T
+    def _totals(self, answer: int) -> np.ndarray:
+        """Return the sum of the weights of the images with this answer to each label, 1 or 0, float64 [L, K]."""
+        return (self.label_weights * (self.targets == answer)).T.astype(np.float64) @ self.weights.T
 
 
 def binary_cross_entropy(logits: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -23,9 +23,9 @@ def choose_score(training: Known, validation: Known, seed: int) -> UnknownScore:
     """Return the score that separates left-out classes best, fitted to all images; the default if none can be left out.
 
     Another score than the default is chosen only if it is better by more than the standard error of the difference
-    over the classes, and never of several labels an image: what is left of an image without one of its labels says too
-    little about a new one (benchmarks/RESULTS.md). With two classes, or too few images, no class can be left out, and the default is returned. The
-    same arguments give the same score.
+    over the classes. With two classes, or too few images, no class can be left out, and the default is returned. So it
+    is with several labels per image, as images that lack one label say too little about those that have an unknown one
+    (benchmarks/RESULTS.md). The same arguments give the same score.
     """
     table = separations(training, validation, seed)
     name = DEFAULT
@@ -76,7 +76,7 @@ def _classes_to_leave_out(training: Known, validation: Known, seed: int) -> list
     enough = [
         int(label)
         for label in classes
-        if min(mask.sum() for each in (training, validation) for mask in _without_and_with(each.targets, label))
+        if min(mask.sum() for each in (training, validation) for mask in _without_and_with(each.targets, int(label)))
         >= FEWEST
     ]
     if len(classes) < 3 or len(enough) < 2:

@@ -16,7 +16,7 @@ from transfercli.data.clusters import cluster_indices
 from transfercli.data.dataset import Record
 from transfercli.evaluation.statistics.paired import compare
 from transfercli.reporting import Reporter
-from transfercli.workflows.answers import refuse_several
+from transfercli.workflows.answers import metric_of_task, refuse_several
 from transfercli.workflows.compare.attribution import Part, Remainder, Seed, WhyRequest, WhyResult
 from transfercli.workflows.compare.compare import config_differences
 from transfercli.workflows.compare.compared_images import ComparedImages, read_compared_images
@@ -38,13 +38,15 @@ from transfercli.workflows.stored_run import StoredRun
 def explain_difference(request: WhyRequest, reporter: Reporter) -> WhyResult:
     """Attribute the difference between two runs in a metric to changes of images, config and seed.
 
-    Raises `DataError` if no test image is left that neither run learnt from, or if too many images are gone, from disk
-    and from the image cache.
+    Raises `UsageError` if an image may have several labels, or if the metric is not one of the task, and `DataError` if
+    no test image is left that neither run learnt from, or if too many images are gone, from disk and from the image
+    cache.
     """
     first = StoredRun.find(request.first, request.runs, reporter)
     second = StoredRun.find(request.second, request.runs, reporter)
     for run in (first, second):
         refuse_several(run, "runs why", "it explains the difference by heads that are solved for one class per image")
+        metric_of_task(request.metric, run)
     if first.auxiliary or second.auxiliary:
         reporter.warning("unlabelled and related images are not among the changes: their part is in the rest")
     compared = read_compared_images(first, second, reporter)

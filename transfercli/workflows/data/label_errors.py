@@ -13,8 +13,9 @@ from transfercli.data.image import IGNORE, TRANSPARENT, Geometry
 from transfercli.data.image_notes import CONVERTED, FEW_LEVELS, STRETCHED
 from transfercli.data.label_errors import judged_images, judged_labels
 from transfercli.data.label_sets import UNKNOWN
-from transfercli.data.quality.check import CheckedImage, Mislabelled, Pair, Report
+from transfercli.data.quality.check import CheckedImage, Pair, Report
 from transfercli.data.quality.label_noise import LabelNoise, label_noise
+from transfercli.data.quality.mislabelled import Mislabelled
 from transfercli.data.validation import Findings, split_of
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter

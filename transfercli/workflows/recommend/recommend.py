@@ -15,7 +15,7 @@ from transfercli.config.schema import ExperimentConfig
 from transfercli.config.types import MULTILABEL
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.task import with_task
-from transfercli.errors import ConfigError, Interrupted, UsageError
+from transfercli.errors import Interrupted, UsageError
 from transfercli.reporting import Reporter
 from transfercli.training.keras_import import check_backend
 from transfercli.workflows.recommend.candidates import CandidateRequest, candidates_of
@@ -53,7 +53,7 @@ def recommend_base(request: RecommendRequest, reporter: Reporter) -> Recommendat
     with loaded.placing():
         task, _ = with_task(loaded.config)
     if task.task == MULTILABEL:
-        raise ConfigError(
+        raise UsageError(
             "recommend compares bases for one class per image so far, and this config has several labels per image",
             "compare them with a sweep over model.base, and transfer.strategy: linear_probe",
         )

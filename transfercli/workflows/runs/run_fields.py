@@ -13,12 +13,11 @@ import numpy as np
 from transfercli.config.differing_keys import all_keys, keys_meant, value_at
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.evaluation.metric_tables import ALL_METRICS
-from transfercli.evaluation.metrics.registry import METRICS, value_of
-from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, label_value_of
-from transfercli.evaluation.multilabel.predictions import LabelPredictions
+from transfercli.evaluation.scoring import Answers, scoring_of
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.untrusted import is_number
 from transfercli.text import did_you_mean, first_of
+from transfercli.workflows.answers import held_out_predictions
 from transfercli.workflows.runs.recorded_configs import recorded_config
 from transfercli.workflows.runs.rows import RunRow, evaluation_metrics, is_evaluation
 from transfercli.workflows.runs.run_filter import Condition
@@ -88,23 +87,21 @@ class ListedRun:
 
     def _scored(self, metric: str) -> float | None:
         """Return a metric of the stored answers that score the run."""
-        with suppress(ArtefactError):
-            if self.row.status == "completed" and self._rule is not None:
-                return self._rule(metric)
-        return None
+        answers = self._answers
+        if answers is None or (row := scoring_of(answers).metrics.get(metric)) is None:
+            return None
+        sample = scoring_of(answers).sample([answers], np.ones((len(answers), 1)), len(answers))
+        value = float(row.rule(sample)[0])
+        return value if np.isfinite(value) else None
 
     @cached_property
-    def _rule(self) -> Callable[[str], float | None] | None:
-        """A function that computes a metric of the answers that score the run; None if they are not stored."""
+    def _answers(self) -> Answers | None:
+        """Calibrated predictions of the images that score the run; None if they are not stored."""
         run = StoredRun(self.folder)
-        if run.held_out is None:
-            return None
-        targets, probabilities = run.held_out.targets, run.calibrate(run.held_out.logits).astype(np.float64)
-        if not run.several:
-            chosen = run.trust.answers(probabilities)
-            return lambda metric: value_of(metric, targets, probabilities, chosen) if metric in METRICS else None
-        answers = LabelPredictions(run.held_out.paths, run.labels, targets, probabilities, run.label_trust.thresholds)
-        return lambda metric: label_value_of(metric, answers) if metric in LABEL_METRICS else None
+        with suppress(ArtefactError):
+            if self.row.status == "completed" and run.held_out is not None:
+                return held_out_predictions(run, run.held_out)
+        return None
 
 
 @dataclass(frozen=True)

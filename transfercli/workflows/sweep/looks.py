@@ -29,7 +29,9 @@ from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.sweep.result import TrialRow
 
 if TYPE_CHECKING:
+    from transfercli.data.dataset import Split
     from transfercli.evaluation.result import Evaluation
+    from transfercli.evaluation.scoring import Answers
 
 LOOKS_FILE = "test-looks.json"
 SPLIT = "test"
@@ -120,8 +122,19 @@ def _evaluate(runs: Sequence[StoredRun], reporter: Reporter) -> Evaluation:
         path = runs[0].path
         return evaluate_run(EvaluateRequest(str(path), DEFAULT_RUNS, SPLIT), reporter).evaluation
     split = runs[0].split(SPLIT)
-    every = [predict_split(run, split) for run in runs]
-    means = ("probabilities", "thresholds") if runs[0].several else ("probabilities",)
-    mean = replace(every[0], **{name: np.mean([getattr(one, name) for one in every], axis=0) for name in means})
     left_out = np.any([known_images(run, split, reporter, own=True).left_out for run in runs], axis=0)
-    return evaluate_answers(mean, seed=runs[0].config.seed, left_out=left_out)
+    return evaluate_answers(_mean_answers(runs, split), seed=runs[0].config.seed, left_out=left_out)
+
+
+def _mean_answers(runs: Sequence[StoredRun], split: Split) -> Answers:
+    """Return predictions with the mean of the runs' probabilities, and of their thresholds."""
+    from transfercli.evaluation.confidence.thresholds import answers_of
+
+    every = [predict_split(run, split) for run in runs]
+    probabilities = np.mean([one.probabilities for one in every], axis=0)
+    if runs[0].several:
+        thresholds = np.mean([one.thresholds for one in every], axis=0)
+        return replace(every[0], probabilities=probabilities, thresholds=thresholds)
+    chosen = [run.trust.threshold for run in runs if run.trust.threshold is not None]
+    answers = answers_of(probabilities, float(np.mean(chosen))) if len(chosen) == len(runs) else None
+    return replace(every[0], probabilities=probabilities, answers=answers)
