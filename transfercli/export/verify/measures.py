@@ -87,7 +87,8 @@ class SeveralLabels:
         targets: int [N, L]: 1, 0, or -1 if unknown. The mean is over the labels that at least one image has.
         """
         paths, labels = map(str, range(len(targets))), map(str, range(len(self.thresholds)))
-        predictions = LabelPredictions(tuple(paths), tuple(labels), targets, probabilities, self.thresholds)
+        arrays = targets.astype(np.int64), probabilities.astype(np.float64), self.thresholds.astype(np.float64)
+        predictions = LabelPredictions(tuple(paths), tuple(labels), *arrays)
         values = {name: float(LABEL_METRICS[name].value(predictions)) for name in self.names}
         return {name: value if math.isfinite(value) else None for name, value in values.items()}
 

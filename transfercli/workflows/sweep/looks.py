@@ -128,7 +128,7 @@ def _evaluate(runs: Sequence[StoredRun], reporter: Reporter) -> Evaluation:
 
 def _mean_answers(runs: Sequence[StoredRun], split: Split) -> Answers:
     """Return predictions with the mean of the runs' probabilities, and of their thresholds."""
-    from transfercli.evaluation.confidence.thresholds import answers_of
+    from transfercli.models.tasks.answers import answers_of
 
     every = [predict_split(run, split) for run in runs]
     probabilities = np.mean([one.probabilities for one in every], axis=0)
