@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.data.label_sets import UNKNOWN
+from transfercli.models.tasks.answers import answers_of
 
 DROP, DROPPED_IMAGES = 0.01, 2
 
@@ -57,9 +58,8 @@ class OneLabel:
         return float(np.mean(self._answers(actual) == self._answers(expected)))
 
     def _answers(self, probabilities: Probabilities) -> npt.NDArray[np.integer]:
-        if self.threshold is None:
-            return probabilities.argmax(axis=1)
-        return (probabilities[:, 1].astype(np.float32) >= self.threshold).astype(np.int64)
+        answers = answers_of(probabilities, self.threshold)
+        return probabilities.argmax(axis=1) if answers is None else answers
 
     def closeness(self, expected: Probabilities, difference: float) -> Numbers:
         return {}
