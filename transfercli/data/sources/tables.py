@@ -15,7 +15,7 @@ from transfercli.data.label_sets import LabelSet
 from transfercli.data.sources.folders import Item, absolute, relative
 from transfercli.data.sources.layout import SPLIT_NAMES
 from transfercli.data.sources.table_format import (
-    SEPARATORS,
+    COLUMN_SEPARATORS,
     TableFormat,
     columns_error,
     encoding_of,
@@ -27,7 +27,7 @@ from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 
 _DEFAULT = TableFormat()
-_SEPARATOR_NAMES = dict(zip(SEPARATORS, ("a comma", "a semicolon", "a tab"), strict=True))
+_SEPARATOR_NAMES = dict(zip(COLUMN_SEPARATORS, ("a comma", "a semicolon", "a tab"), strict=True))
 _HEAD = 100  # rows that an error about columns looks at
 
 
