@@ -158,3 +158,18 @@ def test_label_columns_whose_names_are_not_utf8_are_refused_with_the_fix(tmp_pat
     [refusal] = examine_dataset(request, Listener()).refusals
     assert "the first line of list.csv: the column 'r\\udce9d' is not valid Unicode" in refusal.message
     assert "save it as CSV in UTF-8" in str(refusal.hint)
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_split_whose_labels_are_all_unknown_is_refused_before_training(
+    split: str, tmp_path: Path, grow: Any, load: Callable[..., Dataset]
+) -> None:
+    grow(tmp_path / "images", {"x": 24})
+    files = sorted(path.name for path in (tmp_path / "images" / "x").iterdir())
+    splits = ["train"] * 12 + ["validation"] * 6 + ["test"] * 6
+    cells = [("-1", "-1") if name == split else (n % 2, n // 2 % 2) for n, name in enumerate(splits)]
+    rows = [f"images/x/{file},{name},{a},{b}\n" for file, name, (a, b) in zip(files, splits, cells, strict=True)]
+    (tmp_path / "list.csv").write_text("path,split,dog,cat\n" + "".join(rows))
+    named = {"columns": {"label": ["dog", "cat"]}, "expect": {"classes": ["cat", "dog"]}}
+    with pytest.raises(DataError, match=f"every label of the 6 {split} images is unknown"):
+        load(tmp_path, "list.csv", task=MULTILABEL, **named)

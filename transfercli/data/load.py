@@ -48,6 +48,7 @@ from transfercli.data.validation import (
     check_bad,
     check_expected,
     check_held_out_labels,
+    check_judged,
     first_problems,
     read_images,
     split_of,
@@ -192,7 +193,10 @@ def _attempt(step: Callable[[], T], refusals: list[DataError]) -> T | None:
 
 
 def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
-    """Assign the usable images to splits. Raises `DataError` if a class has too few images."""
+    """Assign the usable images to splits.
+
+    Raises `DataError` if a class has too few images, or if nothing is known of the labels of a split.
+    """
     config, usable, labels, listing = request.config, findings.usable, findings.labels, findings.listing
     samples = [_sample(file, listing.several) for file in usable]
     folds = Folds(config.folds, config.fold) if config.folds and config.fold else None
@@ -210,6 +214,7 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
         for split in SPLITS
         if (members := [file for file in usable if split_by_id[id(file)] == split])
     }
+    check_judged(splits.values())
     warn_of_one_sided_labels(splits.values(), findings.reading.reporter)
     records = tuple(file.record(split_by_id.get(id(file), "")) for file in findings.files)
     assignments = known.extended(result.assignments)

@@ -234,6 +234,16 @@ def _one_sided(targets: np.ndarray, labels: Sequence[str]) -> list[str]:
     return texts
 
 
+def check_judged(splits: Iterable[Split]) -> None:
+    """Raise `DataError` if every label of every image of a split is unknown: it can teach and measure nothing."""
+    for split in splits:
+        if split.several and not (split.targets != UNKNOWN).any():
+            raise DataError(
+                f"every label of the {counted(len(split.targets), f'{split.name} image')} is unknown",
+                f"judge labels of some of them, or give {split.name} images whose labels are known",
+            )
+
+
 def warn_of_one_sided_labels(splits: Iterable[Split], reporter: Reporter) -> None:
     """Warn of labels that no image of a split has, or every one: some metrics of them are undefined there."""
     for split in splits:

@@ -189,6 +189,16 @@ def test_a_table_of_several_labels_that_cannot_be_used_is_named_with_its_line(
     assert said in caught.value.message
 
 
+def test_a_label_in_brackets_is_read_as_the_hint_says(tmp_path: Path) -> None:
+    write(tmp_path, "path,labels\n1,[x];red\n2,[x]\n")
+    with pytest.raises(DataError, match=r"list.csv:3: '\[x\]' looks like a list") as caught:
+        found(tmp_path, "  label_separator: ';'\n")
+    assert str(caught.value.hint).endswith('write the list ["[x]"]')
+    write(tmp_path, 'path,labels\n1,[x];red\n2,"[""[x]""]"\n')
+    listing, _ = found(tmp_path, "  label_separator: ';'\n")
+    assert [item.label for item in listing.items] == ['["[x]", "red"]', '["[x]"]']
+
+
 def test_json_without_labels_is_no_image_without_labels(tmp_path: Path) -> None:
     write(tmp_path, '{"path": "a", "labels": ["x"]}\n{"path": "b"}\n', "l.jsonl")
     with pytest.raises(DataError, match=r"l.jsonl:2: labels? has no value") as caught:

@@ -238,7 +238,8 @@ def _json_list(text: str, place: str) -> list[Any]:
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"{place}: {text[:80]!r} looks like a list of labels, but is no JSON",
-            'write ["a", "b"], or a;b and set data.label_separator: ";"',
+            'write ["a", "b"], or a;b and set data.label_separator: ";"; if it is a label in brackets, write the list'
+            f" {json.dumps([text[:80]], ensure_ascii=False)}",
         ) from error
     assert isinstance(names, list)
     return names
