@@ -113,7 +113,8 @@ def _summary(series: Series, trained: Sequence[TrainedMember], folder: Path, rep
             " the spread over seeds is not that of other images; finetune --folds shows it"
         )
     name = f"{folder.parent.parent.name}/{series.series_id}"
-    return SeriesResult(series.kind, name, folder, runs, spreads_of(by_run), evaluation)
+    task = completed[0].config.task if completed else "classify"
+    return SeriesResult(series.kind, name, folder, runs, spreads_of(by_run), evaluation, task)
 
 
 def _fold_metrics(runs: Sequence[StoredRun]) -> list[dict[str, float | None]]:
