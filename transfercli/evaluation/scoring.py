@@ -190,11 +190,3 @@ LABELS = Scoring(
 def scoring_of(answers: Answers) -> Scoring:
     """Return the scoring of a model's answers."""
     return LABELS if isinstance(answers, LabelPredictions) else CLASSES
-
-
-def metric_row(metric: str) -> Metric | LabelMetric | None:
-    """Return the row of a metric of any task; None for a metric of one class, such as `recall[LABEL]`.
-
-    In a metric of both tasks, higher values are better for both or for none.
-    """
-    return METRICS.get(metric) or LABEL_METRICS.get(metric)

@@ -13,7 +13,7 @@ from transfercli.config.schema import ColumnsConfig, DataConfig
 from transfercli.config.types import MULTILABEL, Task
 from transfercli.errors import DataError
 
-SEPARATORS = ",;\t"
+COLUMN_SEPARATORS = ",;\t"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _HEAD_BYTES = 1 << 16
@@ -146,7 +146,7 @@ def encoding_of(path: Path) -> str:
 
 def separator_of(header: str, table: TableFormat) -> str:
     """Return the separator by which a table's first line has all required columns; a comma if there is none."""
-    return next((separator for separator in SEPARATORS if not table.lacking(names_in(header, separator))), ",")
+    return next((separator for separator in COLUMN_SEPARATORS if not table.lacking(names_in(header, separator))), ",")
 
 
 def names_in(header: str, separator: str) -> list[str]:

@@ -16,7 +16,7 @@ from transfercli.data.sources.column_errors import columns_error
 from transfercli.data.sources.folders import Item, absolute, relative
 from transfercli.data.sources.layout import SPLIT_NAMES
 from transfercli.data.sources.table_format import (
-    SEPARATORS,
+    COLUMN_SEPARATORS,
     TableFormat,
     encoding_of,
     separator_of,
@@ -27,7 +27,7 @@ from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 
 _DEFAULT = TableFormat()
-_SEPARATOR_NAMES = dict(zip(SEPARATORS, ("a comma", "a semicolon", "a tab"), strict=True))
+_SEPARATOR_NAMES = dict(zip(COLUMN_SEPARATORS, ("a comma", "a semicolon", "a tab"), strict=True))
 _HEAD = 20_000  # rows that an error about columns looks at
 
 

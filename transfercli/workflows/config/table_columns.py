@@ -13,7 +13,7 @@ from transfercli.config.schema import ColumnsConfig
 from transfercli.data.sources.column_errors import label_columns
 from transfercli.data.sources.joined_labels import find_joined
 from transfercli.data.sources.lost_paths import find_template
-from transfercli.data.sources.table_format import SEPARATORS, TableFormat, encoding_of
+from transfercli.data.sources.table_format import COLUMN_SEPARATORS, TableFormat, encoding_of
 from transfercli.data.sources.tables import table_rows
 
 # Names that other tables give the columns path and label, in lower case, the most telling first.
@@ -83,7 +83,7 @@ def _any_columns(path: Path) -> TableFormat:
         return TableFormat(labelled=False)
     with path.open(encoding=encoding_of(path), errors="replace", newline="") as file:
         header = file.readline()
-    lists = [next(csv.reader([header], delimiter=separator), [""]) for separator in SEPARATORS]
+    lists = [next(csv.reader([header], delimiter=separator), [""]) for separator in COLUMN_SEPARATORS]
     names = [name.strip() for name in max(lists, key=len)]
     return TableFormat(ColumnsConfig(path=next(filter(None, names), "path")), labelled=False)
 
