@@ -77,6 +77,8 @@ class LabelReader:
 
         Raises `DataError` for a value that is none; `place` is table and line.
         """
+        if self.table.number:
+            return _number(row, self.table.label_column(row), place)
         if not self.table.several:
             return self._class(row, place)
         if self._states_of:
@@ -228,3 +230,19 @@ def _none_hint(path: Path) -> str:
     if path.suffix.lower() == ".csv":
         return "complete the row; an empty cell, after a separator, is an image without any label"
     return "write [] for an image without any label"
+
+
+def _number(row: Mapping[str, Any], column: str, place: str) -> str:
+    """Return the text of the number in a row. Raises `DataError` if there is none, or if it is not finite."""
+    value = row.get(column)
+    text = value.strip() if isinstance(value, str) else str(value) if type(value) in (int, float) else ""
+    try:
+        finite = math.isfinite(float(text))
+    except ValueError:
+        finite = False
+    if not finite:
+        raise DataError(
+            f"{place}: {column} must be a finite number (task: regression), received {value!r}",
+            "write it with a decimal point, or remove the row; for classes, set task: classify",
+        )
+    return text
