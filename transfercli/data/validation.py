@@ -81,7 +81,9 @@ class Findings:
 
     def labels_of(self, file: IngestedFile) -> tuple[str, ...]:
         """Return the class of a file, or the labels that its image has."""
-        return (quantity,) if (quantity := self.listing.quantity) else labels_in(file.label, several=self.listing.several)
+        return (
+            (quantity,) if (quantity := self.listing.quantity) else labels_in(file.label, several=self.listing.several)
+        )
 
 
 def read_images(listing: Listing, reading: Reading) -> Findings:

@@ -82,6 +82,8 @@ OUTPUTS: dict[Task, Output] = {
         lambda classes, output: 1 if output == "sigmoid" else classes, _unchanged, softmax, _softmax_layer
     ),
     "multilabel": Output(lambda classes, _: classes, _unchanged, sigmoid, _sigmoid_layer),
-    "regression": Output(lambda _classes, _output: 1, _unchanged, lambda values: values.astype(np.float64), _value_layer),
+    "regression": Output(
+        lambda _classes, _output: 1, _unchanged, lambda values: values.astype(np.float64), _value_layer
+    ),
     "ordinal": Output(lambda classes, _: classes - 1, class_log_probabilities, softmax, _softmax_layer),
 }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from transfercli.config.differing_keys import AFTER_TRAINING
 from transfercli.config.loader import LoadedConfig, load, read_document, read_once, with_defaults_of_task
 from transfercli.config.schema import DataConfig, SweepConfig
-from transfercli.config.types import MULTILABEL, VAL_LOSS
+from transfercli.config.types import VAL_LOSS
 from transfercli.data.sources.listing import splits_inside
 from transfercli.data.sources.task import with_task
 from transfercli.errors import ConfigError, DataError, UsageError
