@@ -10,7 +10,6 @@ from transfercli.config.types import REGRESSION, Task
 from transfercli.errors import ConfigError, UsageError
 
 STRATEGIES = ("linear_probe", "feature_extraction", "partial", "gradual", "full", "lora", "scratch")
-FORMATS = ("saved_model", "keras", "onnx", "litert")
 
 
 def check_regression(config: ExperimentConfig) -> None:

@@ -202,10 +202,11 @@ def list_split(
 def _source(config: DataConfig, table: TableFormat, reporter: Reporter) -> Listing:
     """Return the images of `data.train`, of all splits."""
     given = config.train
+    task = "multilabel" if table.several else "regression"
     if (table.several or table.number) and not is_table(normalised_path(given)):
         kind = "a data set of Keras" if keras_datasets.is_keras(given) else "no table"
         raise DataError(
-            f"task: {'multilabel' if table.several else 'regression'} is for tables, and data.train: {given!r} is {kind}, with one class per image",
+            f"task: {task} is for tables, and data.train: {given!r} is {kind}, with one class per image",
             f"{_TABLE_HINT}, or set task: classify",
         )
     if keras_datasets.is_keras(given):

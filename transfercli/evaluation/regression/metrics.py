@@ -13,7 +13,7 @@ from transfercli.evaluation.metrics.registry import Bounds
 
 Array = npt.NDArray[np.float64]
 
-_ERROR = Bounds(high=math.inf)
+_SHARE, _ERROR = Bounds(), Bounds(high=math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class ValueMetric:
     reference: str
     rule: Callable[[Array, Array], float]
     higher_is_better: bool = True
-    bounds: Bounds = Bounds()
+    bounds: Bounds = _SHARE
 
 
 def _r2(truth: Array, predicted: Array) -> float:

@@ -127,8 +127,8 @@ def report_class_counts(split: Split, weights: np.ndarray | None, sampling: str,
     if split.has_numbers:
         scale, numbers = Standardisation.of(split.targets), split.targets
         reporter.info(
-            f"{counted(len(split), 'training image')}: {split.labels[0]} from {numbers.min():g} to {numbers.max():g}, mean"
-            f" {scale.mean:.4g}, standard deviation {scale.deviation:.4g}"
+            f"{counted(len(split), 'training image')}: {split.labels[0]} from {numbers.min():g} to {numbers.max():g},"
+            f" mean {scale.mean:.4g}, standard deviation {scale.deviation:.4g}"
         )
         return
     counts = split.counts()
