@@ -47,6 +47,6 @@ def output_names(predictor: Any) -> tuple[str, str]:
 
 
 def named_outputs(predictor: Any, images: Any) -> dict[str, Any]:
-    """Return {"probabilities": [N, C]}, or {"value": [N, 1]} of numbers, and "unknown": [N] if there is such a score."""
+    """Return {"probabilities": [N, C]}, or {"value": [N, 1]}, and "unknown": [N] if there is a score."""
     outputs = predictor(images, training=False)
     return dict(zip(output_names(predictor), outputs if isinstance(outputs, list) else [outputs], strict=False))

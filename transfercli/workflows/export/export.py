@@ -136,7 +136,7 @@ def check_numbers(task: Task, formats: Sequence[str], request: ExportRunRequest)
         return
     if others := [name for name in formats if name not in NUMBER_FORMATS]:
         raise UsageError(
-            f"--format {', '.join(others)}: task: regression gives an image a number, which this format does not hold yet",
+            f"--format {', '.join(others)}: this format does not hold the number of task: regression yet",
             f"use one of {', '.join(NUMBER_FORMATS)}",
         )
     if request.quantize != "none" or request.max_drop is not None:
