@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ class HeldOutAnswers:
     """
 
     paths: tuple[str, ...]
-    targets: npt.NDArray[np.int64] | npt.NDArray[np.float64]
+    targets: npt.NDArray[Any]
     logits: npt.NDArray[np.float32]
 
     def __len__(self) -> int:

@@ -168,8 +168,8 @@ def _write_spreadsheet(predictions: Predictions, out: TextIO) -> None:
 def _write_rows(predictions: Predictions, writer: Any, out: TextIO) -> None:
     if predictions.has_numbers:
         writer.writerow(["path", "value", "error"])
-        for answer in predictions.answers:
-            writer.writerow([answer.path, "" if answer.value is None else answer.value, answer.error])
+        for one in predictions.answers:
+            writer.writerow([one.path, "" if one.value is None else one.value, one.error])
             out.flush()
         return
     first = 1 if predictions.several else 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ class Standardisation:
     deviation: float
 
     @classmethod
-    def of(cls, targets: npt.NDArray[np.floating]) -> Standardisation:
+    def of(cls, targets: npt.NDArray[Any]) -> Standardisation:
         """Return that of the numbers of training images, [N]. Raises `DataError` if all are the same."""
         values = targets.astype(np.float64)
         mean, deviation = float(values.mean()), float(values.std())

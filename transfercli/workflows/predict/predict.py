@@ -161,13 +161,12 @@ def predict_images(request: PredictRequest, reporter: Reporter) -> Predictions:
 def _stream(model: LoadableModel, request: PredictRequest, reporter: Reporter) -> Iterator[Prediction]:
     failed = done = 0
     notes: Counter[str] = Counter()
+    labels = () if model.has_numbers else model.labels
     with Decoder(model.geometry, min(model.threads or usable_cores(), usable_cores())) as decoder:
         inputs = InputQueue(_input_images(request))
         # More are decoded while the network is loaded.
         outcomes = _counted(decode_in_order(inputs, decoder, 3 * BATCH), notes)
-        for prediction in _predictions(
-            outcomes, _loaded_when_used(model), () if model.has_numbers else model.labels, request
-        ):
+        for prediction in _predictions(outcomes, _loaded_when_used(model), labels, request):
             if prediction is None:
                 reporter.progress("predict", done, 0)
                 continue
