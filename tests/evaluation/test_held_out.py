@@ -55,5 +55,5 @@ def test_targets_of_several_labels_keep_what_is_unknown(tmp_path: Path) -> None:
     np.testing.assert_array_equal(answers.targets, targets)
     for damaged in (targets * 2, targets[:, :1], np.ones((3, 3), int)):
         write_held_out(tmp_path / "b.safetensors", PATHS, damaged, LOGITS)
-        with pytest.raises(ArtefactError, match="b.safetensors is damaged"):
+        with pytest.raises(ArtefactError, match=r"b\.safetensors is damaged"):
             read_held_out(tmp_path / "b.safetensors")

@@ -11,6 +11,7 @@ from tests.export.any_network import ANY_NETWORK
 from transfercli.errors import ArtefactError, GateError, UsageError
 from transfercli.export import exporter
 from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats
+from transfercli.export.verify.measures import measures_for
 from transfercli.export.verify.parity import ParityOutput
 from transfercli.reporting import Reporter
 
@@ -165,8 +166,9 @@ def test_places_are_looked_at_before_anything_is_written(predictor, spec, refere
 
 
 def test_int8_is_allowed_a_point_or_two_images_unless_told_otherwise(tmp_path):
-    request = ExportRequest(("onnx",), tmp_path, "int8")
-    assert request.allowed_drop(1000) == 0.01
-    assert request.allowed_drop(50) == 0.04
-    assert ExportRequest(("onnx",), tmp_path, "int8", max_drop=0.0).allowed_drop(50) == 0.0
-    assert ExportRequest(("onnx",), tmp_path, "float16").allowed_drop(50) is None
+    request, one_label = ExportRequest(("onnx",), tmp_path, "int8"), measures_for(None)
+    assert request.allowed_drop(one_label, 1000) == 0.01
+    assert request.allowed_drop(one_label, 50) == 0.04
+    assert request.allowed_drop(measures_for((0.5, 0.5)), 50) == 0.01  # of mean average precision
+    assert ExportRequest(("onnx",), tmp_path, "int8", max_drop=0.0).allowed_drop(one_label, 50) == 0.0
+    assert ExportRequest(("onnx",), tmp_path, "float16").allowed_drop(one_label, 50) is None

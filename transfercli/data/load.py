@@ -47,6 +47,7 @@ from transfercli.data.validation import (
     IngestedFile,
     check_bad,
     check_expected,
+    check_held_out_labels,
     first_problems,
     read_images,
     split_of,
@@ -126,6 +127,7 @@ def read_checked_images(request: DataRequest, reporter: Reporter) -> CheckedImag
     for rule in RULES:
         rule(findings)
     check_expected(request.config.expect, findings)
+    check_held_out_labels(request.config.expect, findings)
     warn_of_several_labels(findings)
     return CheckedImages(findings, auxiliary)
 
@@ -164,6 +166,7 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     for rule in RULES:
         _attempt(partial(rule, findings), later)
     _attempt(partial(check_expected, request.config.expect, findings), later)
+    _attempt(partial(check_held_out_labels, request.config.expect, findings), later)
     dataset = _attempt(partial(_assign_splits, request, findings), later) if classes_valid else None
     if dataset is not None:
         read_auxiliary = partial(with_auxiliary, dataset, auxiliary, request.config, request.reading(reporter))

@@ -18,7 +18,7 @@ from transfercli.data.image_notes import count_notes
 from transfercli.data.ingest import Ingest, Reading
 from transfercli.data.label_sets import UNKNOWN, LabelSet, label_targets, labels_in
 from transfercli.data.sources.labels import find_label, shown
-from transfercli.data.sources.listing import Listing
+from transfercli.data.sources.listing import HELD_OUT, Listing
 from transfercli.errors import DataError, DiskError
 from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of
@@ -199,6 +199,30 @@ def check_one_sided_labels(findings: Findings) -> None:
             f"{counted(len(texts), 'label')} cannot be learnt: {first_of(texts, _LISTED)}",
             "add training images with and without the label, or remove it from the table or from data.columns.label",
         )
+
+
+def check_held_out_labels(expected: ExpectConfig | None, findings: Findings) -> None:
+    """Raise `DataError` if validation or test images of the source all have the same answer to one of several labels.
+
+    Nothing about such a label can be measured. Labels that `data.expect.classes` names may be so, with a warning.
+    """
+    if not findings.listing.several:
+        return
+    meant = expected.classes if expected and isinstance(expected.classes, list) else []
+    named = {find_label(name, findings.labels) for name in meant}
+    labels = [label for label in findings.labels if label not in named]
+    for split in HELD_OUT:
+        files = [file for file in findings.usable if file.split == split]
+        if not files or not labels:
+            continue
+        targets = label_targets((file.label for file in files), findings.labels)
+        chosen = [findings.labels.index(label) for label in labels]
+        if texts := _one_sided(targets[:, chosen], labels):
+            raise DataError(
+                f"{split} images: {first_of(texts, _LISTED)}: such a label cannot be measured there",
+                f"move images with and without it to {split}, let data.{split} be a fraction, or name the label in"
+                " data.expect.classes if it is meant",
+            )
 
 
 def _one_sided(targets: np.ndarray, labels: Sequence[str]) -> list[str]:

@@ -43,7 +43,7 @@ def label_validation_metrics(logits: np.ndarray, targets: np.ndarray, labels: Se
     `val_loss` is the mean binary log loss in nats over the known labels of all images, `val_accuracy` the fraction of
     them that are right at 0.5. `val_map`, mean average precision, `val_macro_f1`, `val_balanced_accuracy` and
     `val_recall` are of the labels that at least one image has; `val_balanced_accuracy` is the mean of recall and
-    specificity.
+    specificity, or recall alone for a label that every image has.
     """
     known, truth, answered = targets >= 0, targets == 1, logits > 0
     losses = np.logaddexp(0.0, np.where(truth, -logits, logits).astype("float64"))
@@ -52,7 +52,7 @@ def label_validation_metrics(logits: np.ndarray, targets: np.ndarray, labels: Se
     answers, rejected = (known & answered).sum(axis=0), (known & ~truth & ~answered).sum(axis=0)
     present = np.flatnonzero(positives)
     recall = hits[present] / positives[present]
-    specificity = np.where(negatives > 0, rejected / np.maximum(negatives, 1), 1.0)[present]
+    specificity = np.where(negatives > 0, rejected / np.maximum(negatives, 1), hits / np.maximum(positives, 1))[present]
     f1 = 2 * hits[present] / (positives + answers)[present]
     precisions = [_average_precision(logits[known[:, i], i], truth[known[:, i], i]) for i in present]
     return {

@@ -89,13 +89,14 @@ def test_labels_that_are_always_together_are_a_doubt(check: Check) -> None:
     assert "pairs of labels that chance does not explain" in shown
 
 
-def test_a_given_split_with_a_one_sided_label_is_a_doubt_with_names(check: Check) -> None:
+def test_a_given_split_with_a_one_sided_label_is_refused_with_names(check: Check) -> None:
     sets = [*["a;b", "a", "b", ""] * 10, *["b", "b;a"] * 10]
     code, result, _ = check(sets, ["train"] * 40 + ["test"] * 20)
-    assert (code, result["always_present"]) == (0, {"test": ["b"]})
+    assert (code, result["always_present"]) == (4, {"test": ["b"]})
     assert "1 label that all test images have: 'b'" in result["doubts"]
+    assert "test images: all of 20 images have 'b'" in result["refusals"][0]
     code, result, _ = check([*sets[:40], *["b", ""] * 10], ["train"] * 40 + ["test"] * 20)
-    assert (code, result["missing_classes"]) == (0, {"test": ["a"]})
+    assert (code, result["missing_classes"]) == (4, {"test": ["a"]})
     assert "1 label that no test image has: 'a'" in result["doubts"]
 
 

@@ -41,7 +41,7 @@ EXTENDED = ("transfer.strategy=full", "model.weights={run: first}", "model.head.
 
 def test_a_new_label_extends_the_head_and_earlier_labels_keep_their_weights(scenes) -> None:
     first = scenes("first")
-    write_scenes(scenes.folder, range(40, 60), labels=(1, 2, 3))
+    write_scenes(scenes.folder, range(40, 80), labels=(1, 2, 3))
     second = scenes("second", *EXTENDED, "training.optimizer={name: sgd, learning_rate: 1e-12}", "training.epochs=1")
     assert json.loads((Path(second["run"]) / "labels.json").read_text()) == ["0", "1", "2", "3"]
     before, after = (weights(run["run"])["head/logits/kernel"] for run in (first, second))
@@ -51,10 +51,10 @@ def test_a_new_label_extends_the_head_and_earlier_labels_keep_their_weights(scen
 
 
 def test_a_label_that_the_data_does_not_have_any_more_is_unknown_and_keeps_its_weights(scenes) -> None:
-    write_scenes(scenes.folder, range(40, 60), labels=(1, 2, 3))
+    write_scenes(scenes.folder, range(40, 80), labels=(1, 2, 3))
     first = scenes("first")
     (scenes.folder / "labels.csv").unlink()
-    write_scenes(scenes.folder, range(60))
+    write_scenes(scenes.folder, range(80))
     second = scenes("second", *EXTENDED, "training.optimizer={name: adam}")
     assert second["status"] == "completed"
     run = StoredRun(RunFolder(Path(second["run"])))
@@ -80,7 +80,7 @@ def test_a_probe_solves_a_new_label_and_keeps_one_that_the_data_does_not_have_an
 
 def test_a_kept_head_refuses_new_labels_and_one_of_another_task(scenes, world) -> None:
     scenes("first")
-    write_scenes(scenes.folder, range(40, 60), labels=(1, 2, 3))
+    write_scenes(scenes.folder, range(40, 80), labels=(1, 2, 3))
     with pytest.raises(DataError, match="classes that the kept head does not have: '3'"):
         scenes("kept", *EXTENDED, "model.head.init=keep")
     model = {"weights": {"run": "first"}, "head": {"init": "extend"}}

@@ -24,7 +24,7 @@ _CELLS = tuple(permutations(((0, 0), (0, PIXELS), (PIXELS, 0), (PIXELS, PIXELS))
 _CONFIG = """\
 # Launch:  transfercli finetune config.yaml     (in this folder)
 # Does:    finds the digits in scenes of two or three handwritten digits; an image has several labels.
-name: digits-scenes
+name: scenes-from-scratch
 task: multilabel
 data:
   train: labels.csv

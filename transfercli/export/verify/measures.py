@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from transfercli.config.types import CLASSIFY, REGRESSION, Task
 from transfercli.data.label_sets import UNKNOWN
+from transfercli.models.tasks.answers import answers_of
 
 DROP, DROPPED_IMAGES = 0.01, 2
 PARITY = 1e-3  # largest difference of a float32 artefact: of probabilities, or of numbers in their standard deviation
@@ -60,9 +61,8 @@ class OneLabel:
         return float(np.mean(self._answers(actual) == self._answers(expected)))
 
     def _answers(self, probabilities: Probabilities) -> npt.NDArray[np.integer]:
-        if self.threshold is None:
-            return probabilities.argmax(axis=1)
-        return (probabilities[:, 1].astype(np.float32) >= self.threshold).astype(np.int64)
+        answers = answers_of(probabilities, self.threshold)
+        return probabilities.argmax(axis=1) if answers is None else answers
 
     def closeness(self, expected: Probabilities, difference: float) -> Numbers:
         return {}
