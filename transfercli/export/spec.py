@@ -77,8 +77,8 @@ class ExportSpec:
     """Labels, input and thresholds of an artefact.
 
     labels: class names in index order, or the name of the number. image_size: (height, width) in pixels. resize:
-    stretch, crop or pad. temperature: divisor of the logits, applied inside the artefact. confidence: threshold below which to abstain; None:
-    always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and `weights_licence`. Specs
+    stretch, crop or pad. temperature: divisor of the logits, applied inside the artefact. confidence: threshold below
+    which to abstain; None: always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and `weights_licence`. Specs
     that differ only in it are equal, because `export.json` has more such keys than the card inside the artefact.
     background: colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`. levels, profiles,
     max_megapixels: how files are read, as in `Geometry`. conformal: scores for prediction sets, as JSON; None in an

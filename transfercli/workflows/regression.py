@@ -37,7 +37,7 @@ def _refused(config: ExperimentConfig) -> Iterator[tuple[str, Any, str]]:
             "training.loss.name",
             training.loss.name,
             training.loss.name == "cross_entropy",
-            "no value: it is squared error",
+            "cross_entropy, which stands for squared error here",
         ),
         (
             "training.regularization.label_smoothing",
