@@ -78,14 +78,14 @@ class ExportSpec:
 
     labels: class names in index order, or the name of the number. image_size: (height, width) in pixels. resize:
     stretch, crop or pad. temperature: divisor of the logits, applied inside the artefact. confidence: threshold below
-    which to abstain; None: always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and `weights_licence`. Specs
-    that differ only in it are equal, because `export.json` has more such keys than the card inside the artefact.
-    background: colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`. levels, profiles,
-    max_megapixels: how files are read, as in `Geometry`. conformal: scores for prediction sets, as JSON; None in an
-    artefact of an earlier version. unknown: {"score": name, "threshold": number} of the output `unknown`, above whose
-    threshold an image is strange; None if the artefact has no such output. several: calibration and thresholds if an
-    image may have several labels; None if it has exactly one. threshold: calibrated probability from which the second
-    of two classes is answered, a number of float32; None for the most probable class. task: of the run.
+    which to abstain; None: always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and
+    `weights_licence`. Specs that differ only in it are equal, because `export.json` has more such keys than the card
+    inside the artefact. background: colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`. levels,
+    profiles, max_megapixels: how files are read, as in `Geometry`. conformal: scores for prediction sets, as JSON; None
+    in an artefact of an earlier version. unknown: {"score": name, "threshold": number} of the output `unknown`, above
+    whose threshold an image is strange; None if the artefact has no such output. several: calibration and thresholds if
+    an image may have several labels; None if it has exactly one. threshold: calibrated probability from which the
+    second of two classes is answered, a number of float32; None for the most probable class. task: of the run.
     """
 
     labels: tuple[str, ...]

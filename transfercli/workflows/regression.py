@@ -9,7 +9,7 @@ from transfercli.config.schema import ExperimentConfig
 from transfercli.config.types import REGRESSION, Task
 from transfercli.errors import ConfigError, UsageError
 
-STRATEGIES = ("linear_probe", "feature_extraction", "partial", "gradual", "full", "lora", "scratch")
+STRATEGIES = ("linear_probe", "multilayer_probe", "feature_extraction", "partial", "gradual", "full", "lora", "scratch")
 
 
 def check_regression(config: ExperimentConfig) -> None:
@@ -57,8 +57,6 @@ def _refused(config: ExperimentConfig) -> Iterator[tuple[str, Any, str]]:
         ("data.split", data.split, data.split != "stratified", "hash"),
         ("data.folds", data.folds, data.folds is None, "null"),
         ("model.head.output", head.output, head.output == "softmax", "softmax, which is ignored"),
-        ("model.head.taps", head.taps, not head.taps or not _solves(config), "null"),
-        ("model.head.normalisation", head.normalisation, head.normalisation in (None, "none"), "none"),
         ("model.head.init", head.init, head.init == "new", "new"),
         ("evaluation.threshold", evaluation.threshold, evaluation.threshold is None, "null"),
         ("evaluation.thresholds", evaluation.thresholds, evaluation.thresholds is None, "null"),
@@ -66,10 +64,6 @@ def _refused(config: ExperimentConfig) -> Iterator[tuple[str, Any, str]]:
     for key, value, fits, allowed in rules:
         if not fits:
             yield key, value, allowed
-
-
-def _solves(config: ExperimentConfig) -> bool:
-    return config.transfer.strategy not in (None, "feature_extraction", "scratch")
 
 
 def _mixing(config: ExperimentConfig) -> str:

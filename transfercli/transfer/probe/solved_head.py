@@ -13,7 +13,7 @@ from transfercli.config.types import CLASSIFY, ORDINAL, REGRESSION
 from transfercli.data.dataset import Split
 from transfercli.data.splitting.copy_groups import Sample, units_of
 from transfercli.models.classifier import Classifier
-from transfercli.models.normalised import Normalisation
+from transfercli.models.normalised import Normalisation, normalised
 from transfercli.models.surgery import Cut
 from transfercli.models.tasks.ordinal import log_probabilities, step_targets
 from transfercli.models.tasks.standardisation import Standardisation
@@ -66,8 +66,9 @@ def solve_head(builder: Builder, head: str, reporter: Reporter, *, validation: b
 
 def _solve_number(builder: Builder) -> dict[str, Any]:
     """Solve a ridge regression of standardised numbers on the training images, and assign it; return its facts."""
-    split = builder.inputs.training
-    features = builder.features(split, builder.prefix_of(builder.cut_after_base())).read(np.arange(len(split)))
+    split, cut = builder.inputs.training, builder.cut_after_base()
+    layers, pooled = layers_of(builder.classifier, cut), builder.features(split, builder.prefix_of(cut))
+    features = normalised(pooled.read(np.arange(len(split))), layers.widths, layers.normalisation)
     scale = Standardisation.of(split.targets)
     folds = folds_of(groups_of([split]), len(split), builder.inputs.seed)
     new = np.array([sha256 not in builder.inputs.learnt_by_base for sha256 in split.sha256s])

@@ -38,10 +38,10 @@ class ModelOutput:
 
     probabilities: float [N, C], calibrated; or the number of each image, [N, 1]. abstained: bool [N], True if the model
     abstains. sets: bool [N, C], the labels of conformal sets; None if they were not asked for. unknown: float [N], the
-    out-of-distribution scores, and strange: bool [N], True if they are above their threshold; None if the model has no score. answered: bool [N, C],
-    the labels at or above their thresholds, and unsure: bool [N, C], the labels whose answer the model abstains from;
-    None if an image has exactly one label. chosen: int [N], the answered class if a threshold chose it; None for the
-    most probable one.
+    out-of-distribution scores, and strange: bool [N], True if they are above their threshold; None if the model has no
+    score. answered: bool [N, C], the labels at or above their thresholds, and unsure: bool [N, C], the labels whose
+    answer the model abstains from; None if an image has exactly one label. chosen: int [N], the answered class if a
+    threshold chose it; None for the most probable one.
     """
 
     probabilities: np.ndarray
