@@ -76,7 +76,7 @@ def test_an_evaluation_writes_its_numbers(run: StoredRun) -> None:
     assert [gate["passed"] for gate in result.evaluation.gates] == [True, False]
     stored = json.loads((result.folder / "metrics.json").read_text())
     assert {"mae", "rmse", "r2", "median_error", "pearson", "spearman"} == set(stored["metrics"])
-    rows = list(csv.DictReader((result.folder / "predictions.csv").open()))
+    rows = list(csv.DictReader((result.folder / "predictions.csv").read_text().splitlines()))
     errors = [abs(float(row["predicted"]) - float(row["label"])) for row in rows]
     assert np.mean(errors) == pytest.approx(stored["metrics"]["mae"], rel=1e-5)
     assert "Largest errors" in (result.folder / "report.html").read_text()
