@@ -1,7 +1,7 @@
 """Several labels an image: heads of the program beside a plain Keras script, on scenes of two or three digits.
 
 Usage: python benchmarks/multilabel.py OUT.json WEIGHTS.h5 [--images 3000] [--side 64] [--epochs 5] [--seeds 3]
-                                       [--methods linear_probe multilayer_probe auto full ...]
+                                       [--methods linear_probe multilayer_probe auto full ...] [--caches off empty filled]
 
 WEIGHTS.h5 are those of VGG16 without its top layers. The scenes are those of `transfercli sample digits-scenes`; test
 scenes share no scan with the others. The Keras scripts train the same network for the same number of epochs and keep
@@ -43,7 +43,7 @@ def measure(work: Path, args: argparse.Namespace, method: str, seed: int) -> dic
         return train_with_keras(work, args, method, seed)
     seconds = {}
     name = f"{method}-{seed}"
-    for cache in CACHES:
+    for cache in args.caches:
         folder = {"cache": "off"} if cache == "off" else {"cache_dir": str(work / f"cache-{name}")}
         started = time.perf_counter()
         result = finetune(work, f"{name}-{cache}", config(work, args, method, seed, folder))
@@ -122,7 +122,8 @@ def table(results: dict[str, dict[str, Any]], methods: list[str]) -> str:
             maps = [result["map"] for result in found]
             spread = f" ± {statistics.stdev(maps):.4f}" if len(maps) > 1 else ""
             seconds = [[result["seconds"].get(cache) for result in found] for cache in CACHES]
-            cells = [f"{statistics.mean(each):.0f}" if None not in each else "" for each in seconds]
+            known = [[value for value in each if value is not None] for each in seconds]
+            cells = [f"{statistics.mean(each):.0f}" if each else "" for each in known]
             lines.append(f"| {method} | {len(found)} | {statistics.mean(maps):.4f}{spread} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -135,6 +136,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--caches", nargs="*", choices=CACHES, default=list(CACHES))
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS))
     args = parser.parse_args()
     results = json.loads(args.out.read_text()) if args.out.exists() else {}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from transfercli.config import descriptions
-from transfercli.config.cross_checks import UNAVAILABLE, check_metrics
+from transfercli.config.cross_checks import UNAVAILABLE, check_task
 from transfercli.config.loader import LoadedConfig, resolve
 from transfercli.config.schema import ExperimentConfig, RunWeights
 from transfercli.errors import ConfigError
@@ -220,7 +220,7 @@ TABLE = "data.train=images.jsonl"
         (["evaluation.metrics=[map]"], "allowed: accuracy, top5_accuracy, balanced_accuracy"),
         (
             ["task=multilabel", "evaluation.metrics=[map, mcc]"],
-            'metrics[1]: "mcc" is for task: classify, and this task',
+            'metrics[1]: "mcc" is for task: classify and ordinal, and this task',
         ),
         ([SEVERAL, "retrain.promote.metric=mcc"], 'retrain.promote.metric: "mcc" is for task: classify'),
         (
@@ -234,6 +234,8 @@ TABLE = "data.train=images.jsonl"
             ["training.early_stopping={monitor: val_map}"],
             'monitor: "val_map" is for task: multilabel, and this task is',
         ),
+        (["data.order=[a, b]"], "data.order: is for task: ordinal, and this task is classify; allowed: null"),
+        (["task=ordinal", "evaluation.threshold=f1"], "evaluation.threshold: is for task: classify, and this task"),
         (["sweep={trials: 2, metric: map, space: {seed: {choice: [1, 2]}}}"], 'sweep.metric: "map" is for task: multi'),
     ],
 )
@@ -260,11 +262,11 @@ def test_metrics_of_the_task_are_taken_and_those_of_a_table_that_is_not_read_yet
 
 def test_a_task_that_the_table_decides_is_checked_when_it_is_known(loaded: Loaded) -> None:
     config = loaded(MINIMAL, TABLE, "evaluation.metrics=[mcc]").config
-    check_metrics(config.model_copy(update={"task": "classify"}))
+    check_task(config.model_copy(update={"task": "classify"}))
     with pytest.raises(
-        ConfigError, match=r'evaluation.metrics\[0\]: "mcc" is for task: classify, and this task is mul'
+        ConfigError, match=r'evaluation.metrics\[0\]: "mcc" is for task: classify and ordinal, and this task is mul'
     ):
-        check_metrics(config.model_copy(update={"task": "multilabel"}))
+        check_task(config.model_copy(update={"task": "multilabel"}))
 
 
 def test_several_labels_have_metrics_of_their_own_by_default(loaded: Loaded) -> None:

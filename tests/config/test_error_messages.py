@@ -62,6 +62,11 @@ WRONG = [
     ("export: {formats: saved_model}", "export.formats: is the wrong kind of value"),
     ("export: {formats: [savedmodle]}", "did you mean saved_model?"),
     ("retrain: {promote: {confidence: 1}}", "retrain.promote.confidence: is out of range, received 1"),
+    ("evaluation: {threshold: {precison: 0.9}}", "evaluation.threshold.precison: is not a known key"),
+    ("evaluation: {threshold: {f1: 1}}", "evaluation.threshold.f1: is not a known key; allowed: recall, precision"),
+    ("evaluation: {threshold: {recall: 1, precision: 0.9}}", "evaluation.threshold.recall: is out of range"),
+    ("evaluation: {threshold: {recall: 0.9, precision: 0.9}}", "evaluation.threshold: give recall or precision"),
+    ("evaluation: {thresholds: f1}", "evaluation.thresholds: is for task: multilabel, and this task is classify"),
     ("nam: x", "nam: is not a known key; allowed: name, task, seed, data"),
 ]  # fmt: skip
 

@@ -12,7 +12,7 @@ from transfercli.config.error_messages import format_value, mark_of, value_at
 from transfercli.config.locations import Document, KeyPath, Problem, dotted
 from transfercli.config.paths import PATH_KEYS, TABLE_SUFFIXES, is_address
 from transfercli.config.schema import DataConfig, ExperimentConfig, LoraConfig
-from transfercli.config.types import CLASSIFY, LABEL_MONITORS, MULTILABEL, bound_of, is_gate
+from transfercli.config.types import CLASSIFY, LABEL_MONITORS, MULTILABEL, ORDINAL, bound_of, is_gate
 from transfercli.errors import ConfigError
 from transfercli.text import did_you_mean
 
@@ -22,6 +22,13 @@ KeyProblems = Iterator[tuple[KeyPath, str]]
 UNAVAILABLE: tuple[tuple[KeyPath, tuple[str, ...] | None, str], ...] = (
     (("compute", "distribution"), ("data_parallel",), "none"),
 )
+# Keys that only some tasks use.
+KEYS_OF_TASKS: dict[KeyPath, tuple[str, ...]] = {
+    ("data", "order"): (ORDINAL,),
+    ("data", "empty_labels"): (MULTILABEL,),
+    ("evaluation", "thresholds"): (MULTILABEL,),
+    ("evaluation", "threshold"): (CLASSIFY,),
+}
 FOLD_KEYS = {"folds": "the number of folds", "fold": "the fold that validates, from 1"}
 # Scheme of an address -> the usual command that copies from there.
 COPY_COMMANDS = {
@@ -265,6 +272,14 @@ def _label_separator(data: Any) -> KeyProblems:
         yield ("data", "label_separator"), message
 
 
+def _keys_of_task(data: Any) -> KeyProblems:
+    """Yield the keys that are of another task than the config's, and would do nothing."""
+    task = task_of(data)
+    for path, tasks in KEYS_OF_TASKS.items():
+        if task is not None and task not in tasks and value_at(path, data) is not None:
+            yield path, f"is for task: {' and '.join(tasks)}, and this task is {task}; allowed: null"
+
+
 def _metrics_of_task(data: Any) -> KeyProblems:
     """Yield the names of metrics that are of another task than the config's."""
     task = task_of(data)
@@ -288,13 +303,13 @@ def _metrics_of_task(data: Any) -> KeyProblems:
 def _other_task(metric: str, label: str | None, task: str | None) -> str:
     """Return a sentence about a metric of another task, or "" if it is a metric of none."""
     of = [name for name, table in registries.rows("task").items() if table.row(metric, label)]
-    return f"{format_value(metric)} is for task: {of[0]}, and this task is {task}" if of else ""
+    return f"{format_value(metric)} is for task: {' and '.join(of)}, and this task is {task}" if of else ""
 
 
-def check_metrics(config: ExperimentConfig) -> None:
-    """Raise `ConfigError` for the first metric or gate that a config names and its task, now known, has not."""
+def check_task(config: ExperimentConfig) -> None:
+    """Raise `ConfigError` for the first key, metric or gate that is not of a config's task, which is known now."""
     data = config.model_dump()
-    for path, message in (*_metrics_of_task(data), *_gates(data)):
+    for path, message in (*_keys_of_task(data), *_metrics_of_task(data), *_gates(data)):
         raise ConfigError(f"{dotted(path)}: {message}")
 
 
@@ -341,6 +356,7 @@ RULES: tuple[Callable[[Any], KeyProblems], ...] = (
     _auxiliary_images,
     _label_separator,
     _gates,
+    _keys_of_task,
     _metrics_of_task,
     _large_enough,
     _class_token,

@@ -106,7 +106,8 @@ class ColumnsConfig(Section):
     ] = Field(
         "label",
         description="label of the image (labels, if a table has no column label); or a list of columns, one for each"
-        " label: 1 if the image has it, 0 if not, -1 if nobody knows; finding_* stands for all that match",
+        " label: 1 if the image has it, 0 if not, -1 if nobody knows, data.empty_labels if empty; finding_* stands for"
+        " all that match",
     )
     split: Text = Field("split", description="train, validation, test or empty; the column may be missing")
     group: Text | None = Field(

@@ -120,7 +120,7 @@ class CheckedImages:
 def read_checked_images(request: DataRequest, reporter: Reporter) -> CheckedImages:
     """Read all images of a config and check them. Raises `DataError` if the data cannot be used."""
     listing, auxiliary = list_all(request.config, reporter, request.task)
-    check_found(listing.items, base_folder(request.config.train))
+    check_found(listing.items, base_folder(request.config.train), request.config.path_template)
     check_classes(listing)
     check_label_names(listing, request.config.expect)
     findings = _read(request, listing, reporter)
@@ -156,7 +156,8 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     if listed is None:
         return Examination(refusals=refusals)
     listing, auxiliary = listed
-    _attempt(partial(check_found, listing.items, base_folder(request.config.train)), refusals)
+    base, template = base_folder(request.config.train), request.config.path_template
+    _attempt(partial(check_found, listing.items, base, template), refusals)
     later = list[DataError]() if refusals else refusals  # other errors follow from the lost files
     known = len(refusals)
     _attempt(partial(check_classes, listing), refusals)
@@ -333,7 +334,7 @@ def load_folder_split(
     items = list_split(path, split, base, table, reading.reporter, classes_known=True)
     groups = groups_if_any(table.group, items, reading.reporter)
     listing = Listing(items, groups=groups, several=table.several, quantity=table.quantity)
-    check_found(listing.items, base)
+    check_found(listing.items, base, table.template)
     hint = _unknown_hint(path, labels)
     check_known(listing.labels_of(split), labels, "images", "the run", hint, listing.nouns)
     findings = read_images(listing, reading)

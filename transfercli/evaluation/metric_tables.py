@@ -54,4 +54,8 @@ METRIC_TABLES: dict[Task, MetricTable] = {
     "multilabel": MetricTable(LABEL_METRICS, PER_LABEL, "several labels per image"),
 }
 # Metrics of any task, for keys of the config whose task is not known when they are read.
-ALL_METRICS: dict[str, MetricRow] = {**VALUE_METRICS, **LABEL_METRICS, **METRICS}
+ALL_METRICS: dict[str, MetricRow] = {
+    **METRICS,
+    **{k: row for k, row in LABEL_METRICS.items() if k not in METRICS},
+    **{k: row for k, row in VALUE_METRICS.items() if k not in METRICS},
+}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -119,9 +120,9 @@ def evaluate(
     check_not_empty(predictions)
     labels = predictions.labels
     requested = {*shown, *(gate.metric for gate in gates)}
-    whole = honest = _Scores.of(predictions, requested, seed)
+    whole = honest = _scores(predictions, requested, seed)
     if left_out is not None and left_out.any():
-        honest = _Scores.of(predictions.of(np.flatnonzero(~left_out)), requested, seed)
+        honest = _scores(predictions.of(np.flatnonzero(~left_out)), requested, seed)
     return Evaluation(
         labels=labels,
         examples=len(predictions),
@@ -129,13 +130,13 @@ def evaluate(
         intervals=whole.intervals,
         per_class=whole.per_class,
         confusion=confusion_matrix(predictions.targets, predictions.predicted, len(labels)),
-        gates=check(gates, honest.values, honest.intervals, gate_on),
+        gates=check(gates, honest.values(PER_CLASS), honest.intervals, gate_on),
         shown=tuple(shown),
         honest=dict(honest.metrics),
         honest_examples=honest.examples,
         honest_intervals={name: honest.intervals[name] for name in METRICS if name in honest.intervals},
         class_metrics={label: _class_metrics(predictions, index) for index, label in enumerate(labels)},
-        slices=[row for name, slice_ in (slices or {}).items() for row in _slice_rows(predictions, name, slice_, seed)],
+        slices=slice_rows(predictions, slices, metrics_of, partial(_intervals, seed=seed)),
         groups=count_clusters(predictions.groups),
     )
 
@@ -148,63 +149,82 @@ def check_not_empty(predictions: Sized) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scores:
-    """Metrics of some images; None for each metric, and no interval, if there are none."""
+class Scores:
+    """Metrics of some images; None for each metric, and no interval, if there are none.
+
+    per_class: a row of each class or label
+    """
 
     examples: int
     metrics: dict[str, float | None]
     intervals: dict[str, Interval]
     per_class: list[dict[str, Any]]
 
-    @classmethod
-    def of(cls, predictions: Predictions, requested: Collection[str], seed: int) -> _Scores:
-        if not len(predictions):
-            row = dict.fromkeys(PER_CLASS) | {"support": 0}
-            return cls(0, dict.fromkeys(METRICS), {}, [{"label": label} | row for label in predictions.labels])
-        targets, probabilities, labels = predictions.targets, predictions.probabilities, predictions.labels
-        bounds = intervals(targets, probabilities, labels, requested, seed, predictions.groups, predictions.answers)
-        return cls(len(predictions), metrics_of(predictions), bounds, _per_class(predictions))
+    def values(self, of_one: Collection[str]) -> dict[str, float | None]:
+        """Return the metrics, and each of `of_one`, keys of `per_class`, by names such as `recall[LABEL]`."""
+        return self.metrics | {f"{name}[{row['label']}]": row[name] for row in self.per_class for name in of_one}
 
-    @property
-    def values(self) -> dict[str, float | None]:
-        """The metrics, and each of PER_CLASS by names such as `recall[LABEL]`."""
-        return self.metrics | {f"{name}[{row['label']}]": row[name] for row in self.per_class for name in PER_CLASS}
+
+def _scores(predictions: Predictions, requested: Collection[str], seed: int) -> Scores:
+    if not len(predictions):
+        row = dict.fromkeys(PER_CLASS) | {"support": 0}
+        return Scores(0, dict.fromkeys(METRICS), {}, [{"label": label} | row for label in predictions.labels])
+    bounds = _intervals(predictions, requested, seed)
+    return Scores(len(predictions), metrics_of(predictions), bounds, _per_class(predictions))
+
+
+def _intervals(predictions: Predictions, requested: Collection[str] = (), seed: int = 0) -> dict[str, Interval]:
+    targets, probabilities, labels = predictions.targets, predictions.probabilities, predictions.labels
+    return intervals(targets, probabilities, labels, requested, seed, predictions.groups, predictions.answers)
 
 
 def metrics_of(predictions: Predictions) -> dict[str, float | None]:
     """Return a value for each row of METRICS; None if it is not defined."""
     sample = Sample.unweighted(predictions.targets, predictions.probabilities, predictions.answers)
-    return {name: _plain(row.rule(sample)[0]) for name, row in METRICS.items()}
+    return {name: plain(row.rule(sample)[0]) for name, row in METRICS.items()}
 
 
 def _per_class(predictions: Predictions) -> list[dict[str, Any]]:
     counts = count(predictions.targets, predictions.predicted, len(predictions.labels))
     columns = [rule(counts) for rule in PER_CLASS.values()]
     return [
-        {"label": label, **{name: _plain(v) for name, v in zip(PER_CLASS, values, strict=True)}, "support": int(n)}
+        {"label": label, **{name: plain(v) for name, v in zip(PER_CLASS, values, strict=True)}, "support": int(n)}
         for label, n, *values in zip(predictions.labels, counts.support, *columns, strict=True)
     ]
 
 
 def _class_metrics(predictions: Predictions, index: int) -> dict[str, float | None]:
     values = one_vs_rest(predictions.targets, predictions.probabilities, index, predictions.answers)
-    return {name: _plain(value) for name, value in values.items()}
+    return {name: plain(value) for name, value in values.items()}
 
 
-def _slice_rows(predictions: Predictions, name: str, slice_: Slice, seed: int) -> Iterator[dict[str, Any]]:
-    """Yield one result for each part of a slice, without intervals of single classes."""
-    for value, chosen in slice_.parts():
+def slice_rows(
+    predictions: Any,
+    slices: Mapping[str, Slice] | None,
+    metrics_of: Callable[[Any], dict[str, float | None]],
+    intervals_of: Callable[[Any], dict[str, Interval]],
+) -> list[dict[str, Any]]:
+    """Return one result for each part of each slice, without intervals of single classes or labels.
+
+    slices: by name. metrics_of, intervals_of: predictions -> their metrics by name, and the intervals of some.
+    """
+    rows = []
+    for name, (value, chosen) in ((name, part) for name, one in (slices or {}).items() for part in one.parts()):
         part = predictions.of(chosen)
-        bounds = intervals(part.targets, part.probabilities, part.labels, (), seed, part.groups, part.answers)
-        yield {
-            "slice": name,
-            "value": value,
-            "examples": len(part),
-            "groups": count_clusters(part.groups),
-            "metrics": metrics_of(part),
-            "intervals": {metric: list(bounds[metric]) for metric in METRICS if metric in bounds},
-        }
+        metrics, bounds = metrics_of(part), intervals_of(part)
+        rows.append(
+            {
+                "slice": name,
+                "value": value,
+                "examples": len(part),
+                "groups": count_clusters(part.groups),
+                "metrics": metrics,
+                "intervals": {metric: list(bounds[metric]) for metric in metrics if metric in bounds},
+            }
+        )
+    return rows
 
 
-def _plain(value: float) -> float | None:
+def plain(value: float) -> float | None:
+    """Return a value as JSON has it: None if it is not finite."""
     return float(value) if math.isfinite(value) else None

@@ -136,17 +136,8 @@ def _label_sample(models: Sequence[LabelPredictions], weights: Array, images: in
     return sample
 
 
-def _right_labels(predictions: LabelPredictions) -> npt.NDArray[np.bool_]:
-    """Return bool [N, L], True if the label is known and the answer agrees with it."""
-    return np.asarray(predictions.known & ((predictions.targets == 1) == predictions.answered))
-
-
-def _all_right(predictions: LabelPredictions) -> npt.NDArray[np.bool_]:
-    return np.asarray((_right_labels(predictions) | ~predictions.known).all(axis=1))
-
-
 def _number_right(predictions: LabelPredictions) -> Targets:
-    return _right_labels(predictions).sum(axis=1, dtype=np.int64)
+    return predictions.right.sum(axis=1, dtype=np.int64)
 
 
 def _aligned_labels(first: LabelPredictions, second: LabelPredictions) -> tuple[LabelPredictions, LabelPredictions]:
@@ -182,9 +173,9 @@ def _with_labels(predictions: LabelPredictions, labels: tuple[str, ...]) -> Labe
 
 LABELS = Scoring(
     metrics=LABEL_METRICS,
-    right=_all_right,
+    right=lambda predictions: predictions.all_right,
     whole={
-        "subset_accuracy": lambda predictions: _all_right(predictions).astype(np.int64),
+        "subset_accuracy": lambda predictions: predictions.all_right.astype(np.int64),
         "accuracy": _number_right,
         "hamming_loss": _number_right,
     },

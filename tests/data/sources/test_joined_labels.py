@@ -48,6 +48,15 @@ def test_ordinary_names_are_no_several_labels(names: list[str]) -> None:
     assert find_joined(Counter(names)) is None
 
 
+def test_an_image_without_a_label_shows_that_images_may_have_several() -> None:
+    names = [f"{a} {b}" for a in "abcde" for b in "abcde" if a < b] + [*"abcde"]
+    assert find_joined(Counter(names)) is None
+    found = find_joined(Counter([*names, "", ""]))
+    assert found is not None
+    assert (found.separator, found.images) == (" ", 10)
+    assert find_joined(Counter(["hot dog", "corn dog", "dog", "ice cream", ""])) is None
+
+
 def test_images_count_and_not_names() -> None:
     found = find_joined({"red;sharp": 70, "red;blurry": 25, "other": 5})
     assert found is not None

@@ -230,6 +230,24 @@ def test_one_class_per_image_reads_no_lists(tmp_path: Path) -> None:
         found(tmp_path, "  label_separator: ';'\n  columns: {label: [x]}\n", train="l.jsonl")
 
 
+@pytest.mark.parametrize(
+    "cells, hint",
+    [
+        (["red", "", "red;blurry"], "'red;blurry' look like several labels; if an image may have several labels or"),
+        (["red", "", "red;blurry"], 'none, set data.label_separator: ";"'),
+        (["red", " ", "red|x", "y"], 'set data.label_separator: "|"'),
+        ([*[f"{a} {b}" for a in "abcde" for b in "abcde" if a < b], "a", ""], 'set data.label_separator: " "'),
+        (["red", "", "blue"], "if an image may have no label, set task: multilabel"),
+    ],
+)
+def test_the_error_of_an_image_without_a_class_names_the_separator(cells: list[str], hint: str, tmp_path: Path) -> None:
+    write(tmp_path, "path,labels\n" + "".join(f"{index},{cell}\n" for index, cell in enumerate(cells)))
+    line = 2 + [cell.strip() for cell in cells].index("")
+    with pytest.raises(DataError, match=rf"list\.csv:{line}: labels must be text, received ' ?'") as caught:
+        found(tmp_path)
+    assert hint in str(caught.value.hint)
+
+
 def test_folders_have_one_class_per_image(tmp_path: Path) -> None:
     touch(tmp_path, "images/a/1.jpg", "images/b/1.jpg")
     for train in ("images", "keras:mnist"):

@@ -171,6 +171,26 @@ def test_paths_that_lead_nowhere_are_named_with_the_place_and_what_may_mend_it(
     assert hint in str(caught.value.hint)
 
 
+@pytest.mark.parametrize(
+    "template, hint",
+    [
+        ("images/{id}", "set data.path_template: 'images/{id}.jpg'"),
+        ("{id}.jpg", "set data.path_template: 'images/{id}.jpg'"),
+        ("{id}", "set data.path_template: 'images/{id}.jpg'"),
+        ("photos/{id}", "correct data.path_template, which is 'photos/{id}'"),
+    ],
+)
+def test_a_path_template_that_leads_nowhere_is_mended_with_its_own_columns(
+    template: str, hint: str, tmp_path: Path
+) -> None:
+    touch(tmp_path, "images/1.jpg")
+    table_of(tmp_path, "list.csv", "image_id,label\n1,cat\n2,dog\n")
+    items = listed(tmp_path, "list.csv", path_template=template, columns={"id": "image_id"}).items
+    with pytest.raises(DataError) as caught:
+        check_found(items, tmp_path, template)
+    assert hint in str(caught.value.hint)
+
+
 def test_one_path_that_leads_to_a_file_is_enough(tmp_path: Path) -> None:
     touch(tmp_path, "1.jpg")
     table_of(tmp_path, "list.csv", "path,label\n1.jpg,cat\n2.jpg,dog\n")

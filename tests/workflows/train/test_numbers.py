@@ -132,7 +132,7 @@ def test_folders_and_texts_have_no_numbers(source, table: Path, tmp_path: Path) 
     path = config(source, table, "no-numbers", "linear_probe")
     with pytest.raises(DataError, match="task: regression is for tables"):
         world.train("finetune", path, overrides=(f"data.train={table.parent}",))
-    for text in ("old", "", "nan", "inf"):
+    for text in ("old", "", "nan", "inf", "1e39", "1_000"):
         (tmp_path / "bad.csv").write_text(f"path,angle\n{table.parent}/0.png,1.5\n{table.parent}/1.png,{text}\n")
         with pytest.raises(DataError, match=r"bad\.csv:3: angle must be a finite number"):
             world.train("finetune", path, overrides=(f"data.train={tmp_path / 'bad.csv'}",))

@@ -38,7 +38,7 @@ ALWAYS_SHOWN: dict[Task, tuple[str, ...]] = {
 }
 
 Data = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="a folder of other images, one sub-folder per class")
+    Path | None, typer.Option("--data", metavar="DIR", help="other images: a folder of class folders, or a table")
 ]
 SplitOption = Annotated[Split, typer.Option("--split", help="the split of the run's own images")]
 Minimum = Annotated[

@@ -43,7 +43,9 @@ Paths = Annotated[
         show_default=False,
     ),
 ]
-Top = Annotated[int, typer.Option("--top", metavar="K", min=1, help="number of classes per image")]
+Top = Annotated[
+    int, typer.Option("--top", metavar="K", min=1, help="number of the most probable classes or labels listed")
+]
 LinesOption = Annotated[
     Lines | None,
     typer.Option(
@@ -51,9 +53,7 @@ LinesOption = Annotated[
         help="a JSON object per line, or CSV with a header; without it JSON, on a terminal a table",
     ),
 ]
-Abstain = Annotated[
-    bool, typer.Option("--abstain", help="mark images with a low confidence, or unlike the training images")
-]
+Abstain = Annotated[bool, typer.Option("--abstain", help="mark images, or labels of them, with a low confidence")]
 Sets = Annotated[
     float | None,
     typer.Option(

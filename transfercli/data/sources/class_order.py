@@ -19,7 +19,7 @@ def in_order(labels: Sequence[str], order: Sequence[str] | None) -> tuple[str, .
         except ValueError:
             raise ConfigError(
                 f"task: ordinal needs the order of the classes, and their names are not all numbers: {_names(labels)}",
-                f"set data.order, from the lowest to the highest: data.order: [{', '.join(labels)}]",
+                "set data.order to these names, from the lowest to the highest: data.order: [LOWEST, …, HIGHEST]",
             ) from None
     named = [find_label(name, labels) or name for name in order]
     unknown, missing = [name for name in named if name not in labels], [name for name in labels if name not in named]

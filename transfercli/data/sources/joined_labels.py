@@ -36,7 +36,8 @@ def find_joined(counts: Mapping[str, int]) -> JoinedLabels | None:
     are in other names as well, as in `red, blurry`, `red, sharp`, `green, blurry`. `Paris, France` and `Lyon, France`
     share one part only.
 
-    counts: class -> number of its images.
+    counts: class -> number of its images. Images under "" have no label; as only images with several labels may lack
+    one, names need not be nearly all then.
     """
     for separator in (*SEPARATORS, " "):
         parts = {name: found for name in counts if len(found := _parts(name, separator)) > 1}
@@ -66,7 +67,8 @@ def _parts(name: str, separator: str) -> list[str]:
 
 
 def _nearly_all(parts: Mapping[str, list[str]], counts: Mapping[str, int]) -> bool:
-    return len(parts) > 1 and sum(counts[name] for name in parts) >= _NEARLY_ALL * sum(counts.values())
+    enough = "" in counts or sum(counts[name] for name in parts) >= _NEARLY_ALL * sum(counts.values())
+    return len(parts) > 1 and enough
 
 
 def _is_no_text(parts: Mapping[str, list[str]], separator: str) -> bool:

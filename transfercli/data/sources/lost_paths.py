@@ -14,10 +14,10 @@ from transfercli.text import counted
 _MAX_FOLDERS = 50  # sub-folders in which the file is looked for
 
 
-def check_found(items: Sequence[Item], base: Path) -> None:
+def check_found(items: Sequence[Item], base: Path, template: str | None = None) -> None:
     """Raise `DataError` if none of the files of a split exists, as when all paths start in another folder.
 
-    base: folder that the names of the items are relative to.
+    base: folder that the names of the items are relative to. template: `data.path_template`, which made the names.
     """
     for split in sorted({item.split for item in items}):
         members = [item for item in items if item.split == split]
@@ -27,19 +27,22 @@ def check_found(items: Sequence[Item], base: Path) -> None:
         raise DataError(
             f"none of the {counted(len(members), 'path')} of {split} images leads to a file: {first.name!r} was looked"
             f" for at {first.file!r}",
-            _hint(first, base),
+            _hint(first, base, template),
         )
 
 
-def _hint(item: Item, base: Path) -> str:
+def _hint(item: Item, base: Path, template: str | None) -> str:
     if is_address(item.name) or item.name.startswith(("http:/", "https:/", "s3:/", "gs:/")):
         return "only files of this machine are read: copy or mount them, and give paths relative to the table's folder"
     if "\\" in item.name:
         return "write / between folders: a backslash is part of a name here, and a drive such as C: does not exist"
     if found := find_template(item.name, "" if item.several else item.label, base):
-        template, file = found
-        return f"{file!r} exists: set data.path_template: '{template}'"
-    return "paths in a table are relative to its folder: correct them, or set data.path_template, such as images/{path}"
+        place, file = found
+        return f"{file!r} exists: set data.path_template: '{place.replace('{path}', template or '{path}')}'"
+    mend = "set data.path_template, such as images/{path}"
+    if template is not None:
+        mend = f"correct data.path_template, which is {template!r}"
+    return f"paths in a table are relative to its folder: correct them, or {mend}"
 
 
 def find_template(name: str, label: str, base: Path) -> tuple[str, str] | None:

@@ -22,6 +22,7 @@ from transfercli.text import counted, first_of
 _STATES = {"true": 1, "false": 0} | dict.fromkeys(("na", "n/a", "null", "none", "?"), UNKNOWN)
 _EMPTY = {"absent": 0, "unknown": UNKNOWN}
 _LISTED = 3
+_LARGEST = 3.4e38  # of float32
 _STATES_HINT = "allowed: 1 or true, 0 or false, -1 or NaN for unknown, and empty cells; correct the value"
 
 
@@ -70,6 +71,7 @@ class LabelReader:
         self.path, self.table, self.reporter = path, table, reporter
         self._forms: defaultdict[str, Counter[str]] = defaultdict(Counter)  # of each name, as they are written
         self._cells: Counter[str] = Counter()  # texts with one label each, or with all labels of an image
+        self._without_class = ""  # the error of the first row without a class
         self._states_of = _names_of_columns(path, table)
 
     def read(self, row: Mapping[str, Any], place: str) -> str:
@@ -98,9 +100,11 @@ class LabelReader:
     def check(self) -> None:
         """Check all rows that were read; warn of names that are written in several ways.
 
-        Raises `DataError` if values hold several labels and no separator says so.
+        Raises `DataError` if values hold several labels and no separator says so, or if an image has no class.
         """
         table = self.table
+        if self._without_class:
+            raise DataError(self._without_class, self._class_hint())
         if table.several and not self._states_of:
             if table.separator is None:
                 self._check_plain(holding_separator(self._cells))
@@ -124,10 +128,21 @@ class LabelReader:
                 f"{place}: {column} must be text, received {value!r}",
                 "an image has one label; if it may have several, set task: multilabel in the config",
             )
-        label = self._name(value, column, place)
-        if not label:
-            raise DataError(f"{place}: {column} must be text, received {value!r}")
+        if isinstance(value, str) and not value.strip():  # the hint of its error needs the labels of all rows
+            self._without_class = self._without_class or f"{place}: {column} must be text, received {value!r}"
+            label = ""
+        else:
+            label = self._name(value, column, place)
+        self._cells[label] += 1
         return label
+
+    def _class_hint(self) -> str:
+        """Return how to mend a table that lacks the class of an image."""
+        joined = find_joined(self._cells) or holding_separator(self._cells)
+        if joined is None:
+            return "give each image a class, or remove the row; if an image may have no label, set task: multilabel"
+        names = first_of(joined.names, _LISTED, written=repr)
+        return f"{names} look like several labels; if an image may have several labels or none, set {joined.setting}"
 
     def _of_columns(self, row: Mapping[str, Any], place: str) -> LabelSet:
         """Return the labels of a row with a column for each."""
@@ -237,12 +252,12 @@ def _number(row: Mapping[str, Any], column: str, place: str) -> str:
     value = row.get(column)
     text = value.strip() if isinstance(value, str) else str(value) if type(value) in (int, float) else ""
     try:
-        finite = math.isfinite(float(text))
+        finite = "_" not in text and abs(float(text)) <= _LARGEST  # Python reads 1_000 as a number
     except ValueError:
         finite = False
     if not finite:
         raise DataError(
-            f"{place}: {column} must be a finite number (task: regression), received {value!r}",
+            f"{place}: {column} must be a finite number below 3.4e38 (task: regression), received {value!r}",
             "write it with a decimal point, or remove the row; for classes, set task: classify",
         )
     return text

@@ -47,7 +47,7 @@ def label_changes(
 
     At most `most` of each, those first whose probabilities differ most, in the sum over the labels.
     """
-    before, after = (~_wrong(model).any(axis=1) for model in (champion, challenger))
+    before, after = champion.all_right, challenger.all_right
     distance = np.abs(challenger.probabilities - champion.probabilities).sum(axis=1)
     fixed, broken = np.asarray(after & ~before), np.asarray(before & ~after)
     return (
@@ -63,7 +63,7 @@ def changes_by_label(
 
     most: images shown of each kind for one label; in_all: of all labels together; None for no limit
     """
-    before, after = ~_wrong(champion), ~_wrong(challenger)
+    before, after = champion.right, challenger.right
     distances = np.abs(challenger.probabilities - champion.probabilities)
     found = []
     for index, label in enumerate(champion.labels):
@@ -86,12 +86,6 @@ def _limited(found: list[ChangesOfLabel], in_all: int) -> list[ChangesOfLabel]:
         in_all -= len(fixed) + len(broken)
         limited.append(replace(changes, shown_fixed=fixed, shown_broken=broken))
     return limited
-
-
-def _wrong(predictions: LabelPredictions) -> Bools:
-    """Return bool [N, L], True if the label is known and the answer differs from it."""
-    wrong: Bools = predictions.known & ((predictions.targets == 1) != predictions.answered)
-    return wrong
 
 
 def _changes(

@@ -114,7 +114,7 @@ def least_certain(predictions: LabelPredictions) -> list[LabelCase]:
 
 def right_sets(predictions: LabelPredictions) -> list[LabelCase]:
     """Return images whose labels are all right, of medium probability: at most 3 of each label, and 24 in all."""
-    right = ~(missed(predictions) | false(predictions)).any(axis=1)
+    right = predictions.all_right
     chosen: list[Sequence[int]] = []
     for label in range(len(predictions.labels)):
         rows = np.flatnonzero(right & (predictions.targets[:, label] == 1))

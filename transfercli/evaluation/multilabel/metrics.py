@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.data.label_sets import UNKNOWN
 from transfercli.evaluation.metrics import confusion
 from transfercli.evaluation.metrics.calibration import bin_gaps
 from transfercli.evaluation.metrics.confusion import Array, Counts, ratio
@@ -50,7 +49,7 @@ class LabelSample:
     @cached_property
     def known(self) -> Bools:
         """bool [N, L], True if the target is known."""
-        return self.predictions.targets != UNKNOWN
+        return self.predictions.known
 
     @cached_property
     def truth(self) -> Bools:

@@ -74,6 +74,16 @@ class LabelPredictions:
         return self.probabilities >= self.thresholds
 
     @property
+    def right(self) -> Bools:
+        """bool [N, L], True if it is known whether the image has the label, and the answer agrees with it."""
+        return self.known & ((self.targets == 1) == self.answered)
+
+    @property
+    def all_right(self) -> Bools:
+        """bool [N], True if the answers to all known labels of the image are right."""
+        return np.asarray((self.right | ~self.known).all(axis=1))
+
+    @property
     def confidence(self) -> npt.NDArray[np.float64]:
         """float64 [N], the largest probability of each image."""
         return self.probabilities.max(axis=1)

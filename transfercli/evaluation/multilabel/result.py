@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,8 @@ from transfercli.evaluation.gates import Gate, check
 from transfercli.evaluation.multilabel.intervals import label_intervals
 from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, PER_LABEL, LabelSample
 from transfercli.evaluation.multilabel.predictions import LabelPredictions
-from transfercli.evaluation.result import Evaluation, check_not_empty
+from transfercli.evaluation.result import Evaluation, Scores, check_not_empty, plain, slice_rows
 from transfercli.evaluation.slices import Slice
-from transfercli.evaluation.statistics.intervals import Interval
 
 SHOWN = ("map", "macro_f1")
 
@@ -64,9 +63,9 @@ def evaluate_labels(
     """
     check_not_empty(predictions)
     requested = {*shown, *(gate.metric for gate in gates)}
-    whole = honest = _Scores.of(predictions, requested, seed)
+    whole = honest = _scores(predictions, requested, seed)
     if left_out is not None and left_out.any():
-        honest = _Scores.of(predictions.of(np.flatnonzero(~left_out)), requested, seed)
+        honest = _scores(predictions.of(np.flatnonzero(~left_out)), requested, seed)
     return LabelEvaluation(
         labels=predictions.labels,
         examples=len(predictions),
@@ -74,12 +73,12 @@ def evaluate_labels(
         intervals=whole.intervals,
         per_class=whole.per_class,
         confusion=confusion_matrices(predictions),
-        gates=check(gates, honest.values, honest.intervals, gate_on),
+        gates=check(gates, honest.values(PER_LABEL), honest.intervals, gate_on),
         shown=tuple(shown),
         honest=dict(honest.metrics),
         honest_examples=honest.examples,
         honest_intervals={name: honest.intervals[name] for name in LABEL_METRICS if name in honest.intervals},
-        slices=[row for name, slice_ in (slices or {}).items() for row in _slice_rows(predictions, name, slice_, seed)],
+        slices=slice_rows(predictions, slices, label_metrics_of, partial(label_intervals, seed=seed)),
         groups=count_clusters(predictions.groups),
         co_occurrence=co_occurrence(predictions),
     )
@@ -119,29 +118,14 @@ def _counts(rows: npt.NDArray[np.bool_], columns: npt.NDArray[np.bool_]) -> list
 def label_metrics_of(predictions: LabelPredictions) -> dict[str, float | None]:
     """Return a value for each row of LABEL_METRICS; None if it is not defined."""
     sample = LabelSample.unweighted(predictions)
-    return {name: _plain(row.rule(sample)[0]) for name, row in LABEL_METRICS.items()}
+    return {name: plain(row.rule(sample)[0]) for name, row in LABEL_METRICS.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Scores:
-    """Metrics of some images; None for each metric, and no interval, if there are none."""
-
-    examples: int
-    metrics: dict[str, float | None]
-    intervals: dict[str, Interval]
-    per_class: list[dict[str, Any]]
-
-    @classmethod
-    def of(cls, predictions: LabelPredictions, requested: Collection[str], seed: int) -> _Scores:
-        if not len(predictions):
-            return cls(0, dict.fromkeys(LABEL_METRICS), {}, per_label(predictions))
-        bounds = label_intervals(predictions, requested, seed)
-        return cls(len(predictions), label_metrics_of(predictions), bounds, per_label(predictions))
-
-    @property
-    def values(self) -> dict[str, float | None]:
-        """The metrics, and each of PER_LABEL by names such as `ap[LABEL]`."""
-        return self.metrics | {f"{name}[{row['label']}]": row[name] for row in self.per_class for name in PER_LABEL}
+def _scores(predictions: LabelPredictions, requested: Collection[str], seed: int) -> Scores:
+    if not len(predictions):
+        return Scores(0, dict.fromkeys(LABEL_METRICS), {}, per_label(predictions))
+    bounds = label_intervals(predictions, requested, seed)
+    return Scores(len(predictions), label_metrics_of(predictions), bounds, per_label(predictions))
 
 
 def per_label(predictions: LabelPredictions) -> list[dict[str, Any]]:
@@ -151,7 +135,7 @@ def per_label(predictions: LabelPredictions) -> list[dict[str, Any]]:
     support, negatives = sample.truth.sum(axis=0), (sample.known & ~sample.truth).sum(axis=0)
     return [
         {"label": label}
-        | {name: _plain(values[index]) for name, values in columns.items()}
+        | {name: plain(values[index]) for name, values in columns.items()}
         | {
             "support": int(support[index]),
             "negatives": int(negatives[index]),
@@ -160,22 +144,3 @@ def per_label(predictions: LabelPredictions) -> list[dict[str, Any]]:
         }
         for index, label in enumerate(predictions.labels)
     ]
-
-
-def _slice_rows(predictions: LabelPredictions, name: str, slice_: Slice, seed: int) -> Iterator[dict[str, Any]]:
-    """Yield one result for each part of a slice, without intervals of single labels."""
-    for value, chosen in slice_.parts():
-        part = predictions.of(chosen)
-        bounds = label_intervals(part, seed=seed)
-        yield {
-            "slice": name,
-            "value": value,
-            "examples": len(part),
-            "groups": count_clusters(part.groups),
-            "metrics": label_metrics_of(part),
-            "intervals": {metric: list(bounds[metric]) for metric in LABEL_METRICS if metric in bounds},
-        }
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

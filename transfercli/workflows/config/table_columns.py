@@ -66,7 +66,9 @@ def table_settings(path: Path) -> dict[str, Any]:
         columns["label"] = label
     settings: dict[str, Any] = {"columns": columns} if columns else {}
     settings |= {"path_template": template} if template != "{path}" else {}
-    joined = find_joined(Counter(row[label] for row in rows if isinstance(row.get(label), str))) if label else None
+    joined = (
+        find_joined(Counter(row[label].strip() for row in rows if isinstance(row.get(label), str))) if label else None
+    )
     return settings | ({"label_separator": joined.separator} if joined else {})
 
 

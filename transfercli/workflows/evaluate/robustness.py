@@ -51,7 +51,7 @@ def corruption_robustness(run: StoredRun, split: Split, plain: Answers) -> dict[
 def _answers(run: StoredRun, probabilities: np.ndarray) -> np.ndarray:
     """Return the class of each image, int [N], or the labels that it is answered with, bool [N, L]."""
     if run.several:
-        return np.asarray(probabilities >= run.label_trust.thresholds)
+        return run.label_trust.answered(probabilities)
     answers = run.trust.answers(probabilities)
     return probabilities.argmax(axis=1) if answers is None else answers
 

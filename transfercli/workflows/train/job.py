@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-from transfercli.config.cross_checks import check_metrics, missing_weights_reason
+from transfercli.config.cross_checks import check_task, missing_weights_reason
 from transfercli.config.loader import LoadedConfig, load, resolve, with_defaults_of_task
 from transfercli.config.locations import Document
 from transfercli.config.schema import ExperimentConfig
@@ -182,7 +182,7 @@ def _resolved(loaded: LoadedConfig, command: Command, runs: Path, reporter: Repo
         task, notes = with_task(loaded.config)
         for note in notes:
             (reporter or Reporter()).info(note)
-        check_metrics(with_defaults_of_task(task))
+        check_task(with_defaults_of_task(task))
         config = with_base_of_weights(with_parent_structure(task, runs), runs, reporter or Reporter())
     config = config.model_copy(update={"sweep": None})  # a training is one set of values
     resolved = resolve(config, command)
