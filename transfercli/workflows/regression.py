@@ -27,7 +27,7 @@ def check_regression(config: ExperimentConfig) -> None:
 
 def _refused(config: ExperimentConfig) -> Iterator[tuple[str, Any, str]]:
     """Yield (key, value, allowed values) of each value that is for classes or labels alone."""
-    training, evaluation, data, head = config.training, config.evaluation, config.data, config.model.head
+    training, data, head = config.training, config.data, config.model.head
     strategy, stopping = config.transfer.strategy, training.early_stopping
     rules: tuple[tuple[str, Any, bool, str], ...] = (
         ("transfer.strategy", strategy, strategy in (None, *STRATEGIES), f"one of {', '.join(STRATEGIES)}"),
@@ -58,8 +58,6 @@ def _refused(config: ExperimentConfig) -> Iterator[tuple[str, Any, str]]:
         ("data.folds", data.folds, data.folds is None, "null"),
         ("model.head.output", head.output, head.output == "softmax", "softmax, which is ignored"),
         ("model.head.init", head.init, head.init == "new", "new"),
-        ("evaluation.threshold", evaluation.threshold, evaluation.threshold is None, "null"),
-        ("evaluation.thresholds", evaluation.thresholds, evaluation.thresholds is None, "null"),
     )
     for key, value, fits, allowed in rules:
         if not fits:
