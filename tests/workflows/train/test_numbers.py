@@ -20,6 +20,8 @@ from transfercli.workflows.evaluate.evaluate import evaluate_run
 from transfercli.workflows.evaluate.request import EvaluateRequest
 from transfercli.workflows.export.export import ExportRunRequest, export_run
 from transfercli.workflows.predict.predict import PredictRequest, predict_images
+from transfercli.workflows.runs.rows import row_of
+from transfercli.workflows.runs.run_fields import ListedRun
 from transfercli.workflows.stored_run import StoredRun
 
 IMAGES = 160
@@ -136,3 +138,10 @@ def test_folders_and_texts_have_no_numbers(source, table: Path, tmp_path: Path) 
         (tmp_path / "bad.csv").write_text(f"path,angle\n{table.parent}/0.png,1.5\n{table.parent}/1.png,{text}\n")
         with pytest.raises(DataError, match=r"bad\.csv:3: angle must be a finite number"):
             world.train("finetune", path, overrides=(f"data.train={tmp_path / 'bad.csv'}",))
+
+
+def test_a_list_of_runs_has_the_errors_of_those_with_numbers(run: StoredRun) -> None:
+    listed = ListedRun(run.folder, row_of(run.folder, {}))
+    assert listed.metric("val_mae") == run.record.metrics["val_mae"]
+    assert listed.metric("val_rmse") >= listed.metric("val_mae")
+    assert listed.metric("val_accuracy") is None
