@@ -1,7 +1,8 @@
 """Several labels an image: heads of the program beside a plain Keras script, on scenes of two or three digits.
 
 Usage: python benchmarks/multilabel.py OUT.json WEIGHTS.h5 [--images 3000] [--side 64] [--epochs 5] [--seeds 3]
-                                       [--methods linear_probe multilayer_probe auto full ...] [--caches off empty filled]
+                                       [--methods linear_probe multilayer_probe auto full ...]
+                                       [--caches off empty filled]
 
 WEIGHTS.h5 are those of VGG16 without its top layers. The scenes are those of `transfercli sample digits-scenes`; test
 scenes share no scan with the others. The Keras scripts train the same network for the same number of epochs and keep

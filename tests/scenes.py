@@ -15,7 +15,7 @@ SPLITS = ("train", "train", "train", "validation", "test")
 def write_scenes(
     folder: Path, rows: Sequence[int], labels: Sequence[int] = (0, 1, 2), keep: Callable[[int, int], bool] | None = None
 ) -> Path:
-    """Write scenes of 32x32 pixels, and the table `labels.csv` of all scenes so far; return the table.
+    """Write scenes of 32x32 pixels with up to two digits, and the table `labels.csv` of all so far; return the table.
 
     Scene `row` is the same in every call. keep: (row, digit) -> False for a digit that is not named as a label.
     """

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.digits import Digits
-from tests.sampled_scenes import write_scenes
+from tests.scenes import write_scenes
 from transfercli.reporting import Reporter
 
 
@@ -53,7 +52,7 @@ def source(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> tup
 
 
 @pytest.fixture(scope="session")
-def scenes(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path, digits: Digits) -> tuple[World, Path]:
+def scenes(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> tuple[World, Path]:
     """A run of scenes with several labels, the digits 0 to 3, and its world; the images are in `scenes` of its folder.
 
     Its thresholds differ, so that most scenes get some of the labels, and some get none.
@@ -62,8 +61,8 @@ def scenes(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path, digits
     from transfercli.workflows.stored_run import StoredRun
 
     world = World(tmp_path_factory.mktemp("scenes"), digits_folder)
-    table = write_scenes(world.folder / "scenes", digits, 160)
-    data = {"train": str(table), "columns": {"label": "labels"}, "label_separator": ";", "validation": 0.3}
+    table = write_scenes(world.folder / "scenes", range(1000, 1160), labels=range(4))
+    data = {"train": str(table), "columns": {"label": "labels"}, "label_separator": ";"}
     config = world.config("scenes", "digits", data=data, training={"epochs": 3, "optimizer": {"learning_rate": 0.01}})
     run = Path(world.train("pretrain", config)["run"])
     stored = StoredRun.find(str(run), world.runs, Reporter())

@@ -17,7 +17,6 @@ from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, PER_LABEL, LabelMetric, LabelSample
 from transfercli.evaluation.multilabel.predictions import LabelPredictions
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.regression.metrics import VALUE_METRICS, ValueMetric
 
 Answers = Any  # `Predictions`, or `LabelPredictions` if an image may have several labels
 
@@ -191,11 +190,3 @@ LABELS = Scoring(
 def scoring_of(answers: Answers) -> Scoring:
     """Return the scoring of a model's answers."""
     return LABELS if isinstance(answers, LabelPredictions) else CLASSES
-
-
-def metric_row(metric: str) -> Metric | LabelMetric | ValueMetric | None:
-    """Return the row of a metric of any task; None for a metric of one class, such as `recall[LABEL]`.
-
-    In a metric of several tasks, higher values are better for all or for none.
-    """
-    return METRICS.get(metric) or LABEL_METRICS.get(metric) or VALUE_METRICS.get(metric)

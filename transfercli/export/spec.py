@@ -71,6 +71,11 @@ class LabelAnswers:
         rounded = thresholds.astype(np.float32).tolist()
         return cls(tuple(scales.tolist()), tuple(offsets.tolist()), tuple(rounded), confidences)
 
+    @property
+    def calibrated(self) -> int:
+        """Number of labels whose logits calibration changes."""
+        return sum(values != (1, 0) for values in zip(self.scales, self.offsets, strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class ExportSpec:

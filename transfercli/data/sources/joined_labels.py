@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 # In class names, these are rare except between labels; a comma also stands in names such as `Paris, France`.
-SEPARATORS = (";", "|", ",")
+LABEL_SEPARATORS = (";", "|", ",")
 _NEARLY_ALL = 0.9  # of the images
 
 
@@ -39,7 +39,7 @@ def find_joined(counts: Mapping[str, int]) -> JoinedLabels | None:
     counts: class -> number of its images. Images under "" have no label; as only images with several labels may lack
     one, names need not be nearly all then.
     """
-    for separator in (*SEPARATORS, " "):
+    for separator in (*LABEL_SEPARATORS, " "):
         parts = {name: found for name in counts if len(found := _parts(name, separator)) > 1}
         if separator == " ":
             joined = [*parts] if _nearly_all(parts, counts) and _few_words(parts) else []
@@ -53,10 +53,10 @@ def find_joined(counts: Mapping[str, int]) -> JoinedLabels | None:
 
 
 def holding_separator(counts: Mapping[str, int]) -> JoinedLabels | None:
-    """Return the class names that hold one of `SEPARATORS`, the one that most images have; None if none does."""
+    """Return the class names that hold one of `LABEL_SEPARATORS`, the one that most images have; None if none does."""
     found = [
         JoinedLabels(separator, tuple(sorted(names)), sum(counts[name] for name in names))
-        for separator in SEPARATORS
+        for separator in LABEL_SEPARATORS
         if (names := [name for name in counts if len(_parts(name, separator)) > 1])
     ]
     return max(found, key=lambda joined: joined.images, default=None)

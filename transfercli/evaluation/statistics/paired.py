@@ -10,9 +10,10 @@ import numpy as np
 
 from transfercli.data.clusters import cluster_indices, count_clusters
 from transfercli.errors import DataError
+from transfercli.evaluation.metric_tables import ALL_METRICS
 from transfercli.evaluation.metrics.confusion import Array, Targets
 from transfercli.evaluation.metrics.registry import Bounds
-from transfercli.evaluation.scoring import CLASSES, Answers, Scoring, metric_row, scoring_of
+from transfercli.evaluation.scoring import CLASSES, Answers, Scoring, scoring_of
 from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
 from transfercli.evaluation.statistics.design_effect import expanded_confidence, normal_quantile
 from transfercli.evaluation.statistics.exact_tests import gain_p_value, mcnemar, net_counts, sign_flip_p_value
@@ -254,8 +255,11 @@ def _difference(
 
 
 def metric_sign(metric: str) -> int:
-    """Return 1 if higher values of the metric are better, -1 if lower ones are."""
-    row = metric_row(metric)
+    """Return 1 if higher values of the metric are better, -1 if lower ones are.
+
+    In a metric that several tasks have, the direction is the same; of a metric of one class, higher is better.
+    """
+    row = ALL_METRICS.get(metric)
     return 1 if row is None or row.higher_is_better else -1
 
 

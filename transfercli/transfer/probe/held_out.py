@@ -32,16 +32,10 @@ class CrossValidatedProbe:
         or more. The least loss decides, not the one-standard-error rule of `solve`: wrong labels raise the standard
         error, and the probabilities matter here.
         """
-        from threadpoolctl import threadpool_limits
-
         classes = int(targets.max()) + 1
         self._whole = Problem(coordinates(features).rows, targets, np.ones((1, len(targets))), classes)
         self._fold_of = np.unique(fold_of, return_inverse=True)[1]
-        best = np.inf
-        with threadpool_limits(1, "blas"):  # as in `solve`
-            for candidate, thetas in strength_path(self._whole, self._fold_of, reporter):
-                if candidate.loss < best:
-                    best, self._thetas, self.strength = candidate.loss, thetas, candidate.strength
+        self.strength, self._thetas = _of_least_loss(self._whole, self._fold_of, reporter)
 
     def log_probabilities(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Return log probabilities, float32 [N, C], of each image by the other folds.
@@ -85,17 +79,11 @@ class CrossValidatedLabelProbe:
 
     def __init__(self, features: Rows, targets: np.ndarray, fold_of: np.ndarray, reporter: Reporter) -> None:
         """Choose the strength. targets: int [N, L], as in `Split`; features, fold_of: as in `CrossValidatedProbe`."""
-        from threadpoolctl import threadpool_limits
-
         known = (targets != UNKNOWN).astype(np.float32)
         weights = np.ones((1, len(targets)))
         self._whole = LabelProblem(coordinates(features).rows, targets, weights, targets.shape[1], known)
         self._fold_of = np.unique(fold_of, return_inverse=True)[1]
-        best = np.inf
-        with threadpool_limits(1, "blas"):
-            for candidate, thetas in strength_path(self._whole, self._fold_of, reporter):
-                if candidate.loss < best:
-                    best, self._thetas, self.strength = candidate.loss, thetas, candidate.strength
+        self.strength, self._thetas = _of_least_loss(self._whole, self._fold_of, reporter)
 
     def log_probabilities(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Return log probabilities, float32 [N, L, 2], of the absence and the presence of each label.
@@ -121,3 +109,12 @@ class CrossValidatedLabelProbe:
                     found[block][image] = np.where(problem.taught[:, fold], probabilities, given == 1).T
         pair = np.stack([1 - found, found], axis=-1)
         return np.log(np.maximum(pair, LEAST_BINARY))
+
+
+def _of_least_loss(whole: Problem, fold_of: np.ndarray, reporter: Reporter) -> tuple[float, list[np.ndarray]]:
+    """Return the strength of least held-out log loss, and the parameters of all folds at it."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):  # as in `solve`
+        best, thetas = min(strength_path(whole, fold_of, reporter), key=lambda found: found[0].loss)
+    return best.strength, thetas
