@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from transfercli.config.schema import ColumnsConfig, DataConfig
-from transfercli.config.types import MULTILABEL, Task
+from transfercli.config.types import MULTILABEL, REGRESSION, Task
 from transfercli.errors import DataError
 
 COLUMN_SEPARATORS = ",;\t"
@@ -31,6 +31,7 @@ class TableFormat:
         labelled: False for a table of unlabelled images, whose columns for label and split are not read.
         separator: text between the labels of an image in the column for labels, or None.
         several: an image may have several labels.
+        number: the column for labels holds a number.
         empty: meaning of an empty cell in a column that holds one label.
     """
 
@@ -40,6 +41,7 @@ class TableFormat:
     labelled: bool = True
     separator: str | None = None
     several: bool = False
+    number: bool = False
     empty: Literal["absent", "unknown"] = "absent"
 
     @classmethod
@@ -52,8 +54,14 @@ class TableFormat:
             config.path_template,
             separator=config.label_separator,
             several=task == MULTILABEL,
+            number=task == REGRESSION,
             empty=config.empty_labels or "absent",
         )
+
+    @property
+    def quantity(self) -> str:
+        """Name of the number that each image has; "" if it has classes or labels."""
+        return str(self.columns.label) if self.number else ""
 
     @property
     def required(self) -> tuple[str, ...]:
