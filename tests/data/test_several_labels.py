@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from tests.listener import Listener
-from transfercli.config.schema import ComputeConfig, DataConfig
+from transfercli.config.schema import ComputeConfig, DataConfig, ExperimentConfig
 from transfercli.config.types import MULTILABEL
 from transfercli.data.dataset import Dataset
 from transfercli.data.ingest import Reading
 from transfercli.data.load import DataRequest, examine_dataset, load_folder_split, load_recorded_split
 from transfercli.data.sources.table_format import TableFormat
+from transfercli.data.sources.task import with_task
 from transfercli.errors import DataError
 
 Rows = list[tuple[str, str]]
@@ -131,3 +132,29 @@ def test_all_problems_of_labels_are_reported_together(several: Callable[..., Dat
     refusals = [error.message for error in examine_dataset(request, Listener()).refusals]
     assert any("'Dog' (5 images) and 'dog' (5 images)" in message for message in refusals)
     assert any("all of 20 images have 'photo'" in message for message in refusals)
+
+
+def test_labels_that_only_held_out_images_have_are_reported_by_an_examination(tmp_path: Path, grow: Any) -> None:
+    grow(tmp_path / "images", {"x": 30})
+    table(tmp_path, SETS)
+    with (tmp_path / "list.csv").open("a") as file:
+        paths = sorted((tmp_path / "images" / "x").iterdir())[20:]
+        file.writelines(f"images/x/{path.name},dog;fox,{'test' if n % 2 else 'val'}\n" for n, path in enumerate(paths))
+    config = DataConfig(train=str(tmp_path / "list.csv"), label_separator=";")
+    examination = examine_dataset(DataRequest(config, (16, 16), ComputeConfig(), task=MULTILABEL), Listener())
+    assert examination.refusals[0].message == (
+        "the validation images have the label 'fox', unknown to the training images: known are 'cat', 'dog'"
+    )
+
+
+def test_label_columns_whose_names_are_not_utf8_are_refused_with_the_fix(tmp_path: Path, grow: Any) -> None:
+    grow(tmp_path / "images", {"x": 8})
+    files = sorted(path.name for path in (tmp_path / "images" / "x").iterdir())
+    rows = [f"images/x/{file},{n % 2},{n // 4}\n" for n, file in enumerate(files)]
+    (tmp_path / "list.csv").write_text("path,réd,blue\n" + "".join(rows), "latin-1")
+    data = {"train": str(tmp_path / "list.csv")}
+    config, _ = with_task(ExperimentConfig.model_validate({"name": "x", "data": data, "model": {"base": "small_cnn"}}))
+    request = DataRequest(config.data, (16, 16), ComputeConfig(), task=config.task)
+    [refusal] = examine_dataset(request, Listener()).refusals
+    assert "the first line of list.csv: the column 'r\\udce9d' is not valid Unicode" in refusal.message
+    assert "save it as CSV in UTF-8" in str(refusal.hint)

@@ -95,7 +95,7 @@ def judged_labels(
     A label needs two different images with it, and two that are known to be without it.
     """
     names = sorted({label for image in images for label in image.labels})
-    targets = _targets(images, names)
+    targets = label_targets([image.label for image in images], names, leave_out_others=True)
     samples = _samples(images, near, groups)
     units = np.unique([sample.group for sample in samples], return_inverse=True)[1]
     varied = [
@@ -129,14 +129,6 @@ def judged_images(
     if len(labels) < 2 or len(np.unique(folds)) < 2:
         return None
     return JudgedImages(np.array(rows, np.int64), labels.tolist(), targets, folds)
-
-
-def _targets(images: Sequence[CheckedImage], labels: Sequence[str]) -> npt.NDArray[np.int32]:
-    """Return targets int32 [N, L] of some labels, as `label_targets`, which needs all that are unknown somewhere."""
-    unknown = {label for image in images if image.label_set for label in image.label_set.unknown}
-    return label_targets([image.label for image in images], [*labels, *sorted(unknown.difference(labels))])[
-        :, : len(labels)
-    ]
 
 
 def _samples(images: Sequence[CheckedImage], near: Iterable[Pair], groups: Mapping[str, str]) -> list[Sample]:

@@ -84,15 +84,18 @@ def labels_in(text: str, *, several: bool) -> tuple[str, ...]:
     return LabelSet.read(text).has if several else (text,)
 
 
-def label_targets(texts: Iterable[str], labels: Sequence[str]) -> npt.NDArray[np.int32]:
+def label_targets(
+    texts: Iterable[str], labels: Sequence[str], *, leave_out_others: bool = False
+) -> npt.NDArray[np.int32]:
     """Return targets int32 [N, L] of the texts of N label sets: 1 if the image has the label, 0 if not, -1 if unknown.
 
-    Raises `KeyError` for a label that is not in `labels`.
+    Raises `KeyError` for a label that is not in `labels`, unless `leave_out_others`.
     """
     index_of = {label: index for index, label in enumerate(labels)}
     sets = [LabelSet.read(text) for text in texts]
     targets = np.zeros((len(sets), len(labels)), np.int32)
     for row, labels_of_image in enumerate(sets):
-        targets[row, [index_of[label] for label in labels_of_image.unknown]] = UNKNOWN
-        targets[row, [index_of[label] for label in labels_of_image.has]] = 1
+        for names, target in ((labels_of_image.unknown, UNKNOWN), (labels_of_image.has, 1)):
+            chosen = [label for label in names if label in index_of] if leave_out_others else names
+            targets[row, [index_of[label] for label in chosen]] = target
     return targets

@@ -215,9 +215,9 @@ def check_held_out_labels(expected: ExpectConfig | None, findings: Findings) -> 
         files = [file for file in findings.usable if file.split == split]
         if not files or not labels:
             continue
-        targets = label_targets((file.label for file in files), findings.labels)
-        chosen = [findings.labels.index(label) for label in labels]
-        if texts := _one_sided(targets[:, chosen], labels):
+        # `check_classes` refuses labels that no training image has; `data check` reports further problems beside them.
+        targets = label_targets((file.label for file in files), labels, leave_out_others=True)
+        if texts := _one_sided(targets, labels):
             raise DataError(
                 f"{split} images: {first_of(texts, _LISTED)}: such a label cannot be measured there",
                 f"move images with and without it to {split}, let data.{split} be a fraction, or name the label in"

@@ -102,3 +102,16 @@ def test_slices_and_groups_have_metrics_of_their_own() -> None:
 def test_no_image_is_an_error() -> None:
     with pytest.raises(DataError, match="the split is empty"):
         evaluate_labels(random_answers(0).of(np.array([], int)))
+
+
+def test_images_without_any_known_label_are_refused_and_a_slice_of_them_has_no_metrics() -> None:
+    targets = [[1, 0], [0, 1], [-1, -1], [-1, -1]]
+    answers = LabelPredictions("wxyz", "ab", targets, [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.4, 0.6]], [0.5] * 2)
+    with pytest.raises(DataError, match="every label of the 2 images is unknown"):
+        evaluate_labels(answers.of(np.array([2, 3])))
+    sides = slice_by_value(["left", "left", "right", "right"])
+    left, right = plain(evaluate_labels(answers, slices={"side": sides}))["slices"]
+    assert left["metrics"]["map"] == 1
+    assert set(right["metrics"].values()) == {None}
+    honest = evaluate_labels(answers, left_out=np.array([True, True, False, False])).honest
+    assert set(honest.values()) == {None}

@@ -209,10 +209,16 @@ class LabelReader:
 
 
 def _names_of_columns(path: Path, table: TableFormat) -> dict[str, str]:
-    """Return column -> label, for columns that hold one label each. Raises `DataError` if two are of one label."""
+    """Return column -> label, for columns that hold one label each.
+
+    Raises `DataError` if two are of one label, or if a name is no valid text.
+    """
     if isinstance(table.columns.label, str):
         return {}
-    names = {column: normalised_label(column) for column in table.columns.label}
+    place = f"the first line of {path.name}"
+    names = {
+        column: normalised_label(valid_text(column, "the column", place, "strict")) for column in table.columns.label
+    }
     twice = [column for column in names if sum(name == names[column] for name in names.values()) > 1]
     if twice or len(names) < len(table.columns.label):
         shown_columns = ", ".join(shown(column, twice) for column in twice) or repr([*table.columns.label])

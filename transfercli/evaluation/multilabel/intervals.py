@@ -292,4 +292,5 @@ def _of_ece(data: _Data, drawn: _Resampled) -> Interval | None:
     if not data.sample.known.any():
         return None
     confidence = 2 * NormalDist().cdf(data.quantile) - 1
-    return gap_sum_interval(data.sample.gaps[0], drawn.gaps, confidence, data.quantile)
+    gaps = drawn.gaps[np.isfinite(drawn.gaps).all(axis=1)]  # resamples without a known pair have none
+    return gap_sum_interval(data.sample.gaps[0], gaps, confidence, data.quantile)

@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.data.clusters import count_clusters
+from transfercli.errors import DataError
 from transfercli.evaluation.gates import Gate, check
 from transfercli.evaluation.multilabel.intervals import label_intervals
 from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, PER_LABEL, LabelSample
 from transfercli.evaluation.multilabel.predictions import LabelPredictions
 from transfercli.evaluation.result import Evaluation, Scores, check_not_empty, plain, slice_rows
 from transfercli.evaluation.slices import Slice
+from transfercli.text import counted
 
 SHOWN = ("map", "macro_f1")
 
@@ -59,9 +61,14 @@ def evaluate_labels(
     """Compute all metrics with their intervals, check the gates, and compute the metrics of each slice.
 
     gate_on: one of `gates.GATE_ON`; slices: by name; left_out: bool [N], images that the honest metrics and the gates
-    leave out. Raises DataError if there are no images.
+    leave out. Raises DataError if there are no images, or if no label of any image is known.
     """
     check_not_empty(predictions)
+    if not predictions.known.any():
+        raise DataError(
+            f"there is nothing to evaluate: every label of the {counted(len(predictions), 'image')} is unknown",
+            "label some of them, or evaluate other images, with --split or --data TABLE",
+        )
     requested = {*shown, *(gate.metric for gate in gates)}
     whole = honest = _scores(predictions, requested, seed)
     if left_out is not None and left_out.any():
