@@ -29,8 +29,9 @@ ALLOWED_SIBLING_IMPORTS = {
         "confidence": {"metrics", "statistics"},
         "robustness": {"metrics", "statistics", "multilabel"},
         "multilabel": {"metrics", "statistics", "confidence"},
-        "explain": {"confidence", "multilabel"},
-        "report": {"metrics", "statistics", "robustness", "explain", "multilabel"},
+        "regression": {"metrics", "statistics"},
+        "explain": {"confidence", "multilabel", "regression"},
+        "report": {"metrics", "statistics", "robustness", "explain", "multilabel", "regression"},
     },
     "export": {"formats": {"tf_graph", "onnx_graph"}, "verify": {"formats"}, "card": {"formats"}},
     "models": {

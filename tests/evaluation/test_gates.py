@@ -196,7 +196,7 @@ def test_a_gate_on_several_labels_is_read(text: str, gate: Gate) -> None:
         ("ap[cat]=0.8", "classify", "'ap' is a metric of one class of task: multilabel.*allowed are precision, recall"),
         ("mcc=0.8", "multilabel", "'mcc' is a metric of task: classify.*several labels per image: allowed are map"),
         ("mp=0.8", "multilabel", r"'mp' is not a known metric.*did you mean 'map'\?.*ap\[LABEL\]"),
-        ("ap[dgo]=0.8", "multilabel", r"'dgo' is not a known class.*did you mean 'dog'\?"),
+        ("ap[dgo]=0.8", "multilabel", r"'dgo' is not a known label.*did you mean 'dog'\?"),
     ],
 )
 def test_a_metric_of_another_task_is_an_error_with_the_names_allowed(text: str, task: Task, said: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.digits import Digits
 from tests.export.any_network import ANY_NETWORK
@@ -173,3 +175,32 @@ def test_the_code_of_the_card_lists_the_labels_of_an_image(
         exec(FORMATS["onnx"].code("multilabel") + SEVERAL_LABELS.replace("{format}", "onnx"), names)
         written = [label.replace("\n", "\\n") for label, has in zip(LABELS, expected[row], strict=True) if has]
         assert capsys.readouterr().out == f"{written}\n"
+
+
+def test_the_code_of_the_guide_answers_as_predict_does(
+    made: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (Path(__file__).parents[2] / "docs/guides/export-and-serve.md").read_text(encoding="utf-8")
+    code = text.partition("**onnxruntime in a few lines**")[2].partition("```python\n")[2].partition("```")[0]
+    images = [str(tmp_path / f"{index}.png") for index in range(10)]
+    for path, pixels in zip(images, made.images, strict=False):
+        Image.fromarray(pixels).save(path)
+    probabilities = made.reference.probabilities[:10]
+    several = [[name for name, has in zip(LABELS, row, strict=True) if has] for row in sets_of(probabilities)]
+    limit = float(np.median(probabilities[:, 1]))
+    two = [("off", "on")[int(value >= limit)] for value in probabilities[:, 1].astype(float)]
+    most = [LABELS[index] for index in probabilities.argmax(axis=1)]
+    expected = {"several": several, "two": two, "one": most}
+    specs = {
+        "several": made.spec,
+        "two": ExportSpec(("off", "on"), (16, 16), threshold=limit),
+        "one": ExportSpec(LABELS, (16, 16)),
+    }
+    for name, spec in specs.items():
+        place = tmp_path / f"{name}.onnx"
+        FORMATS["onnx"].write(WriteJob(made.predictor, replace(spec, background="#ffffff"), place))
+        monkeypatch.setattr("sys.argv", ["code.py", str(place), *images])
+        exec(code, {})
+        lines = capsys.readouterr().out.splitlines()
+        starts = [f"{path} {answer} {{" for path, answer in zip(images, expected[name], strict=True)]
+        assert [line[: len(start)] for line, start in zip(lines, starts, strict=True)] == starts

@@ -18,7 +18,7 @@ from transfercli.config.locations import Document, KeyPath, Place, Problem, Unre
 from transfercli.config.paths import resolve_paths
 from transfercli.config.schema import ExperimentConfig
 from transfercli.config.search import check as search
-from transfercli.config.types import MULTILABEL
+from transfercli.config.types import MULTILABEL, REGRESSION, Task
 from transfercli.errors import ConfigError
 
 __all__ = ["LoadedConfig", "dump", "load", "problems", "resolve"]
@@ -171,25 +171,31 @@ def resolve(config: ExperimentConfig, command: Literal["finetune", "pretrain"]) 
             data = data.model_copy(update={"image_size": base.size})
         if model.head.pooling is None:
             model = model.model_copy(update={"head": model.head.model_copy(update={"pooling": base.pooling})})
+    config = with_defaults_of_task(config)
     if config.task == MULTILABEL:
-        config = with_defaults_of_labels(config)
         model = model.model_copy(update={"head": model.head.model_copy(update={"output": "sigmoid"})})
     if transfer.phases:
         training = training.model_copy(update={"epochs": sum(phase.epochs for phase in transfer.phases)})
     return config.model_copy(update={"transfer": transfer, "model": model, "data": data, "training": training})
 
 
-# Values of keys that are not set, if an image may have several labels.
-_DEFAULTS_OF_LABELS: tuple[tuple[KeyPath, Any], ...] = (
-    (("evaluation", "metrics"), ["map", "macro_f1"]),
-    (("retrain", "promote", "metric"), "map"),
-    (("sweep", "metric"), "val_map"),
-)
+# Values of keys that are not set, for tasks other than one class per image.
+_DEFAULTS: dict[Task, tuple[tuple[KeyPath, Any], ...]] = {
+    MULTILABEL: (
+        (("evaluation", "metrics"), ["map", "macro_f1"]),
+        (("retrain", "promote", "metric"), "map"),
+        (("sweep", "metric"), "val_map"),
+    ),
+    REGRESSION: (
+        (("evaluation", "metrics"), ["mae", "r2"]),
+        (("retrain", "promote", "metric"), "mae"),
+    ),
+}
 
 
-def with_defaults_of_labels(config: ExperimentConfig) -> ExperimentConfig:
-    """Return the config with the metrics that several labels per image have by default."""
-    for path, value in _DEFAULTS_OF_LABELS:
+def with_defaults_of_task(config: ExperimentConfig) -> ExperimentConfig:
+    """Return the config with the metrics that its task has by default."""
+    for path, value in _DEFAULTS.get(config.task, ()):
         sections: list[Any] = [config]
         for key in path[:-1]:
             sections.append(getattr(sections[-1], str(key)))

@@ -755,8 +755,8 @@ class ExperimentConfig(Section):
     task: Task = Field(
         "classify",
         description="classify: one class per image; multilabel: any number of labels per image; ordinal: one of the"
-        " steps of a scale, such as grades; if the key is not set, it is multilabel for a table with several labels per"
-        " image",
+        " steps of a scale, such as grades; regression: one number, such as an age; if the key is not set, it is"
+        " multilabel for a table with several labels per image",
     )
     seed: Seed = Field(0, description="seed of all random draws")
     data: DataConfig

@@ -111,13 +111,13 @@ PLANS = (
     ),
     Plan(
         lambda _, images: images < 50, "feature_extraction", 30, "light",
-        "few images per class: the base stays frozen, only the head is trained",
+        "few images: the base stays frozen, only the head is trained",
     ),
     Plan(
         lambda _, images: images < 1000, "partial", 20, "light",
-        "enough images per class to train the last stage of the base as well",
+        "enough images to train the last stage of the base as well",
     ),
-    Plan(lambda *_: True, "full", 10, "light", "many images per class: every layer is trained"),
+    Plan(lambda *_: True, "full", 10, "light", "many images: every layer is trained"),
 )  # fmt: skip
 
 
@@ -164,6 +164,9 @@ def _opening(survey: Survey, known: bool, file: str) -> str:
         )
         spread = f"{min(counts)} ({few!r}) to " if min(counts) < max(counts) else ""
         lines.append(f"{spread}{max(counts)} images per {survey.nouns[0]}")
+    elif survey.data != PLACEHOLDER and PurePosixPath(survey.data).suffix.lower() in TABLE_SUFFIXES:
+        lines.append("The table could not be read with these keys: correct data.columns or the table, then run")
+        lines.append(f"{shlex.join(['transfercli', 'data', 'check', file])}. The other values are guesses.")
     else:
         lines.append("Put the path of your images under data.train: a folder with one sub-folder a class.")
         lines.append("The values below are guesses for photographs; with --data they are chosen by your images.")
@@ -200,6 +203,8 @@ def _data(survey: Survey, chosen: ChosenBase, known: bool) -> str:
     lines = ["data:", f"  train: {quoted(survey.data)}  # relative to this file"]
     is_table = PurePosixPath(survey.data).suffix.lower() in TABLE_SUFFIXES
     lines += dump_values({"data": dict(survey.settings)}).splitlines()[1:] if survey.settings else []
+    if "label_separator" in survey.settings:
+        lines.append("  # label_separator: the labels of the table look separated by it; correct it if they are not")
     for split in ("validation", "test"):
         if split in survey.splits:
             place = "that the table gives" if is_table else f"of the folder {split}/ inside"
@@ -260,9 +265,9 @@ def _augmentation(survey: Survey, plan: Plan) -> tuple[str, str]:
     if plan.strategy != "scratch":
         return plan.augmentation, "none, light, medium or strong"
     if survey.per_class >= MANY_FROM_SCRATCH:
-        return "none", "many images per class; light, medium and strong are the others"
+        return "none", f"many images per {survey.nouns[0]}; light, medium and strong are the others"
     preset = "medium" if survey.per_class < FEW_FROM_SCRATCH else "light"
-    return preset, f"about {survey.per_class:.0f} images per class; none, light, medium or strong"
+    return preset, f"about {survey.per_class:.0f} images per {survey.nouns[0]}; none, light, medium or strong"
 
 
 def _batch(images: int) -> tuple[int, str]:

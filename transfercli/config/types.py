@@ -119,11 +119,12 @@ def _gate(value: Any) -> Any:
     return value
 
 
-# Kind of answer: one class per image, any number of labels, or one of classes in an order.
-Task = Literal["classify", "multilabel", "ordinal"]
+# Kind of answer: one class per image, any number of labels, one of classes in an order, or one number.
+Task = Literal["classify", "multilabel", "ordinal", "regression"]
 CLASSIFY: Task = "classify"
 MULTILABEL: Task = "multilabel"
 ORDINAL: Task = "ordinal"
+REGRESSION: Task = "regression"
 
 # Strict: a number is written 5, not "5" or true.
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]

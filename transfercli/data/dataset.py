@@ -66,7 +66,7 @@ class Split:
         name: `train`, `validation`, `test`, or another name for images outside the data set.
         paths: path of each image, as in its record.
         targets: int32 [N], indices into `labels`; or, if an image may have several labels, int32 [N, L]: 1 if it has
-            the label, 0 if not, -1 if that is unknown.
+            the label, 0 if not, -1 if that is unknown; or the number of each image, float32 [N].
         labels: all class names in index order, also those without an image in this split.
         images: uint8 [H, W, 3] each, always RGB: conversion to grey is a layer of the model.
         sha256s: SHA-256 of each file's bytes.
@@ -109,8 +109,15 @@ class Split:
         """True if an image may have several labels."""
         return self.targets.ndim == 2
 
+    @property
+    def has_numbers(self) -> bool:
+        """True if each image has a number, which the only label names."""
+        return self.targets.dtype.kind == "f"
+
     def counts(self) -> dict[str, int]:
         """Return the number of images per class or label, zeros included."""
+        if self.has_numbers:
+            return dict.fromkeys(self.labels, len(self))
         if self.several:
             numbers = (self.targets == 1).sum(axis=0)
         else:

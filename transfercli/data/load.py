@@ -198,7 +198,7 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
     Raises `DataError` if a class has too few images, or if nothing is known of the labels of a split.
     """
     config, usable, labels, listing = request.config, findings.usable, findings.labels, findings.listing
-    samples = [_sample(file, listing.several) for file in usable]
+    samples = [_sample(file, findings) for file in usable]
     folds = Folds(config.folds, config.fold) if config.folds and config.fold else None
     seed = request.seed if config.split == "stratified" else None
     known = _known_by_content(request, usable, findings.reading.reporter)
@@ -224,9 +224,9 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
     return Dataset(config.train, records, labels, splits, counts, assignments, pixels, notes, earlier=before)
 
 
-def _sample(file: IngestedFile, several: bool) -> Sample:
+def _sample(file: IngestedFile, findings: Findings) -> Sample:
     """Return a usable file as an image to assign."""
-    labels = LabelSet.read(file.label) if several else LabelSet((file.label,))
+    labels = LabelSet.read(file.label) if findings.listing.several else LabelSet(findings.labels_of(file))
     return Sample(file.entry.pixel_hash, labels.has, file.split, file.group, labels.unknown)
 
 
@@ -264,13 +264,14 @@ def load_recorded_split(
     max_lost: float = 0.0,
     *,
     several: bool = False,
+    quantity: str = "",
 ) -> Split:
     """Read the images of one split of an earlier run, in the order of its dataset.csv.
 
     Args:
         root: `data.train` of the run.
         max_lost: largest fraction of missing and unreadable files that are left out, with a warning.
-        several: an image may have several labels.
+        several: an image may have several labels. quantity: as in `Listing`.
 
     Raises `DataError` if more files are missing or unreadable, or all; warns if their bytes have changed since.
     """
@@ -279,8 +280,9 @@ def load_recorded_split(
         raise DataError(f"the run has no {split} images")
     recorded = {record.label for record in wanted}
     named = {label for text in recorded for label in LabelSet.read(text).named} if several else recorded
-    check_known(named, labels, f"recorded {split} images", "the run")
-    findings = read_recorded(wanted, root, reading, several=several)
+    if not quantity:
+        check_known(named, labels, f"recorded {split} images", "the run")
+    findings = read_recorded(wanted, root, reading, several=several, quantity=quantity)
     files = findings.files
     lost = [file for file in files if file.entry.problem]
     if lost:
@@ -302,12 +304,14 @@ def load_recorded_split(
     return split_of(split, files, tuple(labels), findings, [record.path for record in wanted])
 
 
-def read_recorded(records: Sequence[Record], root: str, reading: Reading, *, several: bool = False) -> Findings:
+def read_recorded(
+    records: Sequence[Record], root: str, reading: Reading, *, several: bool = False, quantity: str = ""
+) -> Findings:
     """Read images recorded by an earlier run, in order; a missing or unreadable file has a problem in its entry.
 
     Args:
         root: `data.train` of the run.
-        several: an image may have several labels.
+        several: an image may have several labels. quantity: as in `Listing`.
 
     Raises `DataError` if a `keras:` data set cannot be loaded or lacks a recorded image.
     """
@@ -317,7 +321,7 @@ def read_recorded(records: Sequence[Record], root: str, reading: Reading, *, sev
     else:
         base = base_folder(root)
         items = [Item(absolute(record.path, base), record.path, record.label, record.split) for record in records]
-        listing = Listing(items, groups=groups, several=several)
+        listing = Listing(items, groups=groups, several=several, quantity=quantity)
     return read_images(listing, reading)
 
 
@@ -334,7 +338,7 @@ def load_folder_split(
     base = base_folder(str(path))
     items = list_split(path, split, base, table, reading.reporter, classes_known=True)
     groups = groups_if_any(table.group, items, reading.reporter)
-    listing = Listing(items, groups=groups, several=table.several)
+    listing = Listing(items, groups=groups, several=table.several, quantity=table.quantity)
     check_found(listing.items, base, table.template)
     hint = _unknown_hint(path, labels)
     check_known(listing.labels_of(split), labels, "images", "the run", hint, listing.nouns)

@@ -81,7 +81,9 @@ class Findings:
 
     def labels_of(self, file: IngestedFile) -> tuple[str, ...]:
         """Return the class of a file, or the labels that its image has."""
-        return labels_in(file.label, several=self.listing.several)
+        return (
+            (quantity,) if (quantity := self.listing.quantity) else labels_in(file.label, several=self.listing.several)
+        )
 
 
 def read_images(listing: Listing, reading: Reading) -> Findings:
@@ -126,6 +128,8 @@ def split_of(
     ingest = findings.ingest
     if findings.listing.several:
         targets = label_targets((file.label for file in members), labels)
+    elif findings.listing.quantity:
+        targets = np.array([float(file.label) for file in members], np.float32)
     else:
         index_of = {label: index for index, label in enumerate(labels)}
         targets = np.array([index_of[file.label] for file in members], np.int32)
@@ -321,9 +325,9 @@ def warn_of_several_labels(findings: Findings) -> None:
         labels[file.entry.pixel_hash].add(file.label)
     names = [file.name for file in findings.usable if len(labels[file.entry.pixel_hash]) > 1]
     if names:
-        first = ", ".join(map(repr, names[:_LISTED]))
+        first, other = ", ".join(map(repr, names[:_LISTED])), "number" if findings.listing.quantity else "class"
         findings.reading.reporter.warning(
-            f"{counted(len(names), 'image')} with the same pixels as an image of another class: {first}; data check"
+            f"{counted(len(names), 'image')} with the same pixels as an image of another {other}: {first}; data check"
             " lists the pairs"
         )
 

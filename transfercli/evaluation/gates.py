@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from transfercli.config.types import CLASSIFY, Task
+from transfercli.config.types import CLASSIFY, MULTILABEL, Task
 from transfercli.data.sources.labels import find_label, shown
 from transfercli.errors import ConfigError, TransferError, UsageError
 from transfercli.evaluation.metric_tables import METRIC_TABLES
@@ -124,7 +124,7 @@ def _gate(metric: str, op: str, bound: str, allowed: _Allowed) -> Gate:
     if row is None:
         raise allowed.error(unknown_metric(name, allowed.task, of_class=label is not None))
     if label is not None and allowed.labels is not None:
-        label = _class(label, allowed.labels, allowed.error)
+        label = _class(label, allowed.labels, allowed)
     value = float(bound)
     if not math.isfinite(value):
         raise allowed.error(f"the bound of a gate must be a finite number; {metric.strip()} received {bound}")
@@ -134,12 +134,13 @@ def _gate(metric: str, op: str, bound: str, allowed: _Allowed) -> Gate:
     return Gate(name if label is None else f"{name}[{label}]", better if op == "=" else op, value)
 
 
-def _class(name: str, labels: Sequence[str], error: type[TransferError]) -> str:
+def _class(name: str, labels: Sequence[str], allowed: _Allowed) -> str:
     label = find_label(name, labels)
     if label is None:
         written = partial(shown, others=[name])
-        allowed, guess = first_of(labels, 20, written=written), did_you_mean(name, labels, written=written)
-        raise error(f"{shown(name, labels)} is not a known class: allowed are {allowed}{guess and f'; {guess}'}")
+        noun = "label" if allowed.task == MULTILABEL else "class"
+        known, guess = first_of(labels, 20, written=written), did_you_mean(name, labels, written=written)
+        raise allowed.error(f"{shown(name, labels)} is not a known {noun}: allowed are {known}{guess and f'; {guess}'}")
     return label
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,12 +29,13 @@ class HeldOutAnswers:
     """Logits of N images.
 
     paths: of the images, as in `dataset.csv`, each once
-    targets: int64 [N], indices into the run's labels; or [N, L] if an image may have several labels, as in `Split`
+    targets: int64 [N], indices into the run's labels; [N, L] if an image may have several labels; or float64 [N] of
+        numbers, as in `Split`
     logits: float32 [N, C], or [N, 1] of a sigmoid head; not calibrated
     """
 
     paths: tuple[str, ...]
-    targets: npt.NDArray[np.int64]
+    targets: npt.NDArray[Any]
     logits: npt.NDArray[np.float32]
 
     def __len__(self) -> int:
@@ -46,7 +48,7 @@ def write_held_out(path: Path, paths: Sequence[str], targets: np.ndarray, logits
     tensors = {
         "logits": np.ascontiguousarray(logits, np.float32),
         "paths": np.frombuffer(text, np.uint8),
-        "targets": np.asarray(targets, np.int32),
+        "targets": np.asarray(targets, np.float32 if targets.dtype.kind == "f" else np.int32),
     }
     atomic.write_bytes(path, safetensors.numpy.save(tensors))
 
@@ -66,8 +68,12 @@ def read_held_out(path: Path) -> HeldOutAnswers | None:
     if logits.shape != (len(paths), units) or targets.shape not in shapes_allowed or len(set(paths)) != len(paths):
         shapes = f"{len(paths)} paths, logits {list(logits.shape)} and targets {list(targets.shape)}"
         raise ArtefactError(f"{path.name} is damaged: it has {shapes}", HINT)
-    if logits.dtype != np.float32 or targets.dtype != np.int32 or not np.isfinite(logits).all():
+    if logits.dtype != np.float32 or targets.dtype not in (np.int32, np.float32) or not np.isfinite(logits).all():
         raise ArtefactError(f"{path.name} is damaged: its logits or targets are not numbers", HINT)
+    if targets.dtype == np.float32:
+        if units != 1 or targets.ndim != 1 or not np.isfinite(targets).all():
+            raise ArtefactError(f"{path.name} is damaged: its targets are not one finite number each", HINT)
+        return HeldOutAnswers(paths, targets.astype(np.float64), logits)
     low, high = (UNKNOWN, 1) if targets.ndim == 2 else (0, max(units, 2) - 1)
     if targets.min() < low or targets.max() > high:
         raise ArtefactError(f"{path.name} is damaged: its targets are not from {low} to {high}", HINT)

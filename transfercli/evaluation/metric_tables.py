@@ -10,6 +10,7 @@ from transfercli.config.types import Task
 from transfercli.evaluation.metrics.confusion import PER_CLASS
 from transfercli.evaluation.metrics.registry import METRICS, Bounds
 from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, PER_LABEL
+from transfercli.evaluation.regression.metrics import VALUE_METRICS
 
 
 class MetricRow(Protocol):
@@ -49,7 +50,12 @@ _OF_ONE_CLASS = {name: METRICS[f"macro_{name}"] for name in PER_CLASS}
 METRIC_TABLES: dict[Task, MetricTable] = {
     "classify": MetricTable(METRICS, _OF_ONE_CLASS, "one class per image"),
     "ordinal": MetricTable(METRICS, _OF_ONE_CLASS, "one step of a scale per image"),
+    "regression": MetricTable(VALUE_METRICS, {}, "one number per image"),
     "multilabel": MetricTable(LABEL_METRICS, PER_LABEL, "several labels per image"),
 }
 # Metrics of any task, for keys of the config whose task is not known when they are read.
-ALL_METRICS: dict[str, MetricRow] = {**METRICS, **{k: row for k, row in LABEL_METRICS.items() if k not in METRICS}}
+ALL_METRICS: dict[str, MetricRow] = {
+    **METRICS,
+    **{k: row for k, row in LABEL_METRICS.items() if k not in METRICS},
+    **{k: row for k, row in VALUE_METRICS.items() if k not in METRICS},
+}

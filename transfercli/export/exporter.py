@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from transfercli.config.types import REGRESSION
 from transfercli.errors import ArtefactError, GateError, UsageError
 from transfercli.export.formats.embedded_spec import companions
 from transfercli.export.formats.registry import FORMATS, PARITY, Format, check_formats, check_installed
 from transfercli.export.spec import EXPORTED, ExportSpec, Network, WriteJob
 from transfercli.export.verify.checksums import CHECKSUMS, checksums_of
-from transfercli.export.verify.measures import Measures, measures_for
+from transfercli.export.verify.measures import Measures, measures_for, unit_of
 from transfercli.export.verify.parity import ParityInput, ParityOutput, run_in_child
 from transfercli.export.writing import write
 from transfercli.io import atomic
@@ -162,7 +163,7 @@ class _Job:
 
     @property
     def measures(self) -> Measures:
-        return measures_for(self.spec.thresholds, self.spec.threshold)
+        return measures_for(self.spec.thresholds, self.spec.threshold, self.spec.task)
 
     def run(self, predictor: Any, reporter: Reporter) -> tuple[dict[str, Any], list[str]]:
         """Return the result, and the reasons for removing the artefact; without any it is installed."""
@@ -290,8 +291,11 @@ class _Job:
     def _reasons(self, result: dict[str, Any]) -> list[str]:
         reasons = []
         difference = result["max_abs_diff"]
-        if self.request.quantize == "none" and not difference <= PARITY:
-            reasons.append(f"probabilities differ from the run's by {difference:.2g}, and {PARITY:g} is allowed")
+        what, limit = "probabilities", PARITY
+        if self.spec.task == REGRESSION:
+            what, limit = "numbers", PARITY * unit_of(self.reference.probabilities)
+        if self.request.quantize == "none" and not difference <= limit:
+            reasons.append(f"{what} differ from the run's by {difference:.2g}, and {limit:.3g} is allowed")
         apart = result.get("unknown_max_diff", 0.0)
         if self.request.quantize == "none" and not apart <= SCORE_PARITY:
             reasons.append(

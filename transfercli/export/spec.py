@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from transfercli.config.types import CLASSIFY, HEX_COLOUR, MULTILABEL, Task
+from transfercli.config.types import CLASSIFY, HEX_COLOUR, MULTILABEL, REGRESSION, Task
 from transfercli.data.image import (
     CONVERT,
     EARLIER,
@@ -71,21 +71,26 @@ class LabelAnswers:
         rounded = thresholds.astype(np.float32).tolist()
         return cls(tuple(scales.tolist()), tuple(offsets.tolist()), tuple(rounded), confidences)
 
+    @property
+    def calibrated(self) -> int:
+        """Number of labels whose logits calibration changes."""
+        return sum(values != (1, 0) for values in zip(self.scales, self.offsets, strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class ExportSpec:
     """Labels, input and thresholds of an artefact.
 
-    labels: class names in index order. image_size: (height, width) in pixels. resize: stretch, crop or pad.
-    temperature: divisor of the logits, applied inside the artefact. confidence: threshold below which to abstain; None:
-    always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and `weights_licence`. Specs
-    that differ only in it are equal, because `export.json` has more such keys than the card inside the artefact.
-    background: colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`. levels, profiles,
-    max_megapixels: how files are read, as in `Geometry`. conformal: scores for prediction sets, as JSON; None in an
-    artefact of an earlier version. unknown: {"score": name, "threshold": number} of the output `unknown`, above whose
-    threshold an image is strange; None if the artefact has no such output. several: calibration and thresholds if an
-    image may have several labels; None if it has exactly one. threshold: calibrated probability from which the second
-    of two classes is answered, a number of float32; None for the most probable class. task: of the run.
+    labels: class names in index order, or the name of the number. image_size: (height, width) in pixels. resize:
+    stretch, crop or pad. temperature: divisor of the logits, applied inside the artefact. confidence: threshold below
+    which to abstain; None: always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and
+    `weights_licence`. Specs that differ only in it are equal, because `export.json` has more such keys than the card
+    inside the artefact. background: colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`. levels,
+    profiles, max_megapixels: how files are read, as in `Geometry`. conformal: scores for prediction sets, as JSON; None
+    in an artefact of an earlier version. unknown: {"score": name, "threshold": number} of the output `unknown`, above
+    whose threshold an image is strange; None if the artefact has no such output. several: calibration and thresholds if
+    an image may have several labels; None if it has exactly one. threshold: calibrated probability from which the
+    second of two classes is answered, a number of float32; None for the most probable class. task: of the run.
     """
 
     labels: tuple[str, ...]
@@ -264,7 +269,8 @@ def _is_confidence(value: Any) -> bool:
 
 
 def _check(spec: ExportSpec) -> None:
-    if not 2 <= len(spec.labels) <= MAX_CLASSES or not all(isinstance(label, str) for label in spec.labels):
+    fewest, most = (1, 1) if spec.task == REGRESSION else (2, MAX_CLASSES)
+    if not fewest <= len(spec.labels) <= most or not all(isinstance(label, str) for label in spec.labels):
         raise ValueError("labels must be a list of class names")
     if not all(type(side) is int and 1 <= side <= MAX_SIDE for side in spec.image_size):
         raise ValueError(f"the input size is {list(spec.image_size)}; each side must be from 1 to {MAX_SIDE}")

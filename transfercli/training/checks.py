@@ -137,9 +137,10 @@ def _worse_than_guessing(best: Line, trained: Sequence[Line], guessing: float, n
         mend = "raise training.epochs" if falls else "lower training.optimizer.learning_rate"
     else:
         mend = "set training.early_stopping or training.regularization, or check the labels of the validation images"
+    accuracy = f", at a validation accuracy of {best['val_accuracy']:.4f}" if "val_accuracy" in best else ""
     yield (
         f"the best validation loss, {best['val_loss']:.4g} in epoch {best['epoch']}, is worse than that of guessing"
-        f" ({guessing:.2f}, {name}), at a validation accuracy of {best['val_accuracy']:.4f}: {mend}"
+        f" ({guessing:.2f}, {name}){accuracy}: {mend}"
     )
 
 

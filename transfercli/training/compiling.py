@@ -41,7 +41,7 @@ def compile_phase(
     model.compile(
         build_optimizer(training.optimizer, schedule, groups),
         loss=objective.loss(setup, training),
-        metrics=[objective.accuracy(setup)],
+        metrics=objective.accuracy(setup),
         jit_compile=keras.backend.backend() == "jax",
     )
     model.optimizer.build(model.trainable_variables)

@@ -44,7 +44,7 @@ Keep = Callable[[Progress, Checkpoint, bool], None]
 # Keys of an epoch that are not in the contract; they come last.
 ADAPTATION = f"{RAW}lora/"  # names in a checkpoint's state
 LAST = (
-    *("val_map", "val_micro_f1", "val_macro_f1", "val_balanced_accuracy", "val_recall"),
+    *("val_mae", "val_r2", "val_map", "val_micro_f1", "val_macro_f1", "val_balanced_accuracy", "val_recall"),
     *("strength", "strengths", "layers"),
     *("val_accuracy_error", "val_loss_error", "cross_validated", "gain", "gain_error"),
 )
@@ -234,7 +234,7 @@ class Trainer:
                 raise out_of_memory_error(f"in epoch {epoch}", batches.batch_size, step) from error
             raise
         self._training_weights = assign_average(model)
-        return {name: float(history.history[name][0]) for name in ("loss", "accuracy")}
+        return {name: float(history.history[name][0]) for name in ("loss", "accuracy") if name in history.history}
 
     def _last_rate(self, optimizer: keras.optimizers.Optimizer) -> float:
         """Return the learning rate of the last update."""
@@ -260,8 +260,10 @@ class Trainer:
         solved = solve()
         setup = self.setup
         logits = forward(setup.model, setup.batches.source, setup.batches.batch_size, self.reporter, "measure")
-        metrics = self._objective.validation_metrics(logits, setup.batches.targets, self.classifier.labels)
-        return {"loss": metrics["val_loss"], "accuracy": metrics["val_accuracy"], **solved.facts}, solved.held_out
+        targets = setup.batches.targets
+        metrics = self._objective.validation_metrics(logits, targets, self.classifier.labels, targets)
+        own = {name: metrics[f"val_{name}"] for name in ("loss", "accuracy") if f"val_{name}" in metrics}
+        return own | solved.facts, solved.held_out
 
     def _validate(self, setup: PhaseSetup, held_out: HeldOut | None) -> dict[str, Any]:
         """Return log loss, accuracy and recalls, in float32, without regularisation.
@@ -272,7 +274,8 @@ class Trainer:
             logits = forward(setup.model, setup.validation, setup.batches.batch_size, self.reporter, "validate")
             held_out = HeldOut(logits, self.targets, self.groups)
         self.validated = held_out
-        return self._objective.validation_metrics(held_out.logits, held_out.targets, self.classifier.labels)
+        labels, learnt = self.classifier.labels, setup.batches.targets
+        return self._objective.validation_metrics(held_out.logits, held_out.targets, labels, learnt)
 
     def _tensors(self) -> dict[str, np.ndarray]:
         """Return all weights by name; those that no phase changes are copied once."""

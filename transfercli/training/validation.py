@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from transfercli.models.tasks.outputs import softmax
+from transfercli.models.tasks.standardisation import Standardisation
 
 
 def validation_metrics(logits: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
@@ -69,3 +70,19 @@ def _average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
     from sklearn.metrics import average_precision_score
 
     return float(average_precision_score(truth, scores))
+
+
+def number_validation_metrics(outputs: np.ndarray, targets: np.ndarray, scale: Standardisation) -> dict[str, float]:
+    """Return the metrics of outputs [N, 1] of the network for numbers float [N].
+
+    `val_loss` is the mean squared error of standardised numbers. `val_mae` is the mean absolute error in the unit of
+    the numbers, and `val_r2` the coefficient of determination, 0 if all numbers are the same.
+    """
+    errors = outputs[:, 0].astype(np.float64) - scale.standardised(targets)
+    spread = float(np.square(targets.astype(np.float64) - targets.astype(np.float64).mean()).mean())
+    squared = float(np.square(errors).mean())
+    return {
+        "val_loss": squared,
+        "val_mae": float(np.abs(errors).mean()) * scale.deviation,
+        "val_r2": 1 - squared * scale.deviation**2 / spread if spread else 0.0,
+    }

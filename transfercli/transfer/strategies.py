@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from transfercli.config.schema import ExperimentConfig, HeadConfig
+from transfercli.config.types import REGRESSION
 from transfercli.errors import ConfigError
 from transfercli.training.phases import FINE_TUNING_FACTOR, PROBE, REFIT, STAGE_DECAY, Lora, Phase, Unfreeze
 from transfercli.transfer.auto import Measurements, phases_within_budget
@@ -176,7 +177,7 @@ def chooses_normalisation(config: ExperimentConfig, head: HeadConfig) -> bool:
     head: as the model is built with it, so that its taps are known.
     """
     transfer = config.transfer
-    if head.normalisation is not None or transfer.phases or not is_solvable(config):
+    if config.task == REGRESSION or head.normalisation is not None or transfer.phases or not is_solvable(config):
         return False
     probes = transfer.strategy in ("linear_probe", "multilayer_probe", "auto")
     return probes or (bool(head.taps) and transfer.strategy not in ("feature_extraction", "scratch"))
@@ -194,7 +195,7 @@ def refits(config: ExperimentConfig) -> bool:
     With `data.folds`, the run measures its fold, so the default is not to learn from it. Raises `ConfigError` if the
     config sets `training.refit: true` and has no solved head.
     """
-    solved = config.transfer.strategy in REFITTED and is_solvable(config)
+    solved = config.transfer.strategy in REFITTED and is_solvable(config) and config.task != REGRESSION
     if config.training.refit and not solved:
         raise ConfigError(
             f"training.refit: true needs a head that is solved at the end, and transfer.strategy is"

@@ -43,6 +43,10 @@ def predict_split(run: StoredRun, split: Split) -> Answers:
 def held_out_predictions(run: StoredRun, answers: HeldOutAnswers, groups: tuple[str, ...] = ()) -> Answers:
     """Return the calibrated predictions of answers that score a run."""
     probabilities = run.calibrate(answers.logits).astype(np.float64)
+    if run.has_numbers:
+        from transfercli.evaluation.regression.predictions import ValuePredictions
+
+        return ValuePredictions(answers.paths, run.labels[0], answers.targets, probabilities[:, 0], groups)
     if not run.several:
         from transfercli.evaluation.predictions import Predictions
 

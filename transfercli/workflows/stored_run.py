@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from transfercli.config.loader import LoadedConfig, load
 from transfercli.config.schema import ExperimentConfig, HeadConfig
-from transfercli.config.types import MULTILABEL
+from transfercli.config.types import MULTILABEL, REGRESSION
 from transfercli.data.image import EARLIER, IGNORE, NO_BACKGROUND
 from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
@@ -26,6 +26,7 @@ from transfercli.evaluation.multilabel.trust import LabelAssessment, LabelTrust,
 from transfercli.io.bounded import read_json
 from transfercli.models.tasks.calibration import Calibration
 from transfercli.models.tasks.outputs import OUTPUTS
+from transfercli.models.tasks.standardisation import read_standardisation
 from transfercli.models.unknown.file import read_score
 from transfercli.models.unknown.score import UnknownScore
 from transfercli.reporting import Reporter
@@ -105,6 +106,11 @@ class StoredRun:
         """True if an image may have several labels."""
         return self.config.task == MULTILABEL
 
+    @property
+    def has_numbers(self) -> bool:
+        """True if each image has a number."""
+        return self.config.task == REGRESSION
+
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """Class names in index order, normalised."""
@@ -121,8 +127,10 @@ class StoredRun:
     @cached_property
     def _stored_labels(self) -> list[str]:
         labels = read_json(self.folder.labels)
-        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels) or len(labels) < 2:
+        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels) or not labels:
             raise ArtefactError(f"{self.folder.labels} is damaged: it must be a list of class names", "restore the run")
+        if len(labels) < 2 and not self.has_numbers:
+            raise ArtefactError(f"{self.folder.labels} is damaged: it must name two classes or more", "restore the run")
         return labels
 
     @cached_property
@@ -151,7 +159,7 @@ class StoredRun:
     @cached_property
     def stored_trust(self) -> Trust | None:
         """Calibration and abstention thresholds, or None for a run from before they were stored."""
-        if self.several:
+        if self.several or self.has_numbers:
             return None
         trust = read_trust(self.folder.calibration)
         if trust and trust.conformal and len(trust.conformal.classes) != len(self._stored_labels):
@@ -184,7 +192,9 @@ class StoredRun:
 
     @property
     def calibration(self) -> Calibration:
-        """The map of the logits that gives calibrated probabilities."""
+        """The map of the logits that gives calibrated probabilities, or the number of an image."""
+        if self.has_numbers:
+            return read_standardisation(self.folder.calibration).calibration
         return (self.label_trust if self.several else self.trust).calibration
 
     @cached_property
@@ -271,7 +281,9 @@ class StoredRun:
         return logits, scores
 
     def calibrate(self, logits: np.ndarray) -> np.ndarray:
-        """Return float32 probabilities [N, C] for logits [N, C], or [N, 1] of a sigmoid head."""
+        """Return float32 probabilities [N, C] for logits [N, C], or [N, 1] of a sigmoid head; or numbers [N, 1]."""
+        if self.has_numbers:
+            return self.calibration.of(logits).astype("float32")
         if self.several:
             return self.label_trust.probabilities(logits).astype("float32")
         return self.trust.assess(logits).probabilities.astype("float32")
@@ -310,8 +322,10 @@ class StoredRun:
             raise DataError(
                 f"run {self.label} has no {name} images; it has {present}", "name another --split, or --data DIR"
             )
-        root, several = self.config.data.train, self.several
-        return load_recorded_split(self.images, root, name, self.labels, self.reading, self.max_lost, several=several)
+        root, several, quantity = self.config.data.train, self.several, self.labels[0] if self.has_numbers else ""
+        return load_recorded_split(
+            self.images, root, name, self.labels, self.reading, self.max_lost, several=several, quantity=quantity
+        )
 
     def other_images(self, folder: Path, split: str) -> Split:
         """Return the images of a folder or table as a split whose targets index the run's labels."""

@@ -47,6 +47,10 @@ def test_check_exits_4_with_its_normal_result_where_training_would_refuse(place:
     assert "error: training would refuse: 1 of 897 images cannot be used" in done.stderr
     gone = transfercli("data", "check", "t.yaml", "--json", "--set", "data.train=gone", folder=place, check=4)
     assert json.loads(gone.stdout)["images"] == 0
+    shown = transfercli("data", "check", "t.yaml", "--set", "data.train=gone", folder=place, check=4).stdout
+    assert "NO: training would refuse" in shown
+    assert "0 classes" not in shown
+    assert "-----" not in shown
 
 
 def test_check_reads_splits_under_other_names_and_refuses_what_can_be_read_in_two_ways(place: Path) -> None:

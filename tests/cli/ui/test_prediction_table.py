@@ -44,7 +44,7 @@ def test_several_labels_share_a_column_and_an_image_without_one_says_so(monkeypa
     assert header.split() == ["labels", "probability", "then", "image"]
     assert [" ".join(row.split()) for row in rows] == [
         "beach, dog 0.9000 sunset 0.1000 both.png",
-        "(none) 0.3000 dog 0.3000, beach 0.2000, sunset 0.1000 none.png",
+        "(none) - dog 0.3000, beach 0.2000, sunset 0.1000 none.png",
         "- - - gone.png (not read: does not exist)",
     ]
     assert summary == "3 images: beach (1), dog (1), (none) (1), not read (1)"

@@ -133,6 +133,17 @@ def test_other_columns_are_named_with_the_key_that_mends_it(
     assert hint in str(caught.value.hint)
 
 
+def test_a_misspelt_value_leaves_no_column_out_of_the_advice(tmp_path: Path) -> None:
+    rows = ["1.jpg,north,0,1,0", "2.jpg,south,1,yes,0", "3.jpg,north,0,,2", "4.jpg,south,-1,0,1", "5.jpg,west,1,0,0"]
+    table_of(tmp_path, "list.csv", "path,site,cat,dog,sea\n" + "\n".join(rows))
+    with pytest.raises(DataError) as caught:
+        listed(tmp_path, "list.csv")
+    assert "the columns cat, dog, sea look like one column for each label" in caught.value.message
+    assert "but dog is 'yes' in line 3, sea is '2' in line 4" in caught.value.message
+    assert "correct these values to 1, 0 or -1, then name them" in str(caught.value.hint)
+    assert "data.columns: {label: [cat, dog, sea]}" in str(caught.value.hint)
+
+
 def test_a_template_that_a_row_cannot_fill_names_the_row(tmp_path: Path) -> None:
     table_of(tmp_path, "list.csv", "id,label\n1,a\n,b\n")
     with pytest.raises(DataError, match=r"list.csv:3: data.path_template '\{id\}.jpg' needs a value of 'id'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,10 +93,32 @@ def test_it_says_what_the_outputs_mean_and_how_good_each_label_is() -> None:
     assert "mean average precision on the verification images" in text
     assert "| 0.8750 |" in text
     assert "same label sets" in text
-    assert "Mean expected calibration error of the labels 0.1250 without it, 0.0625 with it." in text
     assert "Always unsure are 1 of 2 labels." in text
     assert "class of" not in text
     assert "its accuracy" not in text
+
+
+def test_it_says_how_many_labels_calibration_changes() -> None:
+    unchanged = " ".join(model_card(facts()).split())
+    assert "(sigmoid; calibration leaves the logits as they are)" in unchanged
+    assert "because no map of the logits improved them on images held out from training" in unchanged
+    scales = np.ones(len(PREDICTIONS.labels))
+    scales[:3] = 1.5
+    spec = facts().spec
+    several = LabelAnswers.of(scales, 0 * scales, np.full(len(scales), 0.35))
+    changed = " ".join(model_card(facts(spec=replace(spec, several=several))).split())
+    assert "calibration scales and shifts the 3 of 10 logits that it improves" in changed
+    assert "Mean expected calibration error of the labels 0.1250 without it, 0.0625 with it." in changed
+
+
+def test_its_code_defines_every_name_before_it_is_used() -> None:
+    text = model_card(facts())
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    uses = next(index for index, block in enumerate(blocks) if "thresholds.json" in block)
+    defines = [index for index, block in enumerate(blocks) if re.search(r"predict = |def predict\(", block)]
+    pixels = next(index for index, block in enumerate(blocks) if "def pixels(" in block)
+    assert defines
+    assert max(*defines, pixels) < uses
 
 
 def test_its_limits_are_about_labels() -> None:

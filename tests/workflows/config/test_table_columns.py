@@ -37,9 +37,13 @@ def ids(folder: Path) -> list[str]:
         ("id,site,labels", lambda n: f"x,{['dog;cat', 'dog', ''][n % 3]}", {"path": "id"}),
         ("Filename;Tags", lambda n: ["red|blurry", "red", "blurry"][n % 3], {"path": "Filename", "label": "Tags"}),
         ("id,dog,cat", lambda n: ["1,0", "0,1", "1,1"][n % 3], {"path": "id", "label": ["dog", "cat"]}),
+        ("id,patient,dog,cat", lambda n: [f"p{n},{row}" for row in ("1,0", "0,1", "1,1")][n % 3],
+         {"path": "id", "label": ["dog", "cat"]}),
+        ("id,tags", lambda n: ["dog cat", "cat sea", "dog sea", "cat dog", "sea cat", "sea dog", "cat", "", "sea"][n],
+         {"path": "id", "label": "tags"}),
         (",id,dog,cat", lambda n: ["1,0", ",1", "1,1"][n % 3], {"path": "id", "label": ["dog", "cat"]}),
     ],
-)
+)  # fmt: skip
 def test_a_starter_names_the_columns_that_are_clear_and_reads_the_table(
     header: str, cells: Any, settings: dict[str, Any], folder: Path
 ) -> None:
@@ -50,7 +54,10 @@ def test_a_starter_names_the_columns_that_are_clear_and_reads_the_table(
     assert found.settings["columns"] == settings
     assert found.settings["path_template"] == "photos/{path}.png"
     assert found.size == (32, 32)
-    (folder / "config.yaml").write_text(starter(found))
+    text = starter(found)
+    assert "per class" not in text or found.several is None
+    assert ("look separated by it" in text) == ("label_separator" in found.settings)
+    (folder / "config.yaml").write_text(text)
     loaded = load(folder / "config.yaml").config
     config, notes = with_task(loaded)
     assert (config.task, notes) == (loaded.task, [])  # the starter says all that the table would decide
@@ -76,3 +83,4 @@ def test_columns_that_are_not_clear_are_left_to_the_user(folder: Path) -> None:
     found = survey(str(folder / "list.csv"), folder, reporter)
     assert (found.counts, found.settings) == ({}, {})
     assert "list.csv has the columns name, a, b; expected path, label" in reporter.warnings[0]
+    assert "The table could not be read with these keys: correct data.columns" in starter(found)

@@ -95,7 +95,7 @@ def test_lists_of_runs_show_the_mean_average_precision(scenes: Any, evaluated: A
     "gate, said",
     [
         ("mcc=0.5", "'mcc' is a metric of task: classify, and this task is multilabel"),
-        ("ap[seven]=0.5", "'seven' is not a known class: allowed are '0', '1', '2', '3'"),
+        ("ap[seven]=0.5", "'seven' is not a known label: allowed are '0', '1', '2', '3'"),
         ("mpa=0.5", "'mpa' is not a known metric"),
     ],
 )

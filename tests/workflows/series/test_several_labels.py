@@ -55,7 +55,9 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
     return found
 
 
-def test_folds_are_evaluated_on_their_pooled_answers(scenes: Scenes) -> None:
+def test_folds_are_evaluated_on_their_pooled_answers(scenes: Scenes, capsys: pytest.CaptureFixture[str]) -> None:
+    from transfercli.cli.ui.series_tables import show_series
+
     result = scenes.train("cv", "data.columns.split=none", folds=3)
     evaluation = result.out_of_fold
     assert result.as_json()["status"] == "completed"
@@ -67,6 +69,13 @@ def test_folds_are_evaluated_on_their_pooled_answers(scenes: Scenes) -> None:
     assert first
     aps = [average_precision_score(t, z) for t, z in zip(first.targets.T == 1, first.logits.T, strict=True)]
     assert result.metrics["map"].values[0] == pytest.approx(np.mean(aps), abs=0.05)  # calibration may tie
+    show_series(result)
+    shown = capsys.readouterr().out
+    assert shown.count("map") >= 3  # of each fold, over runs and out of fold
+    pooled_lines = shown.partition("out of fold")[2].splitlines()
+    assert [line.split()[:2] for line in pooled_lines if line.startswith("map ")] == [
+        ["map", f"{evaluation.metrics['map']:.4f}"]
+    ]
 
 
 def test_seeds_have_a_spread_of_the_metrics_of_labels(scenes: Scenes) -> None:

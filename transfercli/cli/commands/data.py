@@ -136,6 +136,11 @@ class Drifted(GateError):
         self.result = result
 
 
+def _counts(images: int, classes: int, report: Report) -> str:
+    """Return the words for a number of images and of their classes or labels."""
+    return f"{images} {'with' if report.several else 'in'} {classes} {report.nouns[classes != 1]}"
+
+
 def _show_check(result: CheckResult) -> None:
     report, classes, splits = result.report, result.report.classes(), result.report.splits()
     doubtful, imbalance, transparency = report.mislabelled, report.imbalance(), report.transparency
@@ -143,7 +148,7 @@ def _show_check(result: CheckResult) -> None:
     print_pairs(
         [
             ("usable", VERDICTS[report.verdict]),
-            ("images", f"{len(report.images)} {'with' if report.several else 'in'} {len(classes)} {nouns}"),
+            ("images", _counts(len(report.images), len(classes), report) if report.images else None),
             ("without a label", sum(not image.labels for image in report.images) or None),
             ("splits", images_per_split(splits, report.split_groups) or None),
             *((f"{name} images", count) for name, count in report.auxiliary.counts()["images"].items()),
@@ -158,20 +163,19 @@ def _show_check(result: CheckResult) -> None:
         print_text(f"\ndoubt: {doubt}")
     if report.suggestion:
         print_text(f"\nsuggestion: {report.suggestion}")
-    print()
     unknown = report.pairs.unknown if report.pairs else {}
-    print_table(
-        (noun, "images", *splits, *["unknown"] * bool(unknown)),
-        [
-            (
-                label,
-                count,
-                *(report.counts[label].get(split, 0) for split in splits),
-                *[unknown.get(label, 0)] * bool(unknown),
-            )
-            for label, count in classes.items()
-        ],
-    )
+    rows = [
+        (
+            label,
+            count,
+            *(report.counts[label].get(split, 0) for split in splits),
+            *[unknown.get(label, 0)] * bool(unknown),
+        )
+        for label, count in classes.items()
+    ]
+    if rows:  # none if the list of images was refused
+        print()
+        print_table((noun, "images", *splits, *["unknown"] * bool(unknown)), rows)
     for reason in report.refusals:
         print_text(f"\ntraining would refuse: {printable(reason)}")
     for split, labels in report.missing.items():

@@ -33,6 +33,7 @@ SHOWN_MATRIX = 12  # largest number of classes whose confusion matrix fits a ter
 ALWAYS_SHOWN: dict[Task, tuple[str, ...]] = {
     "classify": ("accuracy", "macro_f1", "log_loss", "ece"),
     "ordinal": ("accuracy", "mae", "quadratic_kappa", "log_loss", "ece"),
+    "regression": ("mae", "rmse", "r2", "median_error", "pearson", "spearman"),
     "multilabel": ("map", "macro_f1", "micro_f1", "subset_accuracy", "accuracy", "log_loss", "ece"),
 }
 
@@ -99,10 +100,10 @@ def _show(result: EvaluateResult | SeriesEvaluation) -> None:
     )
     if isinstance(evaluation, LabelEvaluation):
         show_labels(evaluation)
-    else:
+    elif evaluation.per_class:
         _show_classes(evaluation)
     _show_trust(evaluation.trust)
-    _show_slices(evaluation.slices, (evaluation.headline, "macro_f1"))
+    _show_slices(evaluation.slices, (evaluation.headline, "macro_f1" if evaluation.per_class else "r2"))
     show_robustness(evaluation.robustness)
     show_tta(evaluation.tta, evaluation.metrics, names)
     _show_gates(evaluation.gates)

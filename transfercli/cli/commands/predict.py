@@ -101,7 +101,7 @@ class PredictionStream:
     def write(self, out: TextIO) -> None:
         if self.spreadsheet:
             _write_spreadsheet(self.predictions, out)
-        elif self.lines is None and out.isatty():
+        elif self.lines is None and out.isatty() and not self.predictions.has_numbers:
             predictions = self.predictions
             write_table(
                 predictions.answers,
@@ -146,6 +146,7 @@ def _write_csv(predictions: Predictions, out: TextIO) -> None:
     If an image may have several labels, `labels` is the set of them, as in predictions.csv, `unsure` those that the
     model abstains from, and all of the most probable ones follow: `label` and `probability` are those of the answer,
     and need not be the first of them.
+    A number per image has the columns path, value and error alone.
     `strange` and `unknown` are empty if the model has no out-of-distribution score. The last column of `--sets` is a
     JSON list, because a label may contain any character.
 
@@ -165,6 +166,12 @@ def _write_spreadsheet(predictions: Predictions, out: TextIO) -> None:
 
 
 def _write_rows(predictions: Predictions, writer: Any, out: TextIO) -> None:
+    if predictions.has_numbers:
+        writer.writerow(["path", "value", "error"])
+        for one in predictions.answers:
+            writer.writerow([one.path, "" if one.value is None else one.value, one.error])
+            out.flush()
+        return
     first = 1 if predictions.several else 2
     more = [f"{name}_{rank}" for rank in range(first, predictions.columns + 1) for name in ("label", "probability")]
     answer = ["path", "label", "probability", "abstained", "error", *["labels", "unsure"] * predictions.several]

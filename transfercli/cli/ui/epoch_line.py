@@ -28,12 +28,13 @@ def epoch_parts(record: dict[str, Any], total: int, left: float) -> list[Part]:
     """
     number, seconds = record["epoch"], duration(record["seconds"])
     trained, several = 1 <= number <= total, "val_map" in record
+    headline = next(name for name in ("val_map", "val_mae", "val_accuracy") if name in record)
     parts = [
         Part(f"epoch {number}/{total}" if trained else "blend" if number else "probe"),
         Part(f"loss {record['loss']:.4f}", priority=8),
-        Part(f"accuracy {record['accuracy']:.4f}", priority=5),
+        Part(f"accuracy {record['accuracy']:.4f}" if "accuracy" in record else "", priority=5),
         Part(f"val_loss {record['val_loss']:.4f}", priority=7),
-        Part(f"val_map {record['val_map']:.4f}" if several else f"val_accuracy {record['val_accuracy']:.4f}"),
+        Part(f"{headline} {record[headline]:.4f}"),
         Part(worst_class(record.get("val_recall", {}), "label" if several else "class"), priority=4),
     ]
     if trained:

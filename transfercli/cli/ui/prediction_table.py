@@ -96,7 +96,8 @@ def _cells(answer: Prediction, widths: Sequence[int]) -> list[str]:
         more = [_fitting(others, width) for width in widths[2:]]
     else:
         more = [printable(", ".join(answer.labels))]
-    return [mark + ", ".join(map(printable, labels)), f"{probability:.4f}", *more, path]
+    shown = "-" if answer.answered == () else f"{probability:.4f}"  # no label in the first column has this probability
+    return [mark + ", ".join(map(printable, labels)), shown, *more, path]
 
 
 def _fitting(others: Sequence[tuple[str, float]], width: int) -> str:

@@ -11,12 +11,17 @@ from transfercli.text import counted, decimal, duration, in_groups
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from transfercli.config.types import Task
     from transfercli.evaluation.result import Evaluation
     from transfercli.workflows.series.evaluate import SeriesEvaluation
     from transfercli.workflows.series.result import SeriesResult
     from transfercli.workflows.series.spread import Spread
 
-COLUMNS = ("accuracy", "macro_f1", "log_loss")
+COLUMNS: dict[Task, tuple[str, ...]] = {
+    "classify": ("accuracy", "macro_f1", "log_loss"),
+    "ordinal": ("accuracy", "mae", "quadratic_kappa", "log_loss"),
+    "multilabel": ("map", "macro_f1", "log_loss"),
+}
 NO_ERROR = (
     "The standard deviation says how much one fold differs from another. It is no standard error of the mean: the folds"
     " share training images, and no unbiased estimate of that error exists (Bengio & Grandvalet 2004). The intervals"
@@ -34,21 +39,22 @@ def show_series(result: SeriesResult) -> None:
         ]
     )
     print()
+    columns = COLUMNS[result.task]
     rows: list[tuple[object, ...]] = [
         (
             run.member.name,
             "failed" if run.failure else run.result and run.result.status,
-            *(run.metrics.get(name) for name in COLUMNS),
+            *(run.metrics.get(name) for name in columns),
             run.run,
         )
         for run in result.runs
     ]
-    print_table((result.kind, "status", *COLUMNS, "run"), rows)
-    _show_spread(result.metrics, COLUMNS)
+    print_table((result.kind, "status", *columns, "run"), rows)
+    _show_spread(result.metrics, columns)
     if result.kind == "folds":
         print_text(f"\n{NO_ERROR}")
     if result.out_of_fold:
-        _show_out_of_fold(result.out_of_fold)
+        _show_out_of_fold(result.out_of_fold, columns)
         print(f"\nreport  {result.report}")
 
 
@@ -75,11 +81,11 @@ def _spread_row(spread: Spread) -> tuple[object, ...]:
     return tuple(values[name] for name in ("mean", "standard_deviation", "min", "max"))
 
 
-def _show_out_of_fold(evaluation: Evaluation) -> None:
+def _show_out_of_fold(evaluation: Evaluation, names: Sequence[str]) -> None:
     """Print the metrics of the predictions out of fold, with intervals between images, or between groups."""
     print()
     pairs = [("out of fold", f"{counted(evaluation.examples, 'image')}{in_groups(evaluation.groups)}")]
-    for name in COLUMNS:
+    for name in names:
         interval = evaluation.intervals.get(name)
         bounds = f"  (95%: {interval[0]:.4f} to {interval[1]:.4f})" if interval else ""
         pairs.append((name, f"{decimal(evaluation.metrics[name])}{bounds}"))

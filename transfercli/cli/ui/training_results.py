@@ -60,7 +60,7 @@ def show_run(result: TrainResult) -> None:
                     name.replace("_", " "),
                     f"{result.metrics[name]:.4f}{of_images(name, result.cross_validated, result.adaptation)}",
                 )
-                for name in ("val_map", "val_accuracy", "val_loss")
+                for name in ("val_map", "val_mae", "val_r2", "val_accuracy", "val_loss")
                 if name in result.metrics
             ),
             *curves_of(result.run),
@@ -105,6 +105,6 @@ def curves_of(run: Path) -> list[tuple[str, str]]:
     from transfercli.training import history
 
     lines = history.read(RunFolder(run).metrics)
-    headline = "val_map" if any("val_map" in line for line in lines) else "val_accuracy"
+    headline = next((name for name in ("val_map", "val_mae") if any(name in line for line in lines)), "val_accuracy")
     names = ("val_loss", headline) if len(lines) > 1 else ()
     return [(f"{name} curve".replace("_", " "), curve([line.get(name) for line in lines])) for name in names]

@@ -24,7 +24,7 @@ class Batches(keras.utils.PyDataset):
     Args:
         source: rows; `read(indices)` returns x of a batch, uint8 [n, H, W, 3] for images. If it has a method
             `set_epoch`, as features of several views do, it is called with the epoch.
-        targets: int32 [N]; or [N, L] if an image may have several labels, as in `Split`.
+        targets: int32 [N]; or [N, L] if an image may have several labels; or float32 [N] of numbers, as in `Split`.
         batch_size: rows per batch.
         seed: seed of the order and the augmentation; None keeps the order of the rows.
         augment: changes a batch of images; its random draws depend only on its key `(seed, epoch, batch)`. If it is
@@ -51,7 +51,8 @@ class Batches(keras.utils.PyDataset):
         if augment is not None and seed is None:
             raise ValueError("augment draws from (seed, epoch, batch): give a seed")
         self.source = source
-        self.targets = np.asarray(targets, np.int32)
+        targets = np.asarray(targets)
+        self.targets = targets.astype(np.float32 if targets.dtype.kind == "f" else np.int32)
         self.batch_size = batch_size
         self.seed = seed
         self.augment = augment

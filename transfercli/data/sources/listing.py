@@ -48,6 +48,7 @@ class Listing:
         empty: class folder without training images -> a short text on its contents.
         added: classes without training images here, for which there are related ones.
         several: an image may have several labels.
+        quantity: name of the number that each image has, its only class; "" if images have classes or labels.
         columns: labels that have a column of their own in the table.
     """
 
@@ -58,6 +59,7 @@ class Listing:
     empty: dict[str, str] = field(default_factory=dict)
     added: frozenset[str] = frozenset()
     several: bool = False
+    quantity: str = ""
     columns: frozenset[str] = frozenset()
 
     @property
@@ -68,6 +70,8 @@ class Listing:
     def labels_of(self, split: str) -> set[str]:
         """Return the classes of the images that the source gives for a split; of several labels, also unknown ones."""
         texts = {item.label for item in self.items if item.split == split and item.is_image}
+        if self.quantity:
+            return {self.quantity} if texts else set()
         if self.several:
             return {label for text in texts for label in LabelSet.read(text).named}
         return texts.union(*(arrays.labels for arrays in self.arrays if arrays.split == split))
@@ -80,6 +84,8 @@ class Listing:
     def counts(self) -> Counter[str]:
         """Return the number of listed images of each class, or with each label, in all splits; arrays do not count."""
         numbers = Counter(item.label for item in self.items if item.is_image)
+        if self.quantity:
+            return Counter({self.quantity: numbers.total()})
         if not self.several:
             return numbers
         labels: Counter[str] = Counter()
@@ -127,7 +133,16 @@ def list_images(config: DataConfig, reporter: Reporter, task: Task = "classify")
     groups = find_groups(table.group, items, arrays, reporter) if table.group else {}
     items = sorted(items, key=lambda item: (item.name, item.split))
     columns = frozenset(map(normalised_label, table.label_columns if isinstance(table.columns.label, list) else ()))
-    listing = Listing(items, arrays, fractions, groups, source.empty, several=table.several, columns=columns)
+    listing = Listing(
+        items,
+        arrays,
+        fractions,
+        groups,
+        source.empty,
+        several=table.several,
+        quantity=table.quantity,
+        columns=columns,
+    )
     if not table.several:
         _warn_of_look_alikes(listing.counts(), reporter)
     if not columns:
@@ -167,9 +182,10 @@ def list_split(
         return [replace(item, split=split) for item in chosen or items]
     if not path.is_dir():
         raise DataError(f"{str(path)!r} is neither a folder nor a .csv or .jsonl file")
-    if table.several:
+    if table.several or table.number:
+        here = "an image may have several labels" if table.several else "it has a number (task: regression)"
         raise DataError(
-            f"{str(path)!r} is a folder, which gives each image one class; here an image may have several labels",
+            f"{str(path)!r} is a folder, which gives each image one class; here {here}",
             _TABLE_HINT,
         )
     folders = split_folders(path)
@@ -186,10 +202,11 @@ def list_split(
 def _source(config: DataConfig, table: TableFormat, reporter: Reporter) -> Listing:
     """Return the images of `data.train`, of all splits."""
     given = config.train
-    if table.several and not is_table(normalised_path(given)):
+    task = "multilabel" if table.several else "regression"
+    if (table.several or table.number) and not is_table(normalised_path(given)):
         kind = "a data set of Keras" if keras_datasets.is_keras(given) else "no table"
         raise DataError(
-            f"task: multilabel is for tables, and data.train: {given!r} is {kind}, with one class per image",
+            f"task: {task} is for tables, and data.train: {given!r} is {kind}, with one class per image",
             f"{_TABLE_HINT}, or set task: classify",
         )
     if keras_datasets.is_keras(given):
@@ -278,7 +295,7 @@ def check_classes(listing: Listing) -> None:
     check_filled(listing.empty)
     trained = listing.classes
     noun, nouns = listing.nouns
-    if len(trained) < 2:
+    if len(trained) < 2 and not (trained and listing.quantity):
         named = f"one {noun} ({next(iter(trained))!r})" if trained else f"no {noun} with images"
         hint = "one label is two classes, with and without it: give these as classes" if listing.several else None
         raise DataError(f"the training data has {named}; at least two {nouns} are needed", hint)

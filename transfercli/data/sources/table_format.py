@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from transfercli.config.schema import ColumnsConfig, DataConfig
-from transfercli.config.types import MULTILABEL, Task
+from transfercli.config.types import MULTILABEL, REGRESSION, Task
 from transfercli.errors import DataError
 
 COLUMN_SEPARATORS = ",;\t"
@@ -31,6 +31,7 @@ class TableFormat:
         labelled: False for a table of unlabelled images, whose columns for label and split are not read.
         separator: text between the labels of an image in the column for labels, or None.
         several: an image may have several labels.
+        number: the column for labels holds a number.
         empty: meaning of an empty cell in a column that holds one label.
     """
 
@@ -40,6 +41,7 @@ class TableFormat:
     labelled: bool = True
     separator: str | None = None
     several: bool = False
+    number: bool = False
     empty: Literal["absent", "unknown"] = "absent"
 
     @classmethod
@@ -52,8 +54,14 @@ class TableFormat:
             config.path_template,
             separator=config.label_separator,
             several=task == MULTILABEL,
+            number=task == REGRESSION,
             empty=config.empty_labels or "absent",
         )
+
+    @property
+    def quantity(self) -> str:
+        """Name of the number that each image has; "" if it has classes or labels."""
+        return str(self.columns.label) if self.number else ""
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -146,60 +154,12 @@ def encoding_of(path: Path) -> str:
 
 def separator_of(header: str, table: TableFormat) -> str:
     """Return the separator by which a table's first line has all required columns; a comma if there is none."""
-    return next((separator for separator in COLUMN_SEPARATORS if not table.lacking(_split(header, separator))), ",")
+    return next((separator for separator in COLUMN_SEPARATORS if not table.lacking(names_in(header, separator))), ",")
 
 
-def _split(header: str, separator: str) -> list[str]:
+def names_in(header: str, separator: str) -> list[str]:
+    """Return the names of columns in the first line of a table, by a separator."""
     try:
         return [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
     except csv.Error:
         return []
-
-
-def columns_error(
-    path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], table: TableFormat
-) -> DataError:
-    """Return the error for a table without the required columns, with the key that mends it.
-
-    rows: the first rows of values.
-    """
-    message = (
-        f"{path.name} has the columns {', '.join(columns) or '(none)'}; expected {', '.join(table.required)} and"
-        f" optionally {table.columns.split}, each once"
-    )
-    mark = next((mark for mark in "|: " if not table.lacking(_split(columns[0], mark))), None) if columns else None
-    if mark:
-        return DataError(
-            f"{message}; its first line is separated by {mark!r}",
-            "save it with columns separated by commas, semicolons or tabs",
-        )
-    named = [name for name in (table.columns.path, table.columns.split, table.columns.id, table.group) if name]
-    flags = [name for name in columns if name and name not in named and _is_flag(name, rows)]
-    path_missing = table.template is None and table.columns.path not in columns
-    spare = [name for name in columns if name and name not in table.required]
-    if table.labelled and isinstance(table.columns.label, str) and len(flags) > 1:
-        other = next((name for name in spare if name not in flags), "")
-        place = f"path: {other}, " if path_missing and other else ""
-        return DataError(
-            f"{message}; the columns {', '.join(flags)} look like one column for each label",
-            f"name them in the config, data.columns: {{{place}label: [{', '.join(flags)}]}}; or, if an image has one"
-            f" label, write it into one column {table.columns.label!r}",
-        )
-    if table.labelled and not isinstance(table.columns.label, str) and not path_missing:
-        missing = [name for name in table.columns.label if name not in columns]
-        return DataError(
-            f"{message}; it lacks the label{'s' * (len(missing) != 1)} {', '.join(missing) or '(one is there twice)'}",
-            "add a column for each, with -1 if nobody knows, or correct data.columns.label",
-        )
-    missing = table.lacking(columns)
-    roles = {table.columns.path: "path"} | dict.fromkeys(table.label_columns if table.labelled else (), "label")
-    if len(columns) > 1 and len(spare) >= len(missing) > 0:
-        pairs = ", ".join(f"{roles[wanted]}: {name}" for wanted, name in zip(missing, spare, strict=False))
-        return DataError(message, f"name the columns in the config, such as data.columns: {{{pairs}}}")
-    return DataError(message, "save it as UTF-8, with columns separated by commas and their names in the first line")
-
-
-def _is_flag(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Return True if a column holds 1, 0, -1 and nothing else in these rows, and not only empty cells."""
-    values = {str(row.get(name) or "").strip() for row in rows}
-    return values <= {"0", "1", "-1", "0.0", "1.0", "-1.0", ""} and values != {""}

@@ -22,6 +22,7 @@ from transfercli.text import counted, first_of
 _STATES = {"true": 1, "false": 0} | dict.fromkeys(("na", "n/a", "null", "none", "?"), UNKNOWN)
 _EMPTY = {"absent": 0, "unknown": UNKNOWN}
 _LISTED = 3
+_LARGEST = 3.4e38  # of float32
 _STATES_HINT = "allowed: 1 or true, 0 or false, -1 or NaN for unknown, and empty cells; correct the value"
 
 
@@ -78,6 +79,8 @@ class LabelReader:
 
         Raises `DataError` for a value that is none; `place` is table and line.
         """
+        if self.table.number:
+            return _number(row, self.table.label_column(row), place)
         if not self.table.several:
             return self._class(row, place)
         if self._states_of:
@@ -249,3 +252,19 @@ def _none_hint(path: Path) -> str:
     if path.suffix.lower() == ".csv":
         return "complete the row; an empty cell, after a separator, is an image without any label"
     return "write [] for an image without any label"
+
+
+def _number(row: Mapping[str, Any], column: str, place: str) -> str:
+    """Return the text of the number in a row. Raises `DataError` if there is none, or if it is not finite."""
+    value = row.get(column)
+    text = value.strip() if isinstance(value, str) else str(value) if type(value) in (int, float) else ""
+    try:
+        finite = "_" not in text and abs(float(text)) <= _LARGEST  # Python reads 1_000 as a number
+    except ValueError:
+        finite = False
+    if not finite:
+        raise DataError(
+            f"{place}: {column} must be a finite number below 3.4e38 (task: regression), received {value!r}",
+            "write it with a decimal point, or remove the row; for classes, set task: classify",
+        )
+    return text

@@ -12,12 +12,12 @@ from typing import IO, Any
 
 from transfercli.config.paths import TABLE_SUFFIXES
 from transfercli.data.label_sets import LabelSet
+from transfercli.data.sources.column_errors import columns_error
 from transfercli.data.sources.folders import Item, absolute, relative
 from transfercli.data.sources.layout import SPLIT_NAMES
 from transfercli.data.sources.table_format import (
     COLUMN_SEPARATORS,
     TableFormat,
-    columns_error,
     encoding_of,
     separator_of,
     valid_text,
@@ -28,7 +28,7 @@ from transfercli.reporting import Reporter
 
 _DEFAULT = TableFormat()
 _SEPARATOR_NAMES = dict(zip(COLUMN_SEPARATORS, ("a comma", "a semicolon", "a tab"), strict=True))
-_HEAD = 100  # rows that an error about columns looks at
+_HEAD = 20_000  # rows that an error about columns looks at
 
 
 def is_table(path: Path) -> bool:
@@ -110,7 +110,7 @@ def _csv_rows(path: Path, file: IO[str], table: TableFormat) -> Iterator[tuple[i
     columns = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
     used = (*table.required, table.columns.split)
     if table.lacking(columns) or any(columns.count(name) > 1 for name in used):
-        raise columns_error(path, columns, list(islice(reader, _HEAD)), table)
+        raise columns_error(path, columns, [(reader.line_num, row) for row in islice(reader, _HEAD)], table)
     for row in reader:
         if any(row.pop(None, ())):  # the key under which DictReader stores surplus values
             raise DataError(
@@ -122,7 +122,7 @@ def _csv_rows(path: Path, file: IO[str], table: TableFormat) -> Iterator[tuple[i
 
 def _json_rows(path: Path, file: IO[str], table: TableFormat) -> Iterator[tuple[int, dict[str, Any]]]:
     keys: dict[str, None] = {}
-    head: list[dict[str, Any]] = []
+    head: list[tuple[int, dict[str, Any]]] = []
     for line, text in enumerate(file, 1):
         if not text.strip():
             continue
@@ -133,7 +133,7 @@ def _json_rows(path: Path, file: IO[str], table: TableFormat) -> Iterator[tuple[
         if not isinstance(row, dict):
             raise DataError(f'{path.name}:{line}: expected an object such as {{"path": "a.jpg", "label": "cat"}}')
         keys |= dict.fromkeys(row)
-        head += [row] if len(head) < _HEAD else []
+        head += [(line, row)] if len(head) < _HEAD else []
         yield line, row
     if keys and not isinstance(table.columns.label, str) and table.lacking(keys):
         raise columns_error(path, [*keys], head, table)

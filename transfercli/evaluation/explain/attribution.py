@@ -20,6 +20,7 @@ from transfercli.evaluation.explain.heatmaps import GRAD_CAM, PATCH_GRADIENT, Ex
 from transfercli.evaluation.multilabel.examples import images_to_explain as label_cases
 from transfercli.evaluation.multilabel.predictions import LabelPredictions
 from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.regression.predictions import ValuePredictions
 from transfercli.models.classifier import Classifier
 from transfercli.models.explanations.grad_cam_cut import cut_for_grad_cam
 from transfercli.models.explanations.patch_gradients import patch_gradients
@@ -53,7 +54,7 @@ class GradientMethod:
 
 def explain(
     classifier: Classifier,
-    predictions: Predictions | LabelPredictions,
+    predictions: Predictions | LabelPredictions | ValuePredictions,
     read: Reader,
     batch_size: int,
     reporter: Reporter,
@@ -64,6 +65,8 @@ def explain(
     label). read: as in `ReportContext`. The cost is at most 10% of the forward pass over the split, except for small
     splits.
     """
+    if isinstance(predictions, ValuePredictions):  # no region supports a number as it supports a class
+        return {}
     if isinstance(predictions, LabelPredictions):
         asked, occluded = label_questions(predictions)
         return _explain(classifier, asked, occluded, len(predictions), read, batch_size, reporter)
@@ -210,6 +213,7 @@ LOG_ODDS: dict[Task, Callable[[npt.NDArray[np.floating], int], npt.NDArray[np.fl
     "classify": _class_log_odds,
     "ordinal": _class_log_odds,
     "multilabel": lambda outputs, target: outputs[:, target].astype(np.float64),
+    "regression": lambda outputs, target: outputs[:, target].astype(np.float64),  # the number itself
 }
 
 

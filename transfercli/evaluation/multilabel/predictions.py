@@ -17,6 +17,7 @@ from transfercli.data.label_sets import UNKNOWN, LabelSet, label_targets
 from transfercli.data.sources.labels import names_of_stored
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.predictions import CLASS_PREFIX, COLUMNS, check_finite, read_table, write_table
+from transfercli.models.tasks.answers import as_float32
 
 Bools = npt.NDArray[np.bool_]
 
@@ -70,8 +71,8 @@ class LabelPredictions:
 
     @property
     def answered(self) -> Bools:
-        """bool [N, L], True for the labels that an image gets."""
-        return self.probabilities >= self.thresholds
+        """bool [N, L], True for the labels that an image gets, by probabilities of float32 as in every artefact."""
+        return as_float32(self.probabilities) >= self.thresholds
 
     @property
     def right(self) -> Bools:

@@ -40,7 +40,9 @@ def batch_png(
 
 
 def caption(target: npt.NDArray[np.float32] | np.int32, labels: Sequence[str]) -> str:
-    """Return the class name, or the names and shares of the two largest classes of a mixed target, one per line."""
+    """Return the class name, a number, or the names and shares of a mixed target's two largest classes in lines."""
+    if np.ndim(target) == 0 and np.asarray(target).dtype.kind == "f":
+        return f"{float(target):.6g}"
     if np.ndim(target) == 0:
         return clipped(labels[int(target)])
     shares = np.asarray(target)

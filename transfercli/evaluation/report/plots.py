@@ -63,11 +63,19 @@ def _printable(letter: str) -> str:
 
 
 # Names of the curves of a run, by key of `metrics.jsonl`.
-CURVES = {"loss": "loss", "accuracy": "accuracy", "map": "mean average precision", "macro_f1": "macro F1"}
+CURVES = {
+    "loss": "loss",
+    "accuracy": "accuracy",
+    "mae": "mean absolute error",
+    "map": "mean average precision",
+    "macro_f1": "macro F1",
+}
 
 
 def curves_of(lines: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return the keys of the curves to draw: those of several labels if a line has them."""
+    if any("val_mae" in line for line in lines):
+        return ("loss", "mae")
     return ("loss", "map", "macro_f1") if any("val_map" in line for line in lines) else ("loss", "accuracy")
 
 

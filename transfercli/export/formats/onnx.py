@@ -18,7 +18,7 @@ from transfercli.errors import ArtefactError, UsageError
 from transfercli.export.formats.embedded_spec import labels_text, thresholds_text
 from transfercli.export.formats.outputs import with_score
 from transfercli.export.spec import CARD, NeedsTensorFlow, WriteJob, card_text, parse_card
-from transfercli.export.tf_graph.traced import IMAGES, PROBABILITIES, THRESHOLDS, UNKNOWN
+from transfercli.export.tf_graph.traced import IMAGES, THRESHOLDS, output_names
 
 CONVERTED_OPSET = 18  # the newest that tf2onnx writes
 HALVED = 1024  # smallest number of values in a tensor that is stored in float16
@@ -106,7 +106,7 @@ def written_by_rules(predictor: Any) -> Any:
     """Return the model of this program's writer. Raises `UnsupportedError` if it lacks a rule."""
     from transfercli.export.onnx_graph.writer import write_graph
 
-    return write_graph(predictor, IMAGES, (PROBABILITIES, UNKNOWN))
+    return write_graph(predictor, IMAGES, output_names(predictor))
 
 
 def converted_by_keras(predictor: Any) -> Any:
@@ -120,7 +120,7 @@ def converted_by_keras(predictor: Any) -> Any:
         path = os.fspath(Path(scratch, "model.onnx"))
         predictor.export(path, format="onnx", opset_version=CONVERTED_OPSET, input_signature=[pixels], verbose=False)
         model = onnx.load(path)
-    graph, outputs = model.graph, (PROBABILITIES, UNKNOWN)
+    graph, outputs = model.graph, output_names(predictor)
     given = {value.name: name for value, name in zip(graph.output, outputs, strict=False)}
     for node in graph.node:
         for names in (node.input, node.output):

@@ -73,7 +73,7 @@ def read_saved_model(path: Path) -> Artefact:
 
 
 def _table(outputs: dict[str, Any]) -> np.ndarray:
-    return with_score([outputs[name].numpy() for name in ("probabilities", "unknown") if name in outputs])
+    return with_score([outputs[name].numpy() for name in ("probabilities", "value", "unknown") if name in outputs])
 
 
 def read_keras(path: Path) -> Artefact:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 IMAGES, PROBABILITIES, UNKNOWN, THRESHOLDS = "images", "probabilities", "unknown", "thresholds"
+VALUE = "value"  # in place of the probabilities, of a predictor whose answer is a number
 
 
 def as_tf_function(predictor: Any) -> Any:
@@ -40,7 +41,12 @@ def _call(predictor: Any) -> Any:
     return serve
 
 
+def output_names(predictor: Any) -> tuple[str, str]:
+    """Return the name of the answers of a predictor, and that of its out-of-distribution score."""
+    return VALUE if VALUE in predictor.output_names else PROBABILITIES, UNKNOWN
+
+
 def named_outputs(predictor: Any, images: Any) -> dict[str, Any]:
-    """Return {"probabilities": [N, C]}, and "unknown": [N] if the predictor gives an out-of-distribution score."""
+    """Return {"probabilities": [N, C]}, or {"value": [N, 1]}, and "unknown": [N] if there is a score."""
     outputs = predictor(images, training=False)
-    return dict(zip((PROBABILITIES, UNKNOWN), outputs if isinstance(outputs, list) else [outputs], strict=False))
+    return dict(zip(output_names(predictor), outputs if isinstance(outputs, list) else [outputs], strict=False))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.config.types import CLASSIFY, REGRESSION, Task
 from transfercli.data.label_sets import UNKNOWN
 from transfercli.models.tasks.answers import answers_of
 
 DROP, DROPPED_IMAGES = 0.01, 2
+PARITY = 1e-3  # largest difference of a float32 artefact: of probabilities, or of numbers in their standard deviation
 
 Probabilities = npt.NDArray[np.floating]
 Numbers = dict[str, float | None]
@@ -117,9 +120,41 @@ class SeveralLabels:
         return probabilities >= self.thresholds
 
 
-def measures_for(thresholds: tuple[float, ...] | None, threshold: float | None = None) -> Measures:
+@dataclass(frozen=True, slots=True)
+class OneNumber:
+    """Measures of images that have one number each; two answers agree if they differ by no more than is allowed.
+
+    Its score is the mean absolute error, which is lower for better answers: `--max-drop` cannot limit it.
+    """
+
+    names: tuple[str, ...] = ("mae",)
+
+    def scores(self, probabilities: Probabilities, targets: npt.NDArray[np.number]) -> Numbers:
+        """Return the mean absolute error of numbers [N, 1] for the true ones, [N]."""
+        return {"mae": float(np.abs(probabilities[:, 0].astype(np.float64) - targets).mean())}
+
+    def agreement(self, actual: Probabilities, expected: Probabilities) -> float:
+        return float(np.mean(np.abs(actual.astype(np.float64) - expected) <= PARITY * unit_of(expected)))
+
+    def closeness(self, expected: Probabilities, difference: float) -> Numbers:
+        return {}
+
+    def default_drop(self, examples: int) -> float:
+        return math.inf
+
+
+def unit_of(values: Probabilities) -> float:
+    """Return the unit of differences of numbers [N, 1]: their standard deviation, or the largest size if it is 0."""
+    return float(values.std()) or float(np.abs(values).max()) or 1.0
+
+
+def measures_for(
+    thresholds: tuple[float, ...] | None, threshold: float | None = None, task: Task = CLASSIFY
+) -> Measures:
     """Return the measures of a model with thresholds, one a label; or, without any, of a model of one label an image.
 
-    threshold: of the second of two classes; None for the most probable class.
+    threshold: of the second of two classes; None for the most probable class. task: of the model.
     """
+    if task == REGRESSION:
+        return OneNumber()
     return OneLabel(threshold) if thresholds is None else SeveralLabels(np.array(thresholds))

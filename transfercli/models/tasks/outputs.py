@@ -24,7 +24,8 @@ class Output:
 
     units: (number of classes or labels, `model.head.output`) -> number of units of the layer `logits`.
     logits: symbolic outputs of that layer -> the symbolic logits of the classifier.
-    probabilities: logits [N, units] -> probabilities float64 [N, C]; C is 2 for one sigmoid unit.
+    probabilities: logits [N, units] -> probabilities float64 [N, C]; C is 2 for one sigmoid unit. The answer to a
+        regression is a number, float64 [N, 1].
     layer: symbolic logits [N, units] -> symbolic float32 probabilities [N, C].
     """
 
@@ -66,6 +67,12 @@ def _sigmoid_layer(logits: keras.KerasTensor) -> keras.KerasTensor:
     return layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
 
 
+def _value_layer(logits: keras.KerasTensor) -> keras.KerasTensor:
+    from keras import layers
+
+    return layers.Activation("linear", dtype="float32", name="value")(logits)
+
+
 def _unchanged(units: keras.KerasTensor) -> keras.KerasTensor:
     return units
 
@@ -75,5 +82,8 @@ OUTPUTS: dict[Task, Output] = {
         lambda classes, output: 1 if output == "sigmoid" else classes, _unchanged, softmax, _softmax_layer
     ),
     "multilabel": Output(lambda classes, _: classes, _unchanged, sigmoid, _sigmoid_layer),
+    "regression": Output(
+        lambda _classes, _output: 1, _unchanged, lambda values: values.astype(np.float64), _value_layer
+    ),
     "ordinal": Output(lambda classes, _: classes - 1, class_log_probabilities, softmax, _softmax_layer),
 }

@@ -43,7 +43,7 @@ class TensorBoard:
         """Write a line of metrics.jsonl, after its checkpoint is kept."""
         step = int(line["epoch"])
         for folder, tags in SCALARS.items():
-            events = b"".join(event_files.scalar(tag, line[key], step) for tag, key in tags.items())
+            events = b"".join(event_files.scalar(tag, line[key], step) for tag, key in tags.items() if key in line)
             if folder not in self._files:
                 self._files[folder] = event_files.next_file(self._run.tensorboard / folder)
                 events = event_files.file_start(step) + self._first_events(folder, step) + events

@@ -31,6 +31,7 @@ PATH_TOLERANCE, TOLERANCE = 3e-4, 3e-11
 STOP_ERRORS = 3.0  # no weaker penalty is tried once the held-out loss is this many standard errors above the best
 TIMED_ROWS = 2048
 PASSES = 120  # of a solution with all folds at once: 80 to 180 were counted (benchmarks/probe.py)
+WEIGHTED = ", weighted by training.class_weights"  # of figures in messages
 MAX_PARAMETERS = 2**21  # of folds solved together; limits the memory of their steps and gradients
 
 
@@ -139,8 +140,9 @@ def _solve(
         strength, start = chosen.strength, chosen.theta[:, None]
         kind = "folds" if folding.unit_of is None else "folds of whole groups"
         reporter.info(
-            f"probe: strength {strength:g} of {len(candidates)} tried, in {folds} {kind}: log loss {chosen.loss:.4f},"
-            f" accuracy {chosen.accuracy:.4f}"
+            f"probe: strength {strength:g} of {len(candidates)} tried, in {folds} {kind}, the least within a standard"
+            f" error of the best: log loss {chosen.loss:.4f}, accuracy {chosen.accuracy:.4f}"
+            f"{'' if class_weights is None else WEIGHTED}"
         )
     theta = fit(problem, start, strength, TOLERANCE, dense=True)[:, 0]
     kernel = np.zeros((len(space.mean), classes), np.float32)

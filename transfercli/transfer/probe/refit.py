@@ -17,7 +17,7 @@ from transfercli.reporting import Reporter
 from transfercli.training.phases import HeldOut, Phase, PhaseSetup, Solved
 from transfercli.transfer.probe.cross_validation import OutOfFold
 from transfercli.transfer.probe.families import FEWEST_NEW, family_of
-from transfercli.transfer.probe.probe import standard_error
+from transfercli.transfer.probe.probe import WEIGHTED, standard_error
 from transfercli.transfer.probe.solved_head import (
     Builder,
     can_be_scored,
@@ -101,6 +101,7 @@ def _refit(builder: Builder, phase: Phase) -> Solved:
     reporter.info(
         f"refit on training and validation images; cross-validated{images}: accuracy {found.accuracy:.4f} ±"
         f" {found.accuracy_error:.4f}, log loss {found.loss:.4f} ± {found.loss_error:.4f}"
+        f"{'' if inputs.class_weights is None else WEIGHTED}"
     )
     return Solved(facts | _scores(found, len(held_out.targets)), held_out)
 

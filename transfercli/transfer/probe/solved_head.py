@@ -9,13 +9,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from transfercli.config.types import CLASSIFY, ORDINAL
+from transfercli.config.types import CLASSIFY, ORDINAL, REGRESSION
 from transfercli.data.dataset import Split
 from transfercli.data.splitting.copy_groups import Sample, units_of
 from transfercli.models.classifier import Classifier
-from transfercli.models.normalised import Normalisation
+from transfercli.models.normalised import Normalisation, normalised
 from transfercli.models.surgery import Cut
 from transfercli.models.tasks.ordinal import log_probabilities, step_targets
+from transfercli.models.tasks.standardisation import Standardisation
 from transfercli.reporting import Reporter
 from transfercli.rows import ChainedRows, Rows
 from transfercli.training.phases import HeldOut, Phase, PhaseSetup
@@ -27,6 +28,7 @@ from transfercli.transfer.probe.heads import PosedProblem, pose
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem
 from transfercli.transfer.probe.normalisation import choose_normalisation
 from transfercli.transfer.probe.probe import Probe, keep_absent_classes, keep_absent_labels, sigmoid_unit
+from transfercli.transfer.probe.ridge import facts_of, folds_of, solve_ridge
 from transfercli.transfer.training_inputs import TrainingInputs
 
 ADAPTATION = "adaptation"  # key of the facts on the use of auxiliary images
@@ -54,10 +56,25 @@ def solve_head(builder: Builder, head: str, reporter: Reporter, *, validation: b
 
     head: a row of `HEADS`, or "". validation: on the validation images too.
     """
+    if builder.classifier.task == REGRESSION:
+        return _solve_number(builder)
     posed = posed_problem(builder, head, validation=validation)
     if posed.decision:
         posed.decision.report(reporter)
     return assign_head(builder, posed, posed.solve(reporter))
+
+
+def _solve_number(builder: Builder) -> dict[str, Any]:
+    """Solve a ridge regression of standardised numbers on the training images, and assign it; return its facts."""
+    split, cut = builder.inputs.training, builder.cut_after_base()
+    layers, pooled = layers_of(builder.classifier, cut), builder.features(split, builder.prefix_of(cut))
+    features = normalised(pooled.read(np.arange(len(split))), layers.widths, layers.normalisation)
+    scale = Standardisation.of(split.targets)
+    folds = folds_of(groups_of([split]), len(split), builder.inputs.seed)
+    new = np.array([sha256 not in builder.inputs.learnt_by_base for sha256 in split.sha256s])
+    head = solve_ridge(features, scale.standardised(split.targets), np.where(new, folds, -1))
+    builder.classifier.head.get_layer("logits").set_weights([head.weights[:, None], np.array([head.intercept])])
+    return facts_of(head)
 
 
 def solve_scored_head(builder: Builder, head: str, reporter: Reporter) -> tuple[dict[str, Any], OutOfFold] | None:

@@ -44,7 +44,7 @@ def _validation_loss(builder: Builder, setup: PhaseSetup) -> Callable[[], float]
 
     def loss() -> float:
         logits = forward(setup.model, setup.validation, setup.batches.batch_size, builder.reporter, "blend")
-        return float(metrics(logits, targets, labels)["val_loss"])
+        return float(metrics(logits, targets, labels, builder.inputs.training.targets)["val_loss"])
 
     return loss
 

@@ -17,6 +17,7 @@ from transfercli.workflows.compare.comparison import ComparedRun, CompareRequest
 from transfercli.workflows.compare.learnt import images_not_learnt
 from transfercli.workflows.compare.named_runs import find_runs
 from transfercli.workflows.compare.page import write_comparison_page
+from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def compare_runs(request: CompareRequest, reporter: Reporter) -> CompareResult:
     if request.report is not None:
         check_output_file(request.report, "--report")
     runs = find_runs(request.names, request.runs, reporter)
+    for run in runs:
+        refuse_numbers(run.config.task, "runs compare")
     check_same_task(runs, "runs compare")
     request = replace(request, metric=metric_of_task(request.metric, runs[0]))
     first, *others = [answers_of(run, request, reporter) for run in runs]

@@ -32,6 +32,7 @@ from transfercli.workflows.compare.head_effects import (
 )
 from transfercli.workflows.compare.recorded_features import RecordedFeatures
 from transfercli.workflows.compare.training_changes import Group, grouped
+from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.stored_run import StoredRun
 
 
@@ -45,6 +46,7 @@ def explain_difference(request: WhyRequest, reporter: Reporter) -> WhyResult:
     first = StoredRun.find(request.first, request.runs, reporter)
     second = StoredRun.find(request.second, request.runs, reporter)
     for run in (first, second):
+        refuse_numbers(run.config.task, "runs why")
         refuse_several(run, "runs why", "it explains the difference by heads that are solved for one class per image")
         metric_of_task(request.metric, run)
     if first.auxiliary or second.auxiliary:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.config.schema import ColumnsConfig
+from transfercli.data.sources.column_errors import label_columns
 from transfercli.data.sources.joined_labels import find_joined
 from transfercli.data.sources.lost_paths import find_template
 from transfercli.data.sources.table_format import COLUMN_SEPARATORS, TableFormat, encoding_of
@@ -54,21 +55,25 @@ def table_settings(path: Path) -> dict[str, Any]:
     They are `columns`, `path_template` and `label_separator`. A path is recognised by a file that it leads to, other
     columns by their names. Raises `DataError` if the table cannot be read.
     """
-    rows = [row for _, row in islice(table_rows(path, _any_columns(path)), _ROWS)]
+    numbered = [*islice(table_rows(path, _any_columns(path)), _ROWS)]
+    rows = [row for _, row in numbered]
     names = [*dict.fromkeys(name for row in rows for name in row if name)]
     found = _path_of(rows, names, path.parent)
     if found is None:
         return {}
     column, template = found
     columns: dict[str, Any] = {} if column == PATHS[0] else {"path": column}
-    label = _label_of([name for name in names if name not in (column, "split")])
-    if label not in (None, *LABELS[:2]):
+    others = [name for name in names if name not in (column, "split")]
+    label = _label_of(others)
+    if label is None:
+        flags = label_columns(others, numbered, TableFormat(ColumnsConfig(path=column)))
+        columns |= {"label": [*flags]} if len(flags) > 1 and not any(flags.values()) else {}
+    elif label not in LABELS[:2]:
         columns["label"] = label
     settings: dict[str, Any] = {"columns": columns} if columns else {}
     settings |= {"path_template": template} if template != "{path}" else {}
-    joined = (
-        find_joined(Counter(row[label].strip() for row in rows if isinstance(row.get(label), str))) if label else None
-    )
+    cells = Counter(row[label].strip() for row in rows if isinstance(row.get(label), str)) if label else Counter()
+    joined = find_joined(cells)
     return settings | ({"label_separator": joined.separator} if joined else {})
 
 

@@ -32,6 +32,7 @@ from transfercli.runs.output_paths import check_output_folder
 from transfercli.workflows.data.label_errors import SHARE, mislabelled
 from transfercli.workflows.initial_weights import needs_download
 from transfercli.workflows.new_model import find_parent, labels_for, with_file_head
+from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.train.job import load_for_new_run
 from transfercli.workflows.train.training_data import data_request
 
@@ -79,6 +80,7 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     if request.report is not None:
         check_output_folder(request.report, "--report")
     config = load_for_new_run(request.config, request.overrides, "finetune", request.runs, reporter).config
+    refuse_numbers(config.task, "data check")
     examined = examine(config, request.runs / config.name, reporter)
     findings = examined.findings
     usable = findings.usable if findings else []

@@ -14,6 +14,7 @@ from transfercli.data.quality.diff import Difference, compare, compare_auxiliary
 from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
 from transfercli.workflows.data.check import examine
+from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.job import load_for_new_run
 
@@ -46,6 +47,8 @@ def diff_data(request: DiffRequest, reporter: Reporter) -> DiffResult:
     """
     run = StoredRun.find(request.run, request.runs, reporter)
     config = load_for_new_run(request.config, request.overrides, "finetune", request.runs, reporter).config
+    refuse_numbers(run.config.task, "data diff")
+    refuse_numbers(config.task, "data diff")
     experiment = Path(os.path.realpath(run.path)).parent
     if run.several != (config.task == MULTILABEL):
         kinds = {True: "several labels per image", False: "one class per image"}

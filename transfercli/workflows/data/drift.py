@@ -22,6 +22,7 @@ from transfercli.evaluation.statistics.shift_tests import MAX_IMAGES, detect_shi
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 from transfercli.workflows.data.image_features import ImageFeatures
+from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class DriftResult:
 def data_drift(request: DriftRequest, reporter: Reporter) -> DriftResult:
     """Measure the drift of the images in a folder; a score above the maximum is part of the result, not an error."""
     run = StoredRun.find(request.run, request.runs, reporter)
+    refuse_numbers(run.config.task, "data drift")
     run.accept_bad(request.max_bad)
     return measure_drift(run, request.folder, maximum=request.maximum)
 

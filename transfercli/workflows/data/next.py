@@ -24,6 +24,7 @@ from transfercli.workflows.data.labelled_images import read_labelled
 from transfercli.workflows.data.next_choice import ChosenImage, choose, labelling_pool, method_for
 from transfercli.workflows.data.next_folder import output_folder, write_folder
 from transfercli.workflows.data.unlabelled_pool import UnlabelledPool, read_pool
+from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.stored_run import StoredRun
 
 
@@ -116,6 +117,7 @@ def data_next(request: NextRequest, reporter: Reporter) -> NextResult:
         raise UsageError(f"--budget must be a number of images, 1 or more; received {request.budget}")
     refuse_artefact(Path(request.run))
     run = StoredRun.find(request.run, request.runs, reporter)
+    refuse_numbers(run.config.task, "data next")
     refuse_several(run, "data next", "it chooses images and forecasts an accuracy by the probability of one class")
     out = output_folder(request.out, request.folder, run.folder.experiment)
     run.accept_bad(request.max_bad)

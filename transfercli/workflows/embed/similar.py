@@ -23,6 +23,7 @@ from transfercli.workflows.embed.candidates import Candidates, Search, find_cand
 from transfercli.workflows.embed.embed import owner_of, unreadable_json
 from transfercli.workflows.embed.images import ReadImages, read_inputs
 from transfercli.workflows.embed.network import EmbeddingNetwork, Layers, Normalise, find_network
+from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def find_similar(request: SimilarRequest, reporter: Reporter) -> SimilarResult:
     search = Search.of(request.within, request.layers, request.normalise)
     network = find_network(request.network, request.runs, request.weights, search.layers, reporter)
     if isinstance(network, StoredRun):
+        refuse_numbers(network.config.task, "similar")
         network.prepare_data()
     asked = read_inputs(request.images, network.reading, strict=True)
     candidates = find_candidates(search, network)

@@ -29,6 +29,7 @@ from transfercli.workflows.evaluate.request import (
 from transfercli.workflows.evaluate.robustness import robustness_and_tta
 from transfercli.workflows.evaluate.tasks import STEPS
 from transfercli.workflows.known_images import known_images, report_known
+from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.tracking import track_evaluation
 
@@ -63,6 +64,8 @@ def evaluate_run(request: EvaluateRequest, reporter: Reporter) -> EvaluateResult
     """Evaluate a run and write the files of the evaluation. A failed gate raises no error; the result contains it."""
     run = StoredRun.find(request.run, request.runs, reporter)
     check_can_be_written(run, request)
+    for option in (name for name in ("corrupt", "tta") if getattr(request, name)):
+        refuse_numbers(run.config.task, f"evaluate --{option}")
     run.accept_bad(request.max_bad)
     gates = gates_of(run, request)
     split = run.other_images(request.data, request.split) if request.data else run.split(request.split)
@@ -118,7 +121,7 @@ def evaluate_split(
     if evaluation.groups is not None and evaluation.groups < FEW_GROUPS:
         reporter.warning(
             f"these images are of {counted(evaluation.groups, 'group')} (data.group): with fewer than {FEW_GROUPS},"
-            " only accuracy and recalls have intervals"
+            f" {'no metric has an interval' if split.has_numbers else 'only accuracy and recalls have intervals'}"
         )
     heatmaps = explain(run.classifier, predictions, split.images.read, config.data.batch_size, reporter)
     context = replace(report_context(run, split, request), explained=heatmaps)

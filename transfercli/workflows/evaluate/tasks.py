@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from transfercli.config.types import CLASSIFY, MULTILABEL, ORDINAL, Task
+from transfercli.config.types import CLASSIFY, MULTILABEL, ORDINAL, REGRESSION, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from transfercli.data.dataset import Split
     from transfercli.evaluation.multilabel.predictions import LabelPredictions
     from transfercli.evaluation.predictions import Predictions
+    from transfercli.evaluation.regression.predictions import ValuePredictions
     from transfercli.evaluation.result import Evaluation
     from transfercli.workflows.stored_run import StoredRun
 
@@ -59,6 +60,13 @@ def _label_predictions(run: StoredRun, split: Split, outputs: np.ndarray) -> tup
     return predictions, label_confidence_metrics(assessment, logits, split.targets, trust, name_and_threshold)
 
 
+def _value_predictions(run: StoredRun, split: Split, outputs: np.ndarray) -> tuple[ValuePredictions, Trust]:
+    from transfercli.evaluation.regression.predictions import ValuePredictions
+
+    values = run.calibration.of(outputs)[:, 0]
+    return ValuePredictions(split.paths, run.labels[0], split.targets, values, split.groups), {}
+
+
 def _evaluate_classes(predictions: Predictions, **settings: Any) -> Evaluation:
     from transfercli.evaluation.result import evaluate
 
@@ -71,9 +79,16 @@ def _evaluate_labels(predictions: LabelPredictions, **settings: Any) -> Evaluati
     return evaluate_labels(predictions, **settings)
 
 
+def _evaluate_values(predictions: ValuePredictions, **settings: Any) -> Evaluation:
+    from transfercli.evaluation.regression.result import evaluate_values
+
+    return evaluate_values(predictions, **settings)
+
+
 _OF_CLASSES = EvaluationSteps(_class_predictions, _evaluate_classes)
 STEPS: dict[Task, EvaluationSteps] = {
     CLASSIFY: _OF_CLASSES,
     ORDINAL: _OF_CLASSES,
     MULTILABEL: EvaluationSteps(_label_predictions, _evaluate_labels),
+    REGRESSION: EvaluationSteps(_value_predictions, _evaluate_values),
 }

@@ -40,6 +40,9 @@ def write_card(run: StoredRun, spec: ExportSpec, out: Path) -> str | None:
     from transfercli.export.card.card import FILE, MARK, model_card
 
     path = out / FILE
+    if run.has_numbers:
+        run.reporter.info("no model card is written: it is of classes and labels")
+        return None
     earlier = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     if path.exists() and MARK not in earlier:
         run.reporter.warning(f"{path} was not written by transfercli and stays: no model card is written")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transfercli.config.schema import ExperimentConfig, FileWeights, HubWeights, RunWeights
+from transfercli.config.types import REGRESSION, Task
 from transfercli.data.file_formats import HEAD_BYTES, format_of
 from transfercli.data.image_notes import CONVERTED, STRETCHED, count_notes
 from transfercli.data.sources.folders import absolute
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from transfercli.export.spec import LabelAnswers, Network
 
 PARITY_IMAGES = 500
+NUMBER_FORMATS = ("saved_model", "keras", "onnx", "litert")  # for task: regression
 SAMPLE_IMAGES = 200  # from which a quantiser measures value ranges
 SERVED_FORMATS = frozenset({"JPEG", "PNG", "GIF", "BMP", "WEBP"})  # decoded by TensorFlow
 
@@ -82,6 +84,7 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
     config = run.config
     formats = request.formats or tuple(config.export.formats)
     check_formats(formats, request.quantize)
+    check_numbers(config.task, formats, request)
     check_output_folders(out := request.out or run.folder.exports, formats)
     split = run.split("validation")
     samples = quantiser_samples(run) if request.quantize == "int8" else None
@@ -106,7 +109,7 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
         geometry.levels,
         geometry.profiles,
         geometry.max_megapixels,
-        scores.as_json() if (scores := scores_of_run(run)) else None,
+        scores.as_json() if not run.has_numbers and (scores := scores_of_run(run)) else None,
         {"score": run.unknown.name, "threshold": run.unknown.threshold} if run.unknown else None,
         label_answers(run),
         trust.threshold,
@@ -125,6 +128,22 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
         rejected.result = ExportResult(run.path, rejected.artefacts, write_card(run, spec, out))
         raise
     return ExportResult(run.path, artefacts, write_card(run, spec, out))
+
+
+def check_numbers(task: Task, formats: Sequence[str], request: ExportRunRequest) -> None:
+    """Raise `UsageError` for a format or an option that a model of one number per image does not have yet."""
+    if task != REGRESSION:
+        return
+    if others := [name for name in formats if name not in NUMBER_FORMATS]:
+        raise UsageError(
+            f"--format {', '.join(others)}: this format does not hold the number of task: regression yet",
+            f"use one of {', '.join(NUMBER_FORMATS)}",
+        )
+    if request.quantize != "none" or request.max_drop is not None:
+        raise UsageError(
+            "--quantize and --max-drop limit the loss of accuracy, and task: regression gives an image a number",
+            "leave both out",
+        )
 
 
 def label_answers(run: StoredRun) -> LabelAnswers | None:

@@ -29,6 +29,7 @@ from transfercli.workflows.merge.new_run import cross_validated, write_run
 from transfercli.workflows.merge.result import MergeResult
 from transfercli.workflows.merge.scoring import MergedModel, average, order_of, soup
 from transfercli.workflows.merge.tasks import steps_of
+from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.stored_run import StoredRun
 
 How = Literal["average", "soup"]
@@ -54,6 +55,8 @@ def merge_runs(request: MergeRequest, reporter: Reporter) -> MergeResult:
     started = time.perf_counter()
     experiment, run_id = _named(request.name)
     members = find_members(request.members, request.runs, reporter)
+    for member in members:
+        refuse_numbers(member.config.task, "merge")
     check_same_task(members)
     steps_of(members[0].config.task)
     if request.how == "soup":

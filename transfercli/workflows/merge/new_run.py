@@ -70,7 +70,7 @@ def _line(model: MergedModel) -> dict[str, Any]:
     from transfercli.training.objectives import OBJECTIVES
 
     answers, labels = model.answers, model.members[0].labels
-    metrics = OBJECTIVES[answers.task].validation_metrics(model.logits, answers.targets, labels)
+    metrics = OBJECTIVES[answers.task].validation_metrics(model.logits, answers.targets, labels, answers.targets)
     return {"phase": PHASE, "epoch": 0, **metrics}
 
 

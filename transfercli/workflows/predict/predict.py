@@ -20,7 +20,7 @@ from transfercli.data.image import InputImage
 from transfercli.data.image_notes import OF_TRAINING, count_notes, report_notes
 from transfercli.data.sources.inputs import InputQueue, expand_inputs, read_names
 from transfercli.data.sources.watch import watch_folder
-from transfercli.errors import DataError
+from transfercli.errors import DataError, UsageError
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.text import counted
@@ -60,7 +60,8 @@ class Prediction:
     strange: True if it is above its threshold; None without a score. answered: (label, probability) of the labels at or
     above their thresholds, most probable first; None if an image has exactly one label. unsure: the labels whose answer
     the model abstains from, in their order; None without abstention, or if an image has exactly one label. chosen:
-    (label, probability) of the class that a threshold answers; None for the most probable one.
+    (label, probability) of the class that a threshold answers; None for the most probable one. value: the number of the
+    image; None if it has classes or labels, and without a value there is a label.
     """
 
     path: str
@@ -73,6 +74,7 @@ class Prediction:
     answered: tuple[tuple[str, float], ...] | None = None
     unsure: tuple[str, ...] | None = None
     chosen: tuple[str, float] | None = None
+    value: float | None = None
 
     @property
     def best(self) -> tuple[str | None, float]:
@@ -85,9 +87,10 @@ class Prediction:
         """Return the JSON object of one line of output."""
         if self.error:
             return {"path": self.path, "error": self.error}
-        label, probability = self.best
+        label, probability = (None, None) if self.value is not None else self.best
         return {
             "path": self.path,
+            **({} if self.value is None else {"value": self.value}),
             "label": label,
             "probability": probability,
             **({} if self.answered is None else {"labels": [list(pair) for pair in self.answered]}),
@@ -108,7 +111,7 @@ class Predictions:
         labels: all classes of the model.
         columns: number of classes per image.
         sets: True if predictions have conformal sets.
-        several: True if an image may have several labels.
+        several: True if an image may have several labels. has_numbers: True if each image gets a number.
         answers: one per image, computed as they are read. Raises `DataError` at its end if no image could be read, or
             with `strict` if one could not.
     """
@@ -118,6 +121,7 @@ class Predictions:
     answers: Iterator[Prediction]
     sets: bool = False
     several: bool = False
+    has_numbers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,23 +147,26 @@ def predict_images(request: PredictRequest, reporter: Reporter) -> Predictions:
     if request.watch is not None and not request.watch.is_dir():
         raise DataError(f"--watch must name a folder; {request.watch} is not one", "create it first")
     model = find_model(request.run, request.runs, reporter)
+    if request.abstain and model.has_numbers:
+        raise UsageError(f"--abstain: {request.run} gives an image a number, without a confidence", "leave it out")
     if request.sets is not None:
         model = with_sets(model, request.run, request.sets)
     if request.abstain and (reason := model.always_abstaining()):
         reporter.warning(f"{request.run} abstains from every image: {reason}")
     columns = min(request.top, len(model.labels))
     answers = _stream(model, request, reporter)
-    return Predictions(model.labels, columns, answers, request.sets is not None, model.several)
+    return Predictions(model.labels, columns, answers, request.sets is not None, model.several, model.has_numbers)
 
 
 def _stream(model: LoadableModel, request: PredictRequest, reporter: Reporter) -> Iterator[Prediction]:
     failed = done = 0
     notes: Counter[str] = Counter()
+    labels = () if model.has_numbers else model.labels
     with Decoder(model.geometry, min(model.threads or usable_cores(), usable_cores())) as decoder:
         inputs = InputQueue(_input_images(request))
         # More are decoded while the network is loaded.
         outcomes = _counted(decode_in_order(inputs, decoder, 3 * BATCH), notes)
-        for prediction in _predictions(outcomes, _loaded_when_used(model), model.labels, request):
+        for prediction in _predictions(outcomes, _loaded_when_used(model), labels, request):
             if prediction is None:
                 reporter.progress("predict", done, 0)
                 continue
@@ -233,8 +240,14 @@ def _predict_pending(
 def _answers(
     predict_batch: PredictBatch, images: np.ndarray, labels: tuple[str, ...], request: PredictRequest
 ) -> Iterator[Prediction]:
-    """Yield the prediction of each image, uint8 [n, H, W, 3], without its path."""
+    """Yield the prediction of each image, uint8 [n, H, W, 3], without its path.
+
+    labels: of the model; () if each image gets a number.
+    """
     output = predict_batch(_padded(images))
+    if not labels:
+        yield from (Prediction("", value=_shortest_float(value)) for value in output.probabilities[: len(images), 0])
+        return
     for number in range(len(images)):
         row, held = output.probabilities[number], None if output.sets is None else output.sets[number]
         # A stable sort puts the first class first among equal probabilities, as argmax does.

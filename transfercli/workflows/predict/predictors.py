@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from transfercli.config.types import REGRESSION
 from transfercli.data.image import Geometry
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.evaluation.confidence.conformal import ConformalScores, prediction_sets
@@ -35,12 +36,12 @@ MOST_NAMED = 5  # labels in a message
 class ModelOutput:
     """Output for a batch.
 
-    probabilities: float [N, C], calibrated. abstained: bool [N], True if the model abstains. sets: bool [N, C], the
-    labels of conformal sets; None if they were not asked for. unknown: float [N], the out-of-distribution scores, and
-    strange: bool [N], True if they are above their threshold; None if the model has no score. answered: bool [N, C],
-    the labels at or above their thresholds, and unsure: bool [N, C], the labels whose answer the model abstains from;
-    None if an image has exactly one label. chosen: int [N], the answered class if a threshold chose it; None for the
-    most probable one.
+    probabilities: float [N, C], calibrated; or the number of each image, [N, 1]. abstained: bool [N], True if the model
+    abstains. sets: bool [N, C], the labels of conformal sets; None if they were not asked for. unknown: float [N], the
+    out-of-distribution scores, and strange: bool [N], True if they are above their threshold; None if the model has no
+    score. answered: bool [N, C], the labels at or above their thresholds, and unsure: bool [N, C], the labels whose
+    answer the model abstains from; None if an image has exactly one label. chosen: int [N], the answered class if a
+    threshold chose it; None for the most probable one.
     """
 
     probabilities: np.ndarray
@@ -63,7 +64,7 @@ class LoadableModel:
     geometry: of its input images. load: imports the runtime and loads the model, which is slow. threads: number of
     cores that decoding may use, or None for all. scores: reads the scores for prediction sets; None if the model is of
     an earlier version. always_abstaining: reads why it abstains from every image; "" if it does not. several: True if
-    an image may have several labels.
+    an image may have several labels. has_numbers: True if each image gets a number.
     """
 
     labels: tuple[str, ...]
@@ -73,6 +74,7 @@ class LoadableModel:
     scores: Callable[[], ConformalScores | None] = lambda: None
     always_abstaining: Callable[[], str] = lambda: ""
     several: bool = False
+    has_numbers: bool = False
 
 
 def find_model(name: str, runs: Path, reporter: Reporter) -> LoadableModel:
@@ -87,6 +89,8 @@ def with_sets(model: LoadableModel, name: str, level: float) -> LoadableModel:
     Raises `ArtefactError` if there are no scores, `UsageError` if there are too few validation images for the level, or
     if an image may have several labels.
     """
+    if model.has_numbers:
+        raise UsageError(f"--sets {level:g}: {name} gives an image a number, and no label", "leave --sets out")
     if model.several:
         raise UsageError(
             f"--sets {level:g}: {name} gives an image any number of labels, so no single label is the true one",
@@ -114,7 +118,7 @@ def with_sets(model: LoadableModel, name: str, level: float) -> LoadableModel:
 
 
 def _from_run(run: StoredRun) -> LoadableModel:
-    answer = _several_labels if run.several else _one_label
+    answer = _number if run.has_numbers else _several_labels if run.several else _one_label
 
     def load() -> PredictBatch:
         model = run.scored_model
@@ -129,10 +133,13 @@ def _from_run(run: StoredRun) -> LoadableModel:
         lambda: scores_of_run(run),
         lambda: _why_always_abstaining(run),
         run.several,
+        run.has_numbers,
     )
 
 
 def _why_always_abstaining(run: StoredRun) -> str:
+    if run.has_numbers:
+        return ""
     if not run.several:
         return why_always_abstaining(run.trust, refitted=run.record.refitted)
     abstention = run.label_trust.abstention
@@ -155,6 +162,10 @@ def _one_label(run: StoredRun, outputs: np.ndarray) -> ModelOutput:
     probabilities, abstained = assessment.probabilities, assessment.abstained
     unknown, strange = assessment.unknown, assessment.strange
     return ModelOutput(probabilities, abstained, unknown=unknown, strange=strange, chosen=assessment.answers)
+
+
+def _number(run: StoredRun, outputs: np.ndarray) -> ModelOutput:
+    return ModelOutput(run.calibrate(outputs), np.zeros(len(outputs), bool))
 
 
 def _several_labels(run: StoredRun, outputs: np.ndarray) -> ModelOutput:
@@ -217,6 +228,7 @@ def _loadable(spec: ExportSpec, path: Path, load: Callable[[], PredictBatch]) ->
         scores=lambda: _scores_of(spec, path),
         always_abstaining=lambda: reason,
         several=spec.several is not None,
+        has_numbers=spec.task == REGRESSION,
     )
 
 
@@ -269,6 +281,8 @@ def _load_artefact(row: Format, path: Path, expected: ExportSpec | None) -> tupl
         outputs = artefact.from_tensors(images)
         _check_outputs(outputs, spec, path)
         probabilities, unknown, strange = outputs[:, : len(spec.labels)], None, None
+        if spec.task == REGRESSION:
+            return ModelOutput(probabilities, np.zeros(len(outputs), bool))
         if spec.unknown is not None:
             unknown = outputs[:, -1].astype("float64")
             strange = unknown > spec.unknown["threshold"]

@@ -21,6 +21,7 @@ from transfercli.training.keras_import import check_backend
 from transfercli.workflows.recommend.candidates import CandidateRequest, candidates_of
 from transfercli.workflows.recommend.comparison import Comparison
 from transfercli.workflows.recommend.result import ComparisonStopped, Recommendation
+from transfercli.workflows.regression import refuse_numbers
 
 PICTURE = ".png"
 
@@ -52,6 +53,7 @@ def recommend_base(request: RecommendRequest, reporter: Reporter) -> Recommendat
     loaded = load(request.config, request.overrides)
     with loaded.placing():
         task, _ = with_task(loaded.config)
+    refuse_numbers(task.task, "recommend")
     if task.task == MULTILABEL:
         raise UsageError(
             "recommend compares bases for one class per image so far, and this config has several labels per image",

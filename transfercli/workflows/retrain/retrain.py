@@ -25,6 +25,7 @@ from transfercli.runs.lock import experiment_lock
 from transfercli.runs.test_ledger import read_test_ledger
 from transfercli.workflows.export.export import check_networks
 from transfercli.workflows.recorded_weights import find_weight_file
+from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.retrain.alerts import ALERTS, reported_alerts
 from transfercli.workflows.retrain.challenger import (
     config_of_images,
@@ -65,6 +66,7 @@ def retrain(request: RetrainRequest, reporter: Reporter) -> RetrainResult:
     recall, the latency or an export fails. Raises `DataError` if there are no test images.
     """
     loaded = load_resolved(request.config, request.overrides, "finetune", request.runs, reporter)
+    refuse_numbers(loaded.config.task, "retrain")
     check_tracking(loaded.config)
     experiment = request.runs / loaded.config.name
     waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")

@@ -13,6 +13,8 @@ import numpy as np
 from transfercli.config.differing_keys import all_keys, keys_meant, value_at
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.evaluation.metric_tables import ALL_METRICS
+from transfercli.evaluation.regression.predictions import ValuePredictions
+from transfercli.evaluation.regression.result import value_metrics_of
 from transfercli.evaluation.scoring import Answers, scoring_of
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.untrusted import is_number
@@ -88,6 +90,8 @@ class ListedRun:
     def _scored(self, metric: str) -> float | None:
         """Return a metric of the stored answers that score the run."""
         answers = self._answers
+        if isinstance(answers, ValuePredictions):
+            return value_metrics_of(answers).get(metric)
         if answers is None or (row := scoring_of(answers).metrics.get(metric)) is None:
             return None
         sample = scoring_of(answers).sample([answers], np.ones((len(answers), 1)), len(answers))

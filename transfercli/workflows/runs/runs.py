@@ -122,7 +122,7 @@ def show_run(text: str, runs: Path, reporter: Reporter) -> RunDetails:
 
 
 def _curves(lines: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    return (*CURVES, VAL_MAP) if any(VAL_MAP in line for line in lines) else CURVES
+    return (*CURVES, *(key for key in (VAL_MAP, "val_mae") if any(key in line for line in lines)))
 
 
 def lineage(run: StoredRun) -> tuple[Generation, ...]:

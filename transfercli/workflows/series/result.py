@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transfercli.config.types import Task
 from transfercli.errors import TransferError
 from transfercli.workflows.series.members import Kind, Member
 from transfercli.workflows.series.spread import Spread
@@ -55,6 +56,7 @@ class SeriesResult:
         folder: of the series, with its files.
         metrics: mean and spread over the completed runs of each metric.
         out_of_fold: evaluation of the predictions out of fold; None for seeds, or if no fold is complete.
+        task: of the runs.
         seconds: time of the command.
         error: JSON object of the error that the command ends with; None if all runs are complete.
     """
@@ -65,6 +67,7 @@ class SeriesResult:
     runs: tuple[MemberResult, ...]
     metrics: Mapping[str, Spread]
     out_of_fold: Evaluation | None = None
+    task: Task = "classify"
     seconds: float = 0.0
     error: Mapping[str, Any] | None = None
 

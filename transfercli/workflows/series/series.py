@@ -21,6 +21,7 @@ from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import is_flattered
 from transfercli.workflows.answers import held_out_predictions, metrics_of_answers
 from transfercli.workflows.held_out_images import not_learnt_before
+from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.series.evaluate import evaluate_out_of_fold
 from transfercli.workflows.series.members import Series, folds_of, seeds_of
 from transfercli.workflows.series.out_of_fold import held_out_of, pool_answers
@@ -60,6 +61,7 @@ def train_series(series: Series, reporter: Reporter) -> SeriesResult | SeriesEst
     """
     started, request = time.perf_counter(), series.request
     first = series.job(series.members[0], reporter)
+    refuse_numbers(first.config.task, f"training {series.kind}")
     experiment = first.run.path.parent
     folder = series_folder(experiment, series.kind, series.series_id)
     waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
@@ -113,7 +115,8 @@ def _summary(series: Series, trained: Sequence[TrainedMember], folder: Path, rep
             " the spread over seeds is not that of other images; finetune --folds shows it"
         )
     name = f"{folder.parent.parent.name}/{series.series_id}"
-    return SeriesResult(series.kind, name, folder, runs, spreads_of(by_run), evaluation)
+    task = completed[0].config.task if completed else "classify"
+    return SeriesResult(series.kind, name, folder, runs, spreads_of(by_run), evaluation, task)
 
 
 def _fold_metrics(runs: Sequence[StoredRun]) -> list[dict[str, float | None]]:

@@ -19,6 +19,7 @@ from transfercli.runs.listing import make_latest, recorded
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.output_paths import check_output_file
 from transfercli.text import counted, first_of
+from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.sweep.files import write_sweep
 from transfercli.workflows.sweep.page import write_sweep_page
 from transfercli.workflows.sweep.pool import threads_of_each, train_trials
@@ -55,6 +56,7 @@ def sweep(request: SweepRequest, reporter: Reporter) -> SweepResult:
     if request.report is not None:
         check_output_file(request.report, "--report")
     loaded, settings, space = read_search(request.config, request.overrides)
+    refuse_numbers(loaded.config.task, "sweep")
     sweep_id = id_of(loaded, request.sweep_id)
     experiment = request.runs / loaded.config.name
     folder = experiment / "sweeps" / sweep_id

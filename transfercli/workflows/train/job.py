@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from transfercli.config.cross_checks import check_task, missing_weights_reason
-from transfercli.config.loader import LoadedConfig, load, resolve
+from transfercli.config.loader import LoadedConfig, load, resolve, with_defaults_of_task
 from transfercli.config.locations import Document
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.sources.task import with_task
@@ -28,6 +28,7 @@ from transfercli.workflows.new_model import (
     with_parent_reading,
     with_parent_structure,
 )
+from transfercli.workflows.regression import check_regression
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.recorded_config import as_recorded
 
@@ -181,10 +182,13 @@ def _resolved(loaded: LoadedConfig, command: Command, runs: Path, reporter: Repo
         task, notes = with_task(loaded.config)
         for note in notes:
             (reporter or Reporter()).info(note)
-        check_task(task)
+        check_task(with_defaults_of_task(task))
         config = with_base_of_weights(with_parent_structure(task, runs), runs, reporter or Reporter())
     config = config.model_copy(update={"sweep": None})  # a training is one set of values
-    return replace(loaded, config=resolve(config, command))
+    resolved = resolve(config, command)
+    with loaded.placing():
+        check_regression(resolved)
+    return replace(loaded, config=resolved)
 
 
 def _check_one_network(config: ExperimentConfig) -> None:

@@ -95,7 +95,7 @@ def _warn(counts: LearntBefore, passed_on: LearntBefore, parent: str, dataset: D
     uses = passed_on.get("validation", {})
     trained = sum(uses.values()) - uses.get("alike", 0) - uses.get("validation", 0)
     if trained:
-        text += "; the best epoch is chosen by such validation images too, so val_accuracy and val_loss are too good"
+        text += "; the best epoch is chosen by such validation images too, so its validation metrics are too good"
     if told.get("test"):
         text += "; honest metrics and gates of `evaluate` leave them out"
     if told.get("test") or trained:

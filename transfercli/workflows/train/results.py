@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 # Metrics of the best epoch in a run's record, as far as its task has them.
-KEPT_METRICS = ("val_accuracy", "val_loss", "val_map", "val_micro_f1", "val_macro_f1")
+KEPT_METRICS = ("val_mae", "val_r2", "val_accuracy", "val_loss", "val_map", "val_micro_f1", "val_macro_f1")
 
 
 @dataclass(frozen=True)

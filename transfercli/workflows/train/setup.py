@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transfercli.config.types import REGRESSION
 from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
@@ -133,10 +134,14 @@ def scored_images(builder: PhaseBuilder, plan: Plan) -> int:
 def keep_answers(job: Job, builder: PhaseBuilder, scored: HeldOut) -> None:
     """Write the answers that score the run, and the calibration, thresholds and conformal scores of them."""
     from transfercli.evaluation.held_out import write_held_out
+    from transfercli.models.tasks.standardisation import Standardisation, write_standardisation
 
     logits, targets, labels = scored.logits, scored.targets, builder.classifier.labels
     config = job.config
-    write_fitted_trust(job.run.calibration, config.task, logits, targets, labels, config.evaluation, scored.groups)
+    if config.task == REGRESSION:
+        write_standardisation(job.run.calibration, Standardisation.of(builder.inputs.training.targets))
+    else:
+        write_fitted_trust(job.run.calibration, config.task, logits, targets, labels, config.evaluation, scored.groups)
     write_held_out(job.run.held_out, scored_paths(builder, scored), scored.targets, scored.logits)
 
 

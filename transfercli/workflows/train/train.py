@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from transfercli.config.schema import ExperimentConfig
-from transfercli.config.types import MULTILABEL
+from transfercli.config.types import MULTILABEL, REGRESSION
 from transfercli.data.clusters import count_clusters
 from transfercli.data.load import load_dataset
 from transfercli.data.sources.keras_datasets import is_keras
@@ -213,6 +213,8 @@ def check_result(job: Job, setup: Setup, reporter: Reporter) -> None:
     if still_improving(setup.plan, lines):
         further = continue_command(job.run, job.runs, job.command, max(1, setup.plan.epochs // 2))
         reporter.info(f"the validation loss still fell in the last epoch; to train further epochs: {further}")
+    if classifier.task == REGRESSION:
+        return
     if classifier.task == MULTILABEL:
         if label_trust := read_label_trust(job.run.calibration):
             report_label_confidence(label_trust, job.config.evaluation, reporter)

@@ -18,9 +18,11 @@ from transfercli.data.load import DataRequest
 from transfercli.data.manifest import read_assignments
 from transfercli.data.sources.labels import find_label, shown
 from transfercli.errors import ConfigError
+from transfercli.models.tasks.standardisation import Standardisation
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import splits_file
 from transfercli.runs.listing import runs_of
+from transfercli.text import counted
 from transfercli.workflows.resolved_config import image_size
 
 if TYPE_CHECKING:
@@ -122,6 +124,13 @@ def sampled_weights(weights: np.ndarray | None, sampling: str, split: Split) -> 
 
 def report_class_counts(split: Split, weights: np.ndarray | None, sampling: str, reporter: Reporter) -> None:
     """Report the number of training images and the weight of each class; of many classes only the extremes."""
+    if split.has_numbers:
+        scale, numbers = Standardisation.of(split.targets), split.targets
+        reporter.info(
+            f"{counted(len(split), 'training image')}: {split.labels[0]} from {numbers.min():g} to {numbers.max():g},"
+            f" mean {scale.mean:.4g}, standard deviation {scale.deviation:.4g}"
+        )
+        return
     counts = split.counts()
     entries = [
         f"{label!r} {count}" + ("" if weights is None else f" (weight {weights[index]:.3g})")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from transfercli.config.types import REGRESSION
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
 from transfercli.runs.listing import is_of_fold
@@ -29,6 +30,8 @@ def fit_unknown(job: Job, setup: Setup, reporter: Reporter) -> None:
     in the precision that the head was solved in; all others take one forward pass in float32, but for a run of a fold,
     which is no final model. If the features or the logits are not finite, nothing is written, with a warning.
     """
+    if job.config.task == REGRESSION:  # the scores are of classes
+        return
     import scipy.linalg  # noqa: F401 - loads its own BLAS, which can be limited only after that
     from threadpoolctl import threadpool_limits
 

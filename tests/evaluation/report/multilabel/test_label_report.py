@@ -83,6 +83,27 @@ def test_the_curves_are_those_of_several_labels(page: Page) -> None:
     assert any(str(title).startswith("reliability: share with the label by probability") for title in titles)
 
 
+@pytest.mark.parametrize(
+    "scales, text",
+    [
+        ((1.0, 1.0), "The model's probabilities are left as they are, because no map of the logits improved"),
+        ((1.0, 1.5), "The logits of 1 of 2 labels are scaled and shifted"),
+    ],
+)
+def test_it_says_how_many_labels_calibration_changes(
+    scales: tuple[float, ...], text: str, predictions: LabelPredictions
+) -> None:
+    means = {"ece_before": 0.125, "ece_after": 0.0625, "log_loss_before": 0.5, "log_loss_after": 0.25}
+    rows = [means | {"label": name, "scale": scale, "offset": 0.0} for name, scale in zip("ab", scales, strict=True)]
+    evaluation = replace(evaluate_labels(predictions), trust={"calibration": means | {"labels": rows}})
+    assert text in Page(render_label_report(evaluation, predictions, CONTEXT, b"png")).words
+
+
+def test_the_note_on_intervals_names_each_kind(page: Page) -> None:
+    assert "Wilson's for shares of images and of answers" in page.words
+    assert "for the others a bootstrap over the images" in page.words
+
+
 def test_label_sets_are_words_and_not_json(page: Page) -> None:
     assert "missed" in page.words
     assert "false" in page.words

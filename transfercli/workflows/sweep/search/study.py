@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from transfercli.config.differing_keys import AFTER_TRAINING
-from transfercli.config.loader import LoadedConfig, load, read_document, read_once, with_defaults_of_labels
+from transfercli.config.loader import LoadedConfig, load, read_document, read_once, with_defaults_of_task
 from transfercli.config.schema import DataConfig, SweepConfig
-from transfercli.config.types import MULTILABEL, VAL_LOSS
+from transfercli.config.types import VAL_LOSS
 from transfercli.data.sources.listing import splits_inside
 from transfercli.data.sources.task import with_task
 from transfercli.errors import ConfigError, DataError, UsageError
@@ -94,7 +94,7 @@ def _with_task(loaded: LoadedConfig) -> LoadedConfig:
     """Return the config with its task, which decides the metric of a search that names none."""
     with loaded.placing():
         config, _ = with_task(loaded.config)
-    return replace(loaded, config=with_defaults_of_labels(config)) if config.task == MULTILABEL else loaded
+    return replace(loaded, config=with_defaults_of_task(config))
 
 
 def settings_of(loaded: LoadedConfig) -> SweepConfig:
