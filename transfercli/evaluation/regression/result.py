@@ -6,9 +6,9 @@ Intervals are the 2.5% and 97.5% quantiles of 1,000 bootstrap resamples of image
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from transfercli.data.clusters import cluster_indices, count_clusters
 from transfercli.evaluation.gates import Gate, check
 from transfercli.evaluation.regression.metrics import VALUE_METRICS
 from transfercli.evaluation.regression.predictions import ValuePredictions
-from transfercli.evaluation.result import Evaluation, check_not_empty
+from transfercli.evaluation.result import Evaluation, Scores, check_not_empty, plain, slice_rows
 from transfercli.evaluation.slices import Slice
 from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
 from transfercli.evaluation.statistics.design_effect import FEW_GROUPS
@@ -57,35 +57,35 @@ def evaluate_values(
     leave out. Raises DataError if there are no images.
     """
     check_not_empty(predictions)
-    metrics, intervals = value_metrics_of(predictions), value_intervals(predictions, seed)
-    honest, honest_intervals, honest_examples = metrics, intervals, len(predictions)
+    whole = honest = _scores(predictions, seed)
     if left_out is not None and left_out.any():
-        others = predictions.of(np.flatnonzero(~left_out))
-        honest, honest_intervals = value_metrics_of(others), value_intervals(others, seed)
-        honest_examples = len(others)
+        honest = _scores(predictions.of(np.flatnonzero(~left_out)), seed)
     return ValueEvaluation(
         labels=predictions.labels,
         examples=len(predictions),
-        metrics=metrics,
-        intervals=intervals,
-        per_class=[],
+        metrics=whole.metrics,
+        intervals=whole.intervals,
+        per_class=whole.per_class,
         confusion=np.zeros((0, 0), np.int64),
-        gates=check(gates, honest, honest_intervals, gate_on),
+        gates=check(gates, honest.metrics, honest.intervals, gate_on),
         shown=tuple(shown),
-        honest=dict(honest),
-        honest_examples=honest_examples,
-        honest_intervals=dict(honest_intervals),
-        slices=[row for name, one in (slices or {}).items() for row in _slice_rows(predictions, name, one, seed)],
+        honest=dict(honest.metrics),
+        honest_examples=honest.examples,
+        honest_intervals=dict(honest.intervals),
+        slices=slice_rows(predictions, slices, value_metrics_of, partial(value_intervals, seed=seed)),
         groups=count_clusters(predictions.groups),
     )
+
+
+def _scores(predictions: ValuePredictions, seed: int) -> Scores:
+    return Scores(len(predictions), value_metrics_of(predictions), value_intervals(predictions, seed), [])
 
 
 def value_metrics_of(predictions: ValuePredictions) -> dict[str, float | None]:
     """Return a value for each row of VALUE_METRICS; None if it is not defined, also without images."""
     if not len(predictions):
         return dict.fromkeys(VALUE_METRICS)
-    values = {name: row.rule(predictions.targets, predictions.values) for name, row in VALUE_METRICS.items()}
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+    return {name: plain(row.rule(predictions.targets, predictions.values)) for name, row in VALUE_METRICS.items()}
 
 
 def value_intervals(predictions: ValuePredictions, seed: int = 0) -> dict[str, Interval]:
@@ -109,17 +109,3 @@ def value_intervals(predictions: ValuePredictions, seed: int = 0) -> dict[str, I
             low, high = np.quantile(known, [tail, 1 - tail]).tolist()
             found[name] = (low, high)
     return found
-
-
-def _slice_rows(predictions: ValuePredictions, name: str, slice_: Slice, seed: int) -> Iterator[dict[str, Any]]:
-    """Yield one result for each part of a slice."""
-    for value, chosen in slice_.parts():
-        part = predictions.of(chosen)
-        yield {
-            "slice": name,
-            "value": value,
-            "examples": len(part),
-            "groups": count_clusters(part.groups),
-            "metrics": value_metrics_of(part),
-            "intervals": {metric: list(interval) for metric, interval in value_intervals(part, seed).items()},
-        }
