@@ -20,7 +20,7 @@ from transfercli.export import exporter
 from transfercli.export.exporter import ExportRejected, ExportRequest, Reference, export_formats
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.formats.snippets import SEVERAL_LABELS
-from transfercli.export.spec import ExportSpec, LabelAnswers, WriteJob
+from transfercli.export.spec import ExportSpec, LabelDecisions, WriteJob
 from transfercli.export.verify.parity import ParityOutput
 from transfercli.reporting import Reporter
 
@@ -47,7 +47,9 @@ def made(digits: Digits) -> SimpleNamespace:
     predictor, images = predictor_of(len(LABELS)), digits.rgb(range(60), 16)
     probabilities = np.asarray(predictor.predict_on_batch(images))
     ones, zeros = np.ones(len(LABELS)), np.zeros(len(LABELS))
-    spec = ExportSpec(LABELS, (16, 16), several=LabelAnswers.of(ones, zeros, np.array(THRESHOLDS)), task="multilabel")
+    spec = ExportSpec(
+        LABELS, (16, 16), decisions=LabelDecisions.of(ones, zeros, np.array(THRESHOLDS)), task="multilabel"
+    )
     rng = np.random.default_rng(0)
     targets = (rng.random(probabilities.shape) < probabilities).astype(np.int32)
     targets[rng.random(targets.shape) < 0.2] = UNKNOWN
@@ -100,8 +102,10 @@ def test_onnx_has_the_thresholds_exactly_as_an_output_whatever_the_weights_are(
 
     many = 1500  # more numbers than a tensor that float16 leaves alone
     thresholds = np.random.default_rng(0).uniform(0.1, 0.9, many)
-    several = LabelAnswers.of(np.ones(many), np.zeros(many), thresholds)
-    spec = ExportSpec(tuple(f"label {number}" for number in range(many)), (16, 16), several=several, task="multilabel")
+    decisions = LabelDecisions.of(np.ones(many), np.zeros(many), thresholds)
+    spec = ExportSpec(
+        tuple(f"label {number}" for number in range(many)), (16, 16), decisions=decisions, task="multilabel"
+    )
     job = WriteJob(predictor_of(many), spec, tmp_path / "model.onnx", quantize, made.images[:8])
     FORMATS["onnx"].write(job)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
@@ -110,7 +114,7 @@ def test_onnx_has_the_thresholds_exactly_as_an_output_whatever_the_weights_are(
     )
     assert set(outputs) == {"probabilities", "thresholds"}
     assert np.array_equal(outputs["thresholds"], thresholds.astype(np.float32))
-    assert json.loads(session.get_modelmeta().custom_metadata_map["thresholds"]) == list(several.thresholds)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["thresholds"]) == list(decisions.thresholds)
 
 
 def test_an_export_is_proved_by_the_sets_of_labels_and_has_its_thresholds_beside_the_labels(

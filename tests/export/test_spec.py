@@ -8,7 +8,7 @@ import pytest
 
 from transfercli.data.image import NO_BACKGROUND
 from transfercli.errors import ArtefactError
-from transfercli.export.spec import ExportSpec, LabelAnswers, card_text, parse_card
+from transfercli.export.spec import ExportSpec, LabelDecisions, card_text, parse_card
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_a_card_from_before_backgrounds_drops_the_opacity():
     ],
 )
 def test_a_damaged_card_of_several_labels_is_refused(changed):
-    several = LabelAnswers((1.0, 2.0), (0.0, -0.5), (0.25, 0.5), (None, 0.75))
-    spec = ExportSpec(("a", "b"), (8, 9), several=several, task="multilabel")
+    decisions = LabelDecisions((1.0, 2.0), (0.0, -0.5), (0.25, 0.5), (None, 0.75))
+    spec = ExportSpec(("a", "b"), (8, 9), decisions=decisions, task="multilabel")
     assert parse_card(card_text(spec)) == spec
     with pytest.raises(ArtefactError, match="card is damaged"):
         parse_card(json.dumps(spec.card() | changed))
@@ -69,4 +69,4 @@ def test_a_card_from_before_tasks_is_of_one_label_an_image():
     card = ExportSpec(("a", "b"), (8, 9)).card()
     assert card.pop("task") == "classify"
     spec = parse_card(json.dumps(card))
-    assert (spec.task, spec.several, spec.thresholds) == ("classify", None, None)
+    assert (spec.task, spec.decisions, spec.thresholds) == ("classify", None, None)

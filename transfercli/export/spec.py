@@ -43,7 +43,7 @@ MAX_SIDE, MAX_CLASSES = 8192, 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class LabelAnswers:
+class LabelDecisions:
     """Calibration and thresholds of a model that gives an image several labels; each has one number a label.
 
     scales, offsets: the calibrated logit is `logit * scale + offset`, computed inside the artefact. thresholds: values
@@ -63,8 +63,8 @@ class LabelAnswers:
         offsets: np.ndarray,
         thresholds: np.ndarray,
         confidences: tuple[float | None, ...] = (),
-    ) -> LabelAnswers:
-        """Return the answers of three arrays float [L], and of confidences.
+    ) -> LabelDecisions:
+        """Return the decisions of three arrays float [L], and of confidences.
 
         The thresholds are rounded to float32, the type of the probabilities that they are compared with.
         """
@@ -88,8 +88,8 @@ class ExportSpec:
     inside the artefact. background: colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`. levels,
     profiles, max_megapixels: how files are read, as in `Geometry`. conformal: scores for prediction sets, as JSON; None
     in an artefact of an earlier version. unknown: {"score": name, "threshold": number} of the output `unknown`, above
-    whose threshold an image is strange; None if the artefact has no such output. several: calibration and thresholds if
-    an image may have several labels; None if it has exactly one. threshold: calibrated probability from which the
+    whose threshold an image is strange; None if the artefact has no such output. decisions: calibration and thresholds
+    if an image may have several labels; None if it has exactly one. threshold: calibrated probability from which the
     second of two classes is answered, a number of float32; None for the most probable class. task: of the run.
     """
 
@@ -105,14 +105,14 @@ class ExportSpec:
     max_megapixels: float = MAX_MEGAPIXELS
     conformal: Mapping[str, Any] | None = field(default=None, hash=False)
     unknown: Mapping[str, Any] | None = field(default=None, hash=False)
-    several: LabelAnswers | None = None
+    decisions: LabelDecisions | None = None
     threshold: float | None = None
     task: Task = CLASSIFY
 
     @property
     def thresholds(self) -> tuple[float, ...] | None:
         """Threshold of each label, values of float32; None if an image has exactly one label."""
-        return self.several.thresholds if self.several else None
+        return self.decisions.thresholds if self.decisions else None
 
     @property
     def columns(self) -> int:
@@ -145,11 +145,11 @@ class ExportSpec:
                 "max_megapixels": self.max_megapixels,
             },
             "temperature": self.temperature,
-            **(_several_card(self.several) if self.several else {}),
+            **(_decisions_card(self.decisions) if self.decisions else {}),
             **({"threshold": self.threshold} if self.threshold is not None else {}),
             "abstain": {
                 "confidence": self.confidence,
-                **({"confidences": list(self.several.confidences)} if self.several else {}),
+                **({"confidences": list(self.decisions.confidences)} if self.decisions else {}),
             },
             **({"conformal": dict(self.conformal)} if self.conformal else {}),
             "unknown": dict(self.unknown) if self.unknown else None,
@@ -198,9 +198,9 @@ class NeedsTensorFlow(Exception):
     """Raised by a writer that needs Keras to run on TensorFlow for this predictor, though not for every one."""
 
 
-def _several_card(several: LabelAnswers) -> dict[str, Any]:
-    calibration = {"scales": list(several.scales), "offsets": list(several.offsets)}
-    return {"calibration": calibration, "thresholds": list(several.thresholds)}
+def _decisions_card(decisions: LabelDecisions) -> dict[str, Any]:
+    calibration = {"scales": list(decisions.scales), "offsets": list(decisions.offsets)}
+    return {"calibration": calibration, "thresholds": list(decisions.thresholds)}
 
 
 def card_text(spec: ExportSpec) -> str:
@@ -229,7 +229,7 @@ def parse_card(text: str | bytes) -> ExportSpec:
             max_megapixels=float(geometry.get("max_megapixels", MAX_MEGAPIXELS)),
             conformal=card.get("conformal"),
             unknown=card.get("unknown"),
-            several=_several_of(card),
+            decisions=_decisions_of(card),
             threshold=card.get("threshold"),
             task=_task_of(card),
         )
@@ -246,7 +246,7 @@ def _task_of(card: Mapping[str, Any]) -> Task:
     return task
 
 
-def _several_of(card: Mapping[str, Any]) -> LabelAnswers | None:
+def _decisions_of(card: Mapping[str, Any]) -> LabelDecisions | None:
     """Return the calibration and thresholds of a card; None if it is of one label an image. Raises `ValueError`."""
     if card.get("task") != MULTILABEL:
         return None
@@ -261,7 +261,7 @@ def _several_of(card: Mapping[str, Any]) -> LabelAnswers | None:
     if len(confidences) not in (0, len(card["labels"])) or not all(map(_is_confidence, confidences)):
         raise ValueError("the confidences must be one number or null a label")
     scales, offsets, thresholds = (tuple(map(float, numbers)) for numbers in values)
-    return LabelAnswers(scales, offsets, thresholds, confidences)
+    return LabelDecisions(scales, offsets, thresholds, confidences)
 
 
 def _is_confidence(value: Any) -> bool:

@@ -15,7 +15,7 @@ from tests.export.card.test_card import ARTEFACT, RECORD
 from transfercli.evaluation.multilabel.result import evaluate_labels
 from transfercli.export.card.card import limits, model_card
 from transfercli.export.card.facts import ArtefactFacts, CardFacts, EvaluationFacts, RunFacts, validated
-from transfercli.export.spec import ExportSpec, LabelAnswers
+from transfercli.export.spec import ExportSpec, LabelDecisions
 
 PREDICTIONS = label_predictions(2e-5)
 TRUST: dict[str, Any] = {
@@ -52,7 +52,7 @@ def facts(**more: Any) -> CardFacts:
     known: dict[str, Any] = {
         "experiment": "scenes",
         "run_id": "one",
-        "spec": ExportSpec(labels, (24, 32), several=LabelAnswers.of(np.ones(count), np.zeros(count), thresholds)),
+        "spec": ExportSpec(labels, (24, 32), decisions=LabelDecisions.of(np.ones(count), np.zeros(count), thresholds)),
         "base": "resnet50",
         "source": "keras.applications",
         "licence": "MIT",
@@ -105,8 +105,8 @@ def test_it_says_how_many_labels_calibration_changes() -> None:
     scales = np.ones(len(PREDICTIONS.labels))
     scales[:3] = 1.5
     spec = facts().spec
-    several = LabelAnswers.of(scales, 0 * scales, np.full(len(scales), 0.35))
-    changed = " ".join(model_card(facts(spec=replace(spec, several=several))).split())
+    decisions = LabelDecisions.of(scales, 0 * scales, np.full(len(scales), 0.35))
+    changed = " ".join(model_card(facts(spec=replace(spec, decisions=decisions))).split())
     assert "calibration scales and shifts the 3 of 10 logits that it improves" in changed
     assert "Mean expected calibration error of the labels 0.1250 without it, 0.0625 with it." in changed
 

@@ -22,14 +22,14 @@ from transfercli.export.exporter import ExportRequest, Reference, export_formats
 from transfercli.export.formats import registry
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.formats.torch_safetensors import check_network, read_torch_safetensors
-from transfercli.export.spec import ExportSpec, LabelAnswers, Network, WriteJob
+from transfercli.export.spec import ExportSpec, LabelDecisions, Network, WriteJob
 
 NAME = "torch_safetensors"
 TEMPERATURE = 1.7
 FIXTURES = Path(__file__).parents[2] / "models/weights/foreign/fixtures"
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 64, 48, 3)).astype("uint8")
 SPEC = ExportSpec(("a", "b", "c"), (64, 48), "stretch", TEMPERATURE)
-SEVERAL = LabelAnswers.of(np.array([0.5, 2.0, 1.0]), np.array([0.25, -1.0, 0.0]), np.array([0.3, 0.5, 0.7]))
+DECISIONS = LabelDecisions.of(np.array([0.5, 2.0, 1.0]), np.array([0.25, -1.0, 0.0]), np.array([0.3, 0.5, 0.7]))
 
 
 def network_of(base: str, task: Task = "classify", **head: Any) -> SimpleNamespace:
@@ -57,7 +57,7 @@ def network_of(base: str, task: Task = "classify", **head: Any) -> SimpleNamespa
     network = Network(base, BASES[base].preprocessing, 3, "avg", (), tensors)
     calibration = Calibration.of_temperature(TEMPERATURE)
     if task == "multilabel":
-        calibration = Calibration(np.array(SEVERAL.scales), np.array(SEVERAL.offsets))
+        calibration = Calibration(np.array(DECISIONS.scales), np.array(DECISIONS.offsets))
     return SimpleNamespace(network=network, predictor=build_inference_model(classifier, calibration))
 
 
@@ -135,12 +135,12 @@ def export(made: SimpleNamespace, out: Path, reporter: Any, **options: Any) -> d
 def test_several_labels_are_told_by_the_config_and_their_calibration_is_in_the_head(
     resnet: SimpleNamespace, tmp_path: Path
 ) -> None:
-    path = write(resnet, tmp_path, replace(SPEC, temperature=1.0, several=SEVERAL, task="multilabel"))
+    path = write(resnet, tmp_path, replace(SPEC, temperature=1.0, decisions=DECISIONS, task="multilabel"))
     tensors, config = safetensors.numpy.load_file(path), json.loads(path.with_name("config.json").read_text())
     kernel, bias = (resnet.network.tensors[f"head/logits/{part}"] for part in ("kernel", "bias"))
     assert np.allclose(tensors["fc.weight"], (kernel * [0.5, 2.0, 1.0]).T)
     assert np.allclose(tensors["fc.bias"], bias * [0.5, 2.0, 1.0] + [0.25, -1.0, 0.0])
-    assert (config["problem_type"], config["thresholds"]) == ("multi_label_classification", list(SEVERAL.thresholds))
+    assert (config["problem_type"], config["thresholds"]) == ("multi_label_classification", list(DECISIONS.thresholds))
     assert "temperature" not in config
 
 
@@ -149,7 +149,7 @@ def test_torchvision_computes_the_same_probabilities_of_several_labels(tmp_path:
     pytest.importorskip("torchvision")
     made = network_of("resnet18", "multilabel")
     (tmp_path / NAME).mkdir()
-    path = write(made, tmp_path / NAME, replace(SPEC, temperature=1.0, several=SEVERAL, task="multilabel"))
+    path = write(made, tmp_path / NAME, replace(SPEC, temperature=1.0, decisions=DECISIONS, task="multilabel"))
     expected = np.asarray(made.predictor(IMAGES))
     assert np.abs(read_torch_safetensors(path).from_tensors(IMAGES) - expected).max() < 1e-4
     monkeypatch.chdir(tmp_path)

@@ -60,7 +60,7 @@ LABELS = Words("label", "labels", "map", "ap", "Multi-label image classification
 
 def words_of(facts: CardFacts) -> Words:
     """Return the words of the task."""
-    return LABELS if facts.spec.several else CLASSES
+    return LABELS if facts.spec.decisions else CLASSES
 
 
 # Names of our metrics at hf.co/metrics; the others keep their own names.

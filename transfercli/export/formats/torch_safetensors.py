@@ -125,8 +125,8 @@ def _head(network: Network, spec: ExportSpec) -> tuple[np.ndarray, np.ndarray]:
     With several labels an image, it is their sigmoid. A sigmoid of one unit z is the softmax of 0 and z.
     """
     kernel, bias = (network.tensors[f"head/logits/{part}"] for part in ("kernel", "bias"))
-    if spec.several:
-        scales, offsets = np.array(spec.several.scales), np.array(spec.several.offsets)
+    if spec.decisions:
+        scales, offsets = np.array(spec.decisions.scales), np.array(spec.decisions.offsets)
         return (kernel * scales).astype("float32"), (bias * scales + offsets).astype("float32")
     kernel, bias = kernel / spec.temperature, bias / spec.temperature
     if kernel.shape[1] == 1:
@@ -142,8 +142,8 @@ def timm_config(network: Network, spec: ExportSpec, head: str) -> dict[str, Any]
         "temperature": spec.temperature,
         "temperature_is_in": f"{head}.weight and {head}.bias",
     }
-    if spec.several:
-        scales, offsets, thresholds, _ = (list(values) for values in astuple(spec.several))
+    if spec.decisions:
+        scales, offsets, thresholds, _ = (list(values) for values in astuple(spec.decisions))
         calibration = {PROBLEM: SEVERAL, "scales": scales, "offsets": offsets, "thresholds": thresholds}
         calibration |= {"scales_and_offsets_are_in": f"{head}.weight and {head}.bias"}
     return {

@@ -33,7 +33,7 @@ from transfercli.workflows.stored_run import StoredRun
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
     from transfercli.export.exporter import Reference
-    from transfercli.export.spec import LabelAnswers, Network
+    from transfercli.export.spec import LabelDecisions, Network
 
 PARITY_IMAGES = 500
 NUMBER_FORMATS = ("saved_model", "keras", "onnx", "litert")  # for task: regression
@@ -111,7 +111,7 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
         geometry.max_megapixels,
         scores.as_json() if not run.has_numbers and (scores := scores_of_run(run)) else None,
         {"score": run.unknown.name, "threshold": run.unknown.threshold} if run.unknown else None,
-        label_answers(run),
+        label_decisions(run),
         trust.threshold,
         config.task,
     )
@@ -146,15 +146,15 @@ def check_numbers(task: Task, formats: Sequence[str], request: ExportRunRequest)
         )
 
 
-def label_answers(run: StoredRun) -> LabelAnswers | None:
+def label_decisions(run: StoredRun) -> LabelDecisions | None:
     """Return calibration and thresholds of a run with several labels an image; None for any other run."""
-    from transfercli.export.spec import LabelAnswers
+    from transfercli.export.spec import LabelDecisions
 
     if not run.several:
         return None
     trust = run.label_trust
     confidences = trust.abstention.confidences if trust.abstention else ()
-    return LabelAnswers.of(trust.scales, trust.offsets, trust.thresholds, confidences)
+    return LabelDecisions.of(trust.scales, trust.offsets, trust.thresholds, confidences)
 
 
 def check_networks(config: ExperimentConfig, formats: Sequence[str]) -> None:

@@ -219,15 +219,15 @@ def _from_artefact(row: Format, path: Path) -> LoadableModel:
 
 def _loadable(spec: ExportSpec, path: Path, load: Callable[[], PredictBatch]) -> LoadableModel:
     reason = "no confidence threshold can promise the accuracy of evaluation.abstain" if spec.confidence is None else ""
-    if spec.several:
-        reason = _always_unsure(spec.labels, spec.several.confidences)
+    if spec.decisions:
+        reason = _always_unsure(spec.labels, spec.decisions.confidences)
     return LoadableModel(
         spec.labels,
         spec.geometry,
         load,
         scores=lambda: _scores_of(spec, path),
         always_abstaining=lambda: reason,
-        several=spec.several is not None,
+        several=spec.decisions is not None,
         has_numbers=spec.task == REGRESSION,
     )
 
@@ -286,8 +286,8 @@ def _load_artefact(row: Format, path: Path, expected: ExportSpec | None) -> tupl
         if spec.unknown is not None:
             unknown = outputs[:, -1].astype("float64")
             strange = unknown > spec.unknown["threshold"]
-        if spec.several:
-            answered, unsure = label_answers(probabilities, spec.several.thresholds, spec.several.confidences)
+        if spec.decisions:
+            answered, unsure = label_answers(probabilities, spec.decisions.thresholds, spec.decisions.confidences)
             abstained = np.any(unsure, axis=1) if strange is None else np.any(unsure, axis=1) | strange
             return ModelOutput(probabilities, abstained, None, unknown, strange, answered, unsure)
         chosen = answers_of(probabilities, spec.threshold)
