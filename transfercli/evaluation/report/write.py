@@ -9,7 +9,7 @@ from transfercli.evaluation.multilabel.result import LabelEvaluation
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.regression.predictions import ValuePredictions
 from transfercli.evaluation.regression.result import ValueEvaluation
-from transfercli.evaluation.report.multilabel.answers import answers_png
+from transfercli.evaluation.report.multilabel.matrices import answers_png
 from transfercli.evaluation.report.multilabel.page import render_label_report
 from transfercli.evaluation.report.plots import render_confusion_matrix
 from transfercli.evaluation.report.regression.page import render_value_report, scatter_png

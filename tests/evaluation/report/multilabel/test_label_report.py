@@ -20,7 +20,7 @@ from transfercli.evaluation.gates import resolve
 from transfercli.evaluation.multilabel.examples import images_to_explain
 from transfercli.evaluation.multilabel.predictions import LabelPredictions
 from transfercli.evaluation.multilabel.result import evaluate_labels
-from transfercli.evaluation.report.multilabel.answers import answers_png
+from transfercli.evaluation.report.multilabel.matrices import answers_png
 from transfercli.evaluation.report.multilabel.page import render_label_report
 from transfercli.evaluation.report.report import ReportContext
 from transfercli.evaluation.report.write import write_evaluation

@@ -22,13 +22,13 @@ from transfercli.evaluation.multilabel.predictions import LabelPredictions
 from transfercli.evaluation.multilabel.result import LabelEvaluation
 from transfercli.evaluation.report import charts
 from transfercli.evaluation.report.html import jinja_environment
-from transfercli.evaluation.report.multilabel.answers import NOTHING, AnswerViews, answer_views
 from transfercli.evaluation.report.multilabel.label_curves import (
     FIRST,
     label_calibration,
     label_curves,
     pooled_reliability,
 )
+from transfercli.evaluation.report.multilabel.matrices import NOTHING, AnswerViews, answer_views
 from transfercli.evaluation.report.report import ReportContext, page_variables
 from transfercli.evaluation.report.robustness_page import robustness_page, sample_index
 from transfercli.evaluation.report.thumbnails import SMALL_SIDE, data_url, overlay_urls, thumbnails

@@ -7,7 +7,7 @@ import numpy as np
 from tests.evaluation.label_models import label_predictions
 from transfercli.evaluation.multilabel.predictions import LabelPredictions
 from transfercli.evaluation.multilabel.result import evaluate_labels
-from transfercli.evaluation.report.multilabel.answers import (
+from transfercli.evaluation.report.multilabel.matrices import (
     ALL_MISTAKES,
     ALL_PAIRS,
     TABLE_LABELS,
