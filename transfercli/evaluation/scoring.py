@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,13 @@ from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, PER_LABEL, 
 from transfercli.evaluation.multilabel.predictions import LabelPredictions
 from transfercli.evaluation.predictions import Predictions
 
-Answers = Any  # `Predictions`, or `LabelPredictions` if an image may have several labels
+Predicted = Predictions | LabelPredictions  # the latter if an image may have several labels
+P = TypeVar("P", Predictions, LabelPredictions)
 
 
 @dataclass(frozen=True, eq=False)
-class Scoring:
-    """Scoring of the predictions of one task.
+class Scoring(Generic[P]):
+    """Scoring of the predictions of one task, whose type is P.
 
     Attributes:
         metrics: the rows of its table of metrics.
@@ -38,15 +39,15 @@ class Scoring:
     """
 
     metrics: Mapping[str, Metric | LabelMetric]
-    right: Callable[[Answers], npt.NDArray[np.bool_]]
-    whole: Mapping[str, Callable[[Answers], Targets]]
+    right: Callable[[P], npt.NDArray[np.bool_]]
+    whole: Mapping[str, Callable[[P], Targets]]
     decided: Collection[str]
-    sample: Callable[[Sequence[Answers], Array, int | None], Any]
+    sample: Callable[[Sequence[P], Array, int | None], Any]
     of_classes: Callable[[Any], dict[str, Array]]
-    strata: Callable[[Answers], Targets]
-    aligned: Callable[[Answers, Answers], tuple[Answers, Answers]]
+    strata: Callable[[P], Targets]
+    aligned: Callable[[P, P], tuple[P, P]]
 
-    def values(self, answers: Answers, weights: Array | None = None) -> dict[str, Array]:
+    def values(self, answers: P, weights: Array | None = None) -> dict[str, Array]:
         """Return every metric of the images and of every class, such as `recall[LABEL]`, [R] each.
 
         weights: float64 [N, R]; None: every image counts once.
@@ -109,7 +110,7 @@ def _with_classes(predictions: Predictions, labels: tuple[str, ...]) -> Predicti
     return Predictions(predictions.paths, labels, targets, probabilities, predictions.groups, answers)
 
 
-CLASSES = Scoring(
+CLASSES: Scoring[Predictions] = Scoring(
     metrics=METRICS,
     right=_right_classes,
     whole={"accuracy": lambda predictions: _right_classes(predictions).astype(np.int64)},
@@ -171,7 +172,7 @@ def _with_labels(predictions: LabelPredictions, labels: tuple[str, ...]) -> Labe
     return LabelPredictions(predictions.paths, labels, targets, probabilities, thresholds, predictions.groups)
 
 
-LABELS = Scoring(
+LABELS: Scoring[LabelPredictions] = Scoring(
     metrics=LABEL_METRICS,
     right=lambda predictions: predictions.all_right,
     whole={
@@ -187,6 +188,6 @@ LABELS = Scoring(
 )
 
 
-def scoring_of(answers: Answers) -> Scoring:
+def scoring_of(answers: Predicted) -> Scoring[Any]:
     """Return the scoring of a model's answers."""
     return LABELS if isinstance(answers, LabelPredictions) else CLASSES

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from transfercli.data.dataset import Split
     from transfercli.evaluation.held_out import HeldOutAnswers
     from transfercli.evaluation.result import Evaluation
-    from transfercli.evaluation.scoring import Answers
+    from transfercli.evaluation.scoring import Predicted
 
 NOT_KNOWN = 1.0  # threshold of a label that a run does not have, whose probability is 0
 
 
-def predict_split(run: StoredRun, split: Split) -> Answers:
+def predict_split(run: StoredRun, split: Split) -> Predicted:
     """Return a run's answers to a split, over the split's labels; one that the run does not have has probability 0."""
     probabilities, own = np.zeros((len(split), len(split.labels))), run.probabilities(split)
     columns = np.array([split.labels.index(label) for label in run.labels])
@@ -40,8 +40,8 @@ def predict_split(run: StoredRun, split: Split) -> Answers:
     )
 
 
-def held_out_predictions(run: StoredRun, answers: HeldOutAnswers, groups: tuple[str, ...] = ()) -> Answers:
-    """Return the calibrated predictions of answers that score a run."""
+def held_out_predictions(run: StoredRun, answers: HeldOutAnswers, groups: tuple[str, ...] = ()) -> Any:
+    """Return the calibrated predictions of answers that score a run, `ValuePredictions` if it gives numbers."""
     probabilities = run.calibrate(answers.logits).astype(np.float64)
     if run.has_numbers:
         from transfercli.evaluation.regression.predictions import ValuePredictions
@@ -58,7 +58,7 @@ def held_out_predictions(run: StoredRun, answers: HeldOutAnswers, groups: tuple[
     return LabelPredictions(answers.paths, run.labels, answers.targets, probabilities, thresholds, groups)
 
 
-def read_predictions(run: StoredRun, path: Path) -> Answers:
+def read_predictions(run: StoredRun, path: Path) -> Predicted:
     """Read the `predictions.csv` of a run. Raises `ArtefactError` if the file is missing or damaged."""
     if not run.several:
         from transfercli.evaluation.predictions import Predictions
@@ -69,17 +69,18 @@ def read_predictions(run: StoredRun, path: Path) -> Answers:
     return LabelPredictions.read_csv(path, run.label_trust.thresholds)
 
 
-def evaluate_answers(answers: Answers, **options: Any) -> Evaluation:
+def evaluate_answers(answers: Predicted, **options: Any) -> Evaluation:
     """Return the evaluation of answers of either task. options: those of `evaluate`."""
     from transfercli.evaluation.multilabel.predictions import LabelPredictions
     from transfercli.evaluation.multilabel.result import evaluate_labels
     from transfercli.evaluation.result import evaluate
 
-    several = isinstance(answers, LabelPredictions)
-    return evaluate_labels(answers, **options) if several else evaluate(answers, **options)
+    if isinstance(answers, LabelPredictions):
+        return evaluate_labels(answers, **options)
+    return evaluate(answers, **options)
 
 
-def metrics_of_answers(answers: Answers) -> dict[str, float | None]:
+def metrics_of_answers(answers: Predicted) -> dict[str, float | None]:
     """Return a value for each metric of the task; None for each that is not defined, also without images."""
     from transfercli.evaluation.multilabel.predictions import LabelPredictions
     from transfercli.evaluation.multilabel.result import label_metrics_of

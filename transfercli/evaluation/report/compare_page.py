@@ -17,7 +17,7 @@ from transfercli.evaluation.report.charts import nice_ticks
 from transfercli.evaluation.report.html import jinja_environment, load_script
 from transfercli.evaluation.report.plots import CURVES, curves_of
 from transfercli.evaluation.report.run_curves import DISTINCT, RunCurves, line_style, overlaid_curves
-from transfercli.evaluation.scoring import Answers
+from transfercli.evaluation.scoring import Predicted
 from transfercli.evaluation.statistics.multiple_comparisons import Adjusted
 from transfercli.evaluation.statistics.paired import Comparison, Difference, Outcome, metric_sign
 from transfercli.redaction import hide_paths_in
@@ -77,8 +77,8 @@ class RunComparison:
     champion: str
     challenger: str
     compared: Comparison
-    before: Answers
-    after: Answers
+    before: Predicted
+    after: Predicted
     fixed: Sequence[Change | LabelChange]
     broken: Sequence[Change | LabelChange]
     pictures: Mapping[str, str]

@@ -19,7 +19,7 @@ from PIL import Image
 from transfercli.config.schema import AugmentationConfig
 from transfercli.data.batching.augment import PRESETS
 from transfercli.evaluation.metrics.confusion import Array
-from transfercli.evaluation.scoring import Answers, scoring_of
+from transfercli.evaluation.scoring import Predicted, scoring_of
 from transfercli.evaluation.statistics.paired import Comparison, compare
 
 Pixels = npt.NDArray[np.uint8]
@@ -62,7 +62,7 @@ def trained_with_mirroring(config: AugmentationConfig) -> bool:
     return any("horizontal" in flip.get("mode", "horizontal_and_vertical") for flip in flips)  # Keras' default
 
 
-def average_views(plain: Answers, others: Iterable[Array]) -> Answers:
+def average_views(plain: Predicted, others: Iterable[Array]) -> Predicted:
     """Return the mean probabilities of `plain` and `others`, [N, C] each: the predictions of further views."""
     total, number = plain.probabilities.copy(), 1
     for probabilities in others:
@@ -71,7 +71,7 @@ def average_views(plain: Answers, others: Iterable[Array]) -> Answers:
     return replace(plain, probabilities=total / number)
 
 
-def tta_gain(plain: Answers, mean: Answers, used: Sequence[View], seed: int) -> dict[str, Any]:
+def tta_gain(plain: Predicted, mean: Predicted, used: Sequence[View], seed: int) -> dict[str, Any]:
     """Return the metrics of the mean over the views `used`, and their gains over the plain predictions.
 
     A gain above 0 is better, also if lower values of the metric are; its 95% interval is from the paired bootstrap,

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.data.clusters import count_clusters
-from transfercli.evaluation.scoring import Answers
+from transfercli.evaluation.scoring import Predicted
 from transfercli.evaluation.statistics.exact_tests import MOST_SWAPS, gain_p_value
 from transfercli.text import counted
 
@@ -46,7 +46,7 @@ class Evidence:
     p_value: float = 0.5
 
 
-def evidence_of(champion: Answers, challenger: Answers, metric: str, seed: int) -> Evidence:
+def evidence_of(champion: Predicted, challenger: Predicted, metric: str, seed: int) -> Evidence:
     """Return the evidence of predictions of the same validation images under the same labels.
 
     If the two models do not differ on these images, they say nothing, which is not the same as that neither is better.
@@ -60,7 +60,7 @@ def evidence_of(champion: Answers, challenger: Answers, metric: str, seed: int) 
     return Evidence(count_units(champion), (gain + 1 - loss) / 2)
 
 
-def count_units(predictions: Answers) -> int:
+def count_units(predictions: Predicted) -> int:
     """Return the number of independent groups of images, or of images if they have no groups."""
     return count_clusters(predictions.groups) or len(predictions)
 

@@ -12,14 +12,14 @@ import numpy as np
 
 from transfercli.data.clusters import cluster_indices
 from transfercli.evaluation.metrics.confusion import Targets
-from transfercli.evaluation.scoring import Answers, scoring_of
+from transfercli.evaluation.scoring import Predicted, scoring_of
 from transfercli.evaluation.statistics.permutation_test import TOLERANCE, swapped_gains
 
 ENOUGH = 50  # swaps that gain as much, after which no more are drawn
 MOST_SWAPS = 99_999
 
 
-def gain_p_value(champion: Answers, challenger: Answers, metric: str, seed: int, most: int = MOST_SWAPS) -> float:
+def gain_p_value(champion: Predicted, challenger: Predicted, metric: str, seed: int, most: int = MOST_SWAPS) -> float:
     """Return the one-sided p-value of the challenger's gain; 1 if the gain is not defined.
 
     For metrics that are a sum of whole numbers, such as accuracy, it is exact: McNemar's test (1947) on images, and its
@@ -45,7 +45,9 @@ def gain_p_value(champion: Answers, challenger: Answers, metric: str, seed: int,
     return (as_large + 1) / (drawn + 1)
 
 
-def difference_p_value(champion: Answers, challenger: Answers, metric: str, seed: int, most: int = MOST_SWAPS) -> float:
+def difference_p_value(
+    champion: Predicted, challenger: Predicted, metric: str, seed: int, most: int = MOST_SWAPS
+) -> float:
     """Return the two-sided p-value of the difference: McNemar's exact test for accuracy, else that of the swaps.
 
     The smallest one of the swaps is 2 / (`most` + 1). Arguments as in `gain_p_value`.
@@ -59,7 +61,7 @@ def difference_p_value(champion: Answers, challenger: Answers, metric: str, seed
     return min(1.0, 2 * min(one_sided))
 
 
-def net_counts(champion: Answers, challenger: Answers, metric: str | None = None) -> Targets:
+def net_counts(champion: Predicted, challenger: Predicted, metric: str | None = None) -> Targets:
     """Return the right answers of the challenger minus those of the champion, int64 [G].
 
     There is one number for each group of images, or for each image if the champion's predictions have no groups.

@@ -13,7 +13,7 @@ from transfercli.errors import DataError
 from transfercli.evaluation.metric_tables import ALL_METRICS
 from transfercli.evaluation.metrics.confusion import Array, Targets
 from transfercli.evaluation.metrics.registry import Bounds
-from transfercli.evaluation.scoring import CLASSES, Answers, Scoring, scoring_of
+from transfercli.evaluation.scoring import CLASSES, Predicted, Scoring, scoring_of
 from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
 from transfercli.evaluation.statistics.design_effect import expanded_confidence, normal_quantile
 from transfercli.evaluation.statistics.exact_tests import gain_p_value, mcnemar, net_counts, sign_flip_p_value
@@ -160,8 +160,8 @@ class Comparison:
 
 
 def compare(
-    champion: Answers,
-    challenger: Answers,
+    champion: Predicted,
+    challenger: Predicted,
     *,
     metric: str = "accuracy",
     confidence: float = CONFIDENCE,
@@ -198,13 +198,13 @@ def compare(
     )
 
 
-def disagreements(champion: Answers, challenger: Answers) -> tuple[Targets, Targets]:
+def disagreements(champion: Predicted, challenger: Predicted) -> tuple[Targets, Targets]:
     """Return the indices of images that only the challenger has right, int64 [F], and only the champion, int64 [B]."""
     right = [scoring_of(model).right(model) for model in (champion, challenger)]
     return np.flatnonzero(right[1] & ~right[0]), np.flatnonzero(right[0] & ~right[1])
 
 
-def align_predictions(first: Answers, second: Answers) -> tuple[Answers, Answers]:
+def align_predictions(first: Predicted, second: Predicted) -> tuple[Predicted, Predicted]:
     """Return both models' predictions of the images in common, under the labels of both.
 
     An image is in common if its path and its truth are the same. A class that a model does not know has probability 0.
@@ -219,7 +219,7 @@ def align_predictions(first: Answers, second: Answers) -> tuple[Answers, Answers
 
 
 def _differences(
-    champion: Answers, challenger: Answers, confidence: float, seed: int, of_image: Targets | None
+    champion: Predicted, challenger: Predicted, confidence: float, seed: int, of_image: Targets | None
 ) -> dict[str, Difference]:
     models, scoring = (champion, challenger), scoring_of(champion)
     clusters = None if of_image is None else int(of_image.max()) + 1

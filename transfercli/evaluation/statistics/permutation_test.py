@@ -8,14 +8,14 @@ import numpy as np
 
 from transfercli.data.clusters import cluster_indices
 from transfercli.evaluation.metrics.confusion import Array
-from transfercli.evaluation.scoring import Answers, scoring_of
+from transfercli.evaluation.scoring import Predicted, scoring_of
 from transfercli.evaluation.statistics.bootstrap import BLOCK_NUMBERS
 
 SWAPS = 999
 TOLERANCE = 1e-12  # gains closer than this are equal
 
 
-def permutation_p_value(champion: Answers, challenger: Answers, metric: str, seed: int) -> float | None:
+def permutation_p_value(champion: Predicted, challenger: Predicted, metric: str, seed: int) -> float | None:
     """Return the share of random swaps with at least the challenger's gain; None if the gain is not defined.
 
     Approximate randomisation (Noreen 1989, "Computer-Intensive Methods for Testing Hypotheses"; Yeh 2000): if the two
@@ -38,7 +38,7 @@ def permutation_p_value(champion: Answers, challenger: Answers, metric: str, see
 
 
 def swapped_gains(
-    champion: Answers, challenger: Answers, metric: str, rng: np.random.Generator, number: int
+    champion: Predicted, challenger: Predicted, metric: str, rng: np.random.Generator, number: int
 ) -> Iterator[Array]:
     """Yield blocks [r] of `number` gains in all: first the observed one, then those of random swaps.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from transfercli.evaluation.scoring import Answers
+from transfercli.evaluation.scoring import Predicted
 from transfercli.evaluation.statistics.alpha_spending import NightLimit, comparisons_text
 from transfercli.evaluation.statistics.paired import Comparison, Outcome, compare
 from transfercli.text import in_groups
@@ -23,7 +23,7 @@ class Verdict:
 
 
 def compare_for_promotion(
-    champion: Answers, challenger: Answers, metric: str, confidence: float, seed: int
+    champion: Predicted, challenger: Predicted, metric: str, confidence: float, seed: int
 ) -> Comparison:
     """Compare with an interval whose ends are one-sided bounds at `confidence`, as the decision is one-sided."""
     return compare(champion, challenger, metric=metric, confidence=max(0.0, 2 * confidence - 1), seed=seed)

@@ -18,7 +18,7 @@ from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from transfercli.evaluation.held_out import HeldOutAnswers
-    from transfercli.evaluation.scoring import Answers as Predicted
+    from transfercli.evaluation.scoring import Predicted
 
 
 @dataclass(frozen=True, eq=False)

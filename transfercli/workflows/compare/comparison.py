@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
-    from transfercli.evaluation.scoring import Answers
+    from transfercli.evaluation.scoring import Predicted
     from transfercli.evaluation.statistics.multiple_comparisons import Adjusted
     from transfercli.evaluation.statistics.paired import Comparison, Outcome
 
@@ -50,8 +50,8 @@ class PairComparison:
 
     champion: StoredRun
     challenger: StoredRun
-    before: Answers
-    after: Answers
+    before: Predicted
+    after: Predicted
     comparison: Comparison
     config: list[dict[str, Any]]
     seconds: dict[str, dict[str, float | None]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transfercli.data.recorded_images import Remaining, read_remaining
 from transfercli.io import atomic
@@ -41,9 +41,11 @@ def _run_comparison(result: CompareResult, pair: PairComparison, run: ComparedRu
     from transfercli.evaluation.multilabel.changes import changes_by_label, label_changes
     from transfercli.evaluation.report.compare_page import RunComparison
 
+    before: Any = pair.before  # both of one task
+    after: Any = pair.after
     several = pair.champion.several
-    found = (label_changes if several else changes)(pair.before, pair.after, max_images)
-    by_label = changes_by_label(pair.before, pair.after, in_all=max_images) if several else []
+    found = (label_changes if several else changes)(before, after, max_images)
+    by_label = changes_by_label(before, after, in_all=max_images) if several else []
     of_labels = [change for label in by_label for change in (*label.shown_fixed, *label.shown_broken)]
     shown = [change.challenger.path for change in (*found[0], *found[1], *of_labels)]
     runs = (pair.champion, pair.challenger)

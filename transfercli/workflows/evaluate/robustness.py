@@ -16,7 +16,7 @@ from transfercli.text import counted
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
     from transfercli.evaluation.robustness.tta import View
-    from transfercli.evaluation.scoring import Answers
+    from transfercli.evaluation.scoring import Predicted
     from transfercli.workflows.evaluate.request import EvaluateRequest
     from transfercli.workflows.stored_run import StoredRun
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ImageChange = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def robustness_and_tta(run: StoredRun, split: Split, plain: Answers, request: EvaluateRequest) -> dict[str, Any]:
+def robustness_and_tta(run: StoredRun, split: Split, plain: Predicted, request: EvaluateRequest) -> dict[str, Any]:
     """Return {"robustness", "tta"} of an `Evaluation`, None if not requested. plain: predictions without changes."""
     return {
         "robustness": corruption_robustness(run, split, plain) if request.corrupt else None,
@@ -32,7 +32,7 @@ def robustness_and_tta(run: StoredRun, split: Split, plain: Answers, request: Ev
     }
 
 
-def corruption_robustness(run: StoredRun, split: Split, plain: Answers) -> dict[str, Any]:
+def corruption_robustness(run: StoredRun, split: Split, plain: Predicted) -> dict[str, Any]:
     """Return the `score.corruption_summary` of one pass for each corruption and severity."""
     from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
     from transfercli.evaluation.robustness.score import corruption_summary, score_corruption
@@ -56,14 +56,15 @@ def _answers(run: StoredRun, probabilities: np.ndarray) -> np.ndarray:
     return probabilities.argmax(axis=1) if answers is None else answers
 
 
-def tta_comparison(run: StoredRun, split: Split, plain: Answers) -> dict[str, Any]:
+def tta_comparison(run: StoredRun, split: Split, plain: Predicted) -> dict[str, Any]:
     """Return the `tta.tta_gain` of one pass for each view but the first, which is the plain image."""
+    from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.robustness.tta import average_views, trained_with_mirroring, tta_gain, views
 
     all_views = views(trained_with_mirroring(run.config.augmentation))
     passes = _ChangedImagePasses(run, split, "tta", len(all_views) - 1)
     mean = average_views(plain, (passes.probabilities(_change_to(view)) for view in all_views[1:]))
-    if not run.several:
+    if isinstance(mean, Predictions):
         mean = replace(mean, answers=run.trust.answers(mean.probabilities))
     return tta_gain(plain, mean, all_views, run.config.seed)
 

@@ -26,7 +26,7 @@ from transfercli.workflows.retrain.ledger import comparisons, identified, ledger
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
     from transfercli.data.dataset import Record
-    from transfercli.evaluation.scoring import Answers
+    from transfercli.evaluation.scoring import Predicted
     from transfercli.evaluation.statistics.intervals import Interval
     from transfercli.workflows.stored_run import StoredRun
 
@@ -153,7 +153,7 @@ class Audit:
 
 
 def audit_of(
-    images: TestImages, champion: Answers | None, challenger: Answers, config: ExperimentConfig
+    images: TestImages, champion: Predicted | None, challenger: Predicted, config: ExperimentConfig
 ) -> Audit | None:
     """Return the numbers of the models on the audit images; None if the config has no audit.
 
@@ -169,7 +169,7 @@ def audit_of(
     return Audit(len(images.audit), metric, *numbers)
 
 
-def _number(predictions: Answers, images: TestImages, metric: str, seed: int) -> Number:
+def _number(predictions: Predicted, images: TestImages, metric: str, seed: int) -> Number:
     audited, deciding = (
         evaluate_answers(predictions.of(np.array(rows)), shown=(metric,), seed=seed)
         for rows in (images.audit, images.deciding)

@@ -28,7 +28,7 @@ from transfercli.workflows.stored_run import StoredRun
 if TYPE_CHECKING:
     from transfercli.data.dataset import Record, Split
     from transfercli.evaluation.result import Evaluation
-    from transfercli.evaluation.scoring import Answers
+    from transfercli.evaluation.scoring import Predicted
     from transfercli.evaluation.statistics.alpha_spending import Evidence, NightLimit
     from transfercli.evaluation.statistics.paired import Comparison
 
@@ -52,7 +52,7 @@ class ChallengerResult:
     failed: list[str]
     facts: dict[str, Any] = field(default_factory=dict)
     records: Sequence[Record] = ()
-    predictions: tuple[Answers, ...] = ()
+    predictions: tuple[Predicted, ...] = ()
     audit: Audit | None = None
     limit: NightLimit | None = None
     p_value: float = 1.0
@@ -118,7 +118,7 @@ def compare_on_test_images(
     return ChallengerResult(compared, failed, facts, records, aligned, audit, limit, p_value)
 
 
-def champion_figure(predictions: Answers, compared: Comparison, seed: int) -> dict[str, Any]:
+def champion_figure(predictions: Predicted, compared: Comparison, seed: int) -> dict[str, Any]:
     """Return the champion's value of the decisive metric, and its 95% interval or None."""
     bounds = evaluate_answers(predictions, shown=(compared.metric,), seed=seed).intervals
     return _figure(compared.metric, {compared.metric: compared.decisive.champion}, bounds)

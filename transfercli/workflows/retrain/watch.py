@@ -38,7 +38,7 @@ from transfercli.workflows.stored_run import StoredRun
 if TYPE_CHECKING:
     from transfercli.config.schema import AlertConfig
     from transfercli.data.dataset import Dataset, Record
-    from transfercli.evaluation.scoring import Answers
+    from transfercli.evaluation.scoring import Predicted
     from transfercli.workflows.retrain.comparison import ChallengerResult
 
 MOST_LEARNT = 2000  # new training and validation images that the champion answers: a random sample of more
@@ -57,8 +57,8 @@ class TestedImages:
     __test__ = False  # no test class, for pytest
 
     records: Sequence[Record]
-    champion: Answers
-    challenger: Answers | None = None
+    champion: Predicted
+    challenger: Predicted | None = None
 
 
 @dataclass(frozen=True)
@@ -182,14 +182,12 @@ def _answered_tests(champion: StoredRun, root: str, tested: TestedImages) -> Ite
     """Yield the content of each test image of a class that the champion knows, and the models' errors on it."""
     record_of = {(record.path, record.label): record for record in tested.records}
     labels = tested.champion.labels
+    models: tuple[Any, ...] = (tested.champion, tested.challenger)  # of one class per image
     for row, (path, target) in enumerate(zip(tested.champion.paths, tested.champion.targets, strict=True)):
         record = record_of[path, labels[target]]
         if record.label not in champion.labels:
             continue
-        wrong = [
-            None if model is None else bool(model.predicted[row] != target)
-            for model in (tested.champion, tested.challenger)
-        ]
+        wrong = [None if model is None else bool(model.predicted[row] != target) for model in models]
         yield (record.sha256, record.label), _answered(record, root, bool(wrong[0]), wrong[1])
 
 
@@ -208,10 +206,11 @@ def _answered_label_tests(
 
 
 def _label_answers(
-    champion: StoredRun, root: str, record_of: Mapping[str, Record], answers: Answers, others: Answers | None
+    champion: StoredRun, root: str, record_of: Mapping[str, Record], answers: Predicted, others: Predicted | None
 ) -> Iterator[AnsweredImage]:
     """Yield the answers about each known label of images. answers: of the champion; others: of the challenger."""
     columns = [index for index, label in enumerate(answers.labels) if label in champion.labels]
+    models: tuple[Any, ...] = (answers, others)  # of several labels per image
     for row, path in enumerate(answers.paths):
         record = record_of[path]
         image = replace(
@@ -221,7 +220,7 @@ def _label_answers(
             if answers.targets[row, column] == UNKNOWN:
                 continue
             has = answers.targets[row, column] == 1
-            wrong = [None if model is None else bool(model.answered[row, column] != has) for model in (answers, others)]
+            wrong = [None if model is None else bool(model.answered[row, column] != has) for model in models]
             label = answers.labels[column] if has else f"not {answers.labels[column]}"
             yield replace(image, label=label, champion_wrong=bool(wrong[0]), challenger_wrong=wrong[1])
 

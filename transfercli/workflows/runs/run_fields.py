@@ -15,7 +15,7 @@ from transfercli.errors import ArtefactError, UsageError
 from transfercli.evaluation.metric_tables import ALL_METRICS
 from transfercli.evaluation.regression.predictions import ValuePredictions
 from transfercli.evaluation.regression.result import value_metrics_of
-from transfercli.evaluation.scoring import Answers, scoring_of
+from transfercli.evaluation.scoring import Predicted, scoring_of
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.untrusted import is_number
 from transfercli.text import did_you_mean, first_of
@@ -99,7 +99,7 @@ class ListedRun:
         return value if np.isfinite(value) else None
 
     @cached_property
-    def _answers(self) -> Answers | None:
+    def _answers(self) -> Predicted | None:
         """Calibrated predictions of the images that score the run; None if they are not stored."""
         run = StoredRun(self.folder)
         with suppress(ArtefactError):

@@ -16,7 +16,7 @@ from transfercli.evaluation.held_out import HeldOutAnswers
 if TYPE_CHECKING:
     from transfercli.evaluation.multilabel.predictions import LabelPredictions
     from transfercli.evaluation.predictions import Predictions
-    from transfercli.evaluation.scoring import Answers as Predicted
+    from transfercli.evaluation.scoring import Predicted
     from transfercli.workflows.stored_run import StoredRun
 
 

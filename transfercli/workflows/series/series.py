@@ -36,7 +36,7 @@ from transfercli.workflows.train.results import CostEstimate, TrainResult
 from transfercli.workflows.train.train import train, train_job
 
 if TYPE_CHECKING:
-    from transfercli.evaluation.scoring import Answers
+    from transfercli.evaluation.scoring import Predicted
 
 
 def train_run_or_series(
@@ -134,7 +134,7 @@ def _held_out_metrics(run: StoredRun) -> dict[str, float | None]:
     return _honest_metrics(run, held_out_predictions(run, held_out_of(run)))
 
 
-def _honest_metrics(run: StoredRun, predictions: Answers) -> dict[str, float | None]:
+def _honest_metrics(run: StoredRun, predictions: Predicted) -> dict[str, float | None]:
     """Return the metrics of a run's predictions of images that no ancestor learnt from; None each if there are none."""
     if is_flattered(run.record.content):
         predictions = predictions.of(np.flatnonzero(not_learnt_before(run, predictions.paths, Reporter())))

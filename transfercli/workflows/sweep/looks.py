@@ -31,7 +31,7 @@ from transfercli.workflows.sweep.result import TrialRow
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
     from transfercli.evaluation.result import Evaluation
-    from transfercli.evaluation.scoring import Answers
+    from transfercli.evaluation.scoring import Predicted
 
 LOOKS_FILE = "test-looks.json"
 SPLIT = "test"
@@ -126,11 +126,11 @@ def _evaluate(runs: Sequence[StoredRun], reporter: Reporter) -> Evaluation:
     return evaluate_answers(_mean_answers(runs, split), seed=runs[0].config.seed, left_out=left_out)
 
 
-def _mean_answers(runs: Sequence[StoredRun], split: Split) -> Answers:
+def _mean_answers(runs: Sequence[StoredRun], split: Split) -> Predicted:
     """Return predictions with the mean of the runs' probabilities, and of their thresholds."""
     from transfercli.models.tasks.answers import answers_of
 
-    every = [predict_split(run, split) for run in runs]
+    every: list[Any] = [predict_split(run, split) for run in runs]  # all of one task
     probabilities = np.mean([one.probabilities for one in every], axis=0)
     if runs[0].several:
         thresholds = np.mean([one.thresholds for one in every], axis=0)
