@@ -145,8 +145,8 @@ def _write_csv(predictions: Predictions, out: TextIO) -> None:
     """Write one row per image; from the second class on, a column each for label and probability.
 
     If an image may have several labels, `labels` is the set of them, as in predictions.csv, `unsure` those that the
-    model abstains from, empty without --abstain, and all of the most probable ones follow: `label` and `probability` are those of the answer,
-    and need not be the first of them.
+    model abstains from (empty without --abstain), and all of the most probable ones follow: `label` and `probability`
+    are those of the answer, and need not be the first of them.
     A number per image has the columns path, value and error alone.
     `strange` and `unknown` are empty if the model has no out-of-distribution score. The last column of `--sets` is a
     JSON list, because a label may contain any character.

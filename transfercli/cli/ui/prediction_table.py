@@ -38,8 +38,8 @@ def write_table(
 ) -> None:
     """Write a row for each image, and a summary below the last row.
 
-    A label is marked as `strange` if the image is unlike the training images, else as `unsure` if the model abstains. Of
-    several labels, those that the model abstains from have a column of their own instead.
+    A label is marked as `strange` if the image is unlike the training images, else as `unsure` if the model abstains.
+    Of several labels, those that the model abstains from have a column of their own instead.
 
     Widths are chosen before the first prediction is known: columns get narrower on a narrow terminal, and the path,
     which may be of any length, is last.
