@@ -95,6 +95,31 @@ def test_labels_without_a_threshold_of_their_own_are_named() -> None:
     assert any(kind == "info" and text.startswith("calibration: ") for kind, text in reporter.lines)
 
 
+def test_thresholds_of_labels_are_reported_with_their_range_and_promises() -> None:
+    import numpy as np
+
+    from transfercli.evaluation.multilabel.trust import LabelTrust, fit_label_trust
+    from transfercli.workflows.confidence import report_label_confidence
+
+    rng, reporter = np.random.default_rng(0), Told()
+    labels = ("a", "b", "c", "d", "e", "f", "yeti")
+    targets = (rng.random((80, 7)) < [*[0.4] * 6, 0.0]).astype(int)
+    config = EvaluationConfig.model_validate({"thresholds": {"recall": 0.9}, "abstain": None})
+    trust = fit_label_trust(rng.normal(size=(80, 7)) + 2 * targets, targets, labels, config)
+    report_label_confidence(trust, config, reporter)
+    (said,) = (text for kind, text in reporter.lines if kind == "info" and "evaluation.thresholds" in text)
+    lowest, highest, first = trust.thresholds[:6].min(), trust.thresholds[:6].max(), trust.choices[0]
+    assert said.startswith(
+        f"evaluation.thresholds: chosen for recall 0.9, from {lowest:.4f} to {highest:.4f}: a {first.threshold:.4f}"
+        f" ({first.promised_precision:.3f}, {first.promised_recall:.3f}), b "
+    )
+    assert "and 1 more; in brackets, the precision and recall that new images have at least" in said
+    assert "yeti" not in said  # has a warning
+    plain = Told()
+    report_label_confidence(LabelTrust.without_fit(labels), config, plain)
+    assert plain.lines == []
+
+
 def test_the_threshold_of_two_classes_is_reported_with_its_promise() -> None:
     import numpy as np
 

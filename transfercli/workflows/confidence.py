@@ -82,7 +82,7 @@ def check_threshold_keys(config: ExperimentConfig, labels: Sequence[str]) -> Non
 
 
 def report_label_confidence(trust: LabelTrust, config: EvaluationConfig, reporter: Reporter) -> None:
-    """Report how the labels are calibrated; warn of thresholds that could not be chosen, and of labels always unsure.
+    """Report calibration and thresholds of the labels; warn of thresholds without evidence and of labels always unsure.
 
     The latter is no warning if that is the default target, which the config does not ask for.
     """
@@ -90,6 +90,7 @@ def report_label_confidence(trust: LabelTrust, config: EvaluationConfig, reporte
         names = [label for label, one in zip(trust.labels, trust.scalings, strict=False) if one.source == source]
         if names:
             reporter.info(f"calibration: {text}: {first_of(names, SHOWN_LABELS)}")
+    _report_thresholds(trust, reporter)
     _warn_of_thresholds(trust, reporter)
     if trust.abstention is None:
         return
@@ -111,6 +112,27 @@ CALIBRATED = {
     "none": "probabilities are left as they are, as no map improved those of held-out images",
 }
 SHOWN_LABELS = 5  # in a message
+
+
+def _report_thresholds(trust: LabelTrust, reporter: Reporter) -> None:
+    """Report the thresholds that a rule chose and what they promise; a label without evidence has a warning instead."""
+    from transfercli.evaluation.confidence.thresholds import rule_in_words
+
+    chosen = {
+        label: choice for label, choice in zip(trust.labels, trust.choices, strict=False) if choice.recall is not None
+    }
+    if trust.rule is None or not chosen:
+        return
+    thresholds = [choice.threshold for choice in chosen.values()]
+    listed = [
+        f"{label} {choice.threshold:.4f} ({choice.promised_precision or 0.0:.3f}, {choice.promised_recall or 0.0:.3f})"
+        for label, choice in chosen.items()
+    ]
+    reporter.info(
+        f"evaluation.thresholds: chosen for {rule_in_words(trust.rule)}, from {min(thresholds):.4f} to"
+        f" {max(thresholds):.4f}: {first_of(listed, SHOWN_LABELS)}; in brackets, the precision and recall that new"
+        " images have at least, with 95% certainty"
+    )
 
 
 def _warn_of_thresholds(trust: LabelTrust, reporter: Reporter) -> None:

@@ -138,6 +138,7 @@ def test_csv_has_the_set_of_labels_and_all_of_the_most_probable_ones(
             assert (cells["path"], cells["labels"], cells["error"]) == (str(broken), "", line["error"])
             continue
         assert json.loads(cells["labels"]) == sorted(label for label, _ in line["labels"])
+        assert cells["unsure"] == ""  # without --abstain
         assert (cells["label"] or None, float(cells["probability"])) == (line["label"], line["probability"])
         assert [cells["label_1"], float(cells["probability_1"])] == line["top"][0]
         assert [cells["label_2"], float(cells["probability_2"])] == line["top"][1]

@@ -195,14 +195,15 @@ def _show_trust(trust: dict[str, Any]) -> None:
 
 def _threshold_in_words(threshold: dict[str, Any]) -> str:
     """Return the threshold of two classes and what held-out images promise of it."""
-    rule = threshold["rule"]
-    wanted = rule if isinstance(rule, str) else " ".join(f"{name} {value:g}" for name, value in rule.items())
+    from transfercli.evaluation.confidence.thresholds import rule_in_words
+
     promised = [
         f"{name} {threshold[f'promised_{name}']:.4f}"
         for name in ("precision", "recall")
         if threshold[f"promised_{name}"] is not None
     ]
-    text = f"the second class is answered from a probability of {threshold['threshold']:.4f}, chosen for {wanted}"
+    text = f"the second class is answered from a probability of {threshold['threshold']:.4f}, chosen for"
+    text += f" {rule_in_words(threshold['rule'])}"
     if promised:
         text += f"; with 95% certainty new images have at least {' and '.join(promised)} of it"
     return f"{text}; {threshold['reason']}" if threshold["reason"] else text

@@ -110,6 +110,7 @@ class PredictionStream:
                 out,
                 sets=predictions.sets,
                 several=predictions.several,
+                abstain=predictions.abstain,
             )
         else:
             WRITERS[self.lines or "jsonl"](self.predictions, out)
@@ -144,8 +145,8 @@ def _write_csv(predictions: Predictions, out: TextIO) -> None:
     """Write one row per image; from the second class on, a column each for label and probability.
 
     If an image may have several labels, `labels` is the set of them, as in predictions.csv, `unsure` those that the
-    model abstains from, and all of the most probable ones follow: `label` and `probability` are those of the answer,
-    and need not be the first of them.
+    model abstains from (empty without --abstain), and all of the most probable ones follow: `label` and `probability`
+    are those of the answer, and need not be the first of them.
     A number per image has the columns path, value and error alone.
     `strange` and `unknown` are empty if the model has no out-of-distribution score. The last column of `--sets` is a
     JSON list, because a label may contain any character.
@@ -193,8 +194,8 @@ def _rows(predictions: Predictions) -> Iterator[list[Any]]:
             abstained = _flag(answer.abstained)
             score = ["", ""] if answer.unknown is None else [_flag(bool(answer.strange)), answer.unknown]
             held = [] if answer.labels is None else [dumps(answer.labels, ensure_ascii=False)]
-            sets = [] if answer.answered is None else [[name for name, _ in answer.answered], answer.unsure or ()]
-            given = [LabelSet.of(names).text for names in sets]
+            sets = [] if answer.answered is None else [[name for name, _ in answer.answered], answer.unsure]
+            given = ["" if names is None else LabelSet.of(names).text for names in sets]
             others = [pair for pair in answer.top if pair[0] != label][: len(answer.top) - 1]
             more = (value for pair in (others if answer.answered is None else answer.top) for value in pair)
             yield [answer.path, label or "", probability, abstained, "", *given, *more, *score, *held]

@@ -127,6 +127,11 @@ def rule_of(config: str | ThresholdConfig | None) -> Rule | None:
     return config.model_dump(exclude_none=True) if isinstance(config, ThresholdConfig) else config
 
 
+def rule_in_words(rule: Rule) -> str:
+    """Return the rule for a message: `f1` or `precision 0.9`."""
+    return rule if isinstance(rule, str) else " ".join(f"{name} {target:g}" for name, target in rule.items())
+
+
 def checked_rule(value: Any) -> Rule | None:
     """Return a rule that was stored as JSON, or None. Raises ValueError if it is none."""
     if value is None or (isinstance(value, str) and value in RULES):

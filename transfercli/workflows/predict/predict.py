@@ -112,6 +112,7 @@ class Predictions:
         columns: number of classes per image.
         sets: True if predictions have conformal sets.
         several: True if an image may have several labels. has_numbers: True if each image gets a number.
+        abstain: True if predictions say what the model abstains from.
         answers: one per image, computed as they are read. Raises `DataError` at its end if no image could be read, or
             with `strict` if one could not.
     """
@@ -122,6 +123,7 @@ class Predictions:
     sets: bool = False
     several: bool = False
     has_numbers: bool = False
+    abstain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,8 @@ def predict_images(request: PredictRequest, reporter: Reporter) -> Predictions:
         reporter.warning(f"{request.run} abstains from every image: {reason}")
     columns = min(request.top, len(model.labels))
     answers = _stream(model, request, reporter)
-    return Predictions(model.labels, columns, answers, request.sets is not None, model.several, model.has_numbers)
+    sets = request.sets is not None
+    return Predictions(model.labels, columns, answers, sets, model.several, model.has_numbers, request.abstain)
 
 
 def _stream(model: LoadableModel, request: PredictRequest, reporter: Reporter) -> Iterator[Prediction]:
