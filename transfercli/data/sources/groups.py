@@ -11,13 +11,17 @@ from transfercli.data.sources.folders import Item
 from transfercli.data.sources.keras_datasets import Arrays
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
+from transfercli.text import did_you_mean
 
 _LISTED = 3
 
 
-def find_groups(group: str, items: Sequence[Item], arrays: Sequence[Arrays], reporter: Reporter) -> dict[str, str]:
+def find_groups(
+    group: str, items: Sequence[Item], arrays: Sequence[Arrays], reporter: Reporter, columns: Sequence[str] = ()
+) -> dict[str, str]:
     """Return name of an image -> its group, by `data.group`; warn of images without a group.
 
+    columns: names of the table's columns, for the error.
     Raises `DataError` if no image is in a group.
     """
     names = [item.name for item in items if item.is_image] + [name for part in arrays for name in part.names]
@@ -31,13 +35,24 @@ def find_groups(group: str, items: Sequence[Item], arrays: Sequence[Arrays], rep
         raise DataError(
             f"data.group: {group!r} is not a column with values in the images' table, and as a regular expression it "
             f"matches none of {len(names)} paths (such as {shown})",
-            "paths are relative to data.train; try ^([^/]+/[^_]+)_ for cat/anna_01.jpg",
+            _hint(group, columns),
         )
     alone = [name for name in names if name not in groups]
     if alone:
         shown = ", ".join(map(repr, alone[:_LISTED]))
         reporter.warning(f"data.group: {len(alone)} of {len(names)} images have no group by the {source}: {shown}")
     return groups
+
+
+def _hint(group: str, columns: Sequence[str]) -> str:
+    expression = "try ^([^/]+/[^_]+)_ for cat/anna_01.jpg"
+    if group in columns:
+        return f"fill the column, which is empty, or {expression}"
+    if not columns:
+        return f"paths are relative to data.train; {expression}"
+    near = did_you_mean(group, columns)
+    allowed = f"the table has the columns {', '.join(columns)}; for a regular expression, {expression}"
+    return f"{near} {allowed}" if near else allowed
 
 
 def groups_if_any(group: str | None, items: Sequence[Item], reporter: Reporter) -> dict[str, str]:

@@ -19,7 +19,7 @@ from transfercli.data.sources.joined_labels import find_joined
 from transfercli.data.sources.labels import look_alikes, normalised_label, shown
 from transfercli.data.sources.layout import split_folders
 from transfercli.data.sources.table_format import TableFormat
-from transfercli.data.sources.tables import is_table, table_items
+from transfercli.data.sources.tables import column_names, is_table, table_items
 from transfercli.errors import ConfigError, DataError
 from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of
@@ -130,7 +130,7 @@ def list_images(config: DataConfig, reporter: Reporter, task: Task = "classify")
     if sum(fractions.values()) >= 1:
         given = " and ".join(f"data.{split}: {fraction:g}" for split, fraction in fractions.items())
         raise ConfigError(f"{given} leave no image to train on", "allowed: fractions that add up to less than 1")
-    groups = find_groups(table.group, items, arrays, reporter) if table.group else {}
+    groups = find_groups(table.group, items, arrays, reporter, _columns(config, table)) if table.group else {}
     items = sorted(items, key=lambda item: (item.name, item.split))
     columns = frozenset(map(normalised_label, table.label_columns if isinstance(table.columns.label, list) else ()))
     listing = Listing(
@@ -148,6 +148,11 @@ def list_images(config: DataConfig, reporter: Reporter, task: Task = "classify")
     if not columns:
         _warn_of_joined_labels(listing, config, reporter)
     return listing
+
+
+def _columns(config: DataConfig, table: TableFormat) -> list[str]:
+    path = normalised_path(config.train)
+    return column_names(path, table) if is_table(path) else []
 
 
 def splits_inside(config: DataConfig, task: Task = "classify") -> list[str]:

@@ -91,6 +91,11 @@ def column_values(
     return list(columns), values
 
 
+def column_names(path: Path, table: TableFormat = _DEFAULT) -> list[str]:
+    """Return the columns of a table; of JSON lines, the keys of the first one. Raises `DataError` as `table_rows`."""
+    return next((list(row) for _, row in table_rows(path, table)), [])
+
+
 def table_rows(path: Path, table: TableFormat) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield line number and values of each row. Raises `DataError` if the table cannot be read."""
     try:
