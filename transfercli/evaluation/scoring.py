@@ -127,14 +127,12 @@ CLASSES: Scoring[Predictions] = Scoring(
 
 def _label_sample(models: Sequence[LabelPredictions], weights: Array, images: int | None) -> LabelSample:
     first = models[0]
-    targets, probabilities, known, answered = (
-        np.concatenate([getattr(model, name) for model in models])
-        for name in ("targets", "probabilities", "known", "answered")
+    targets, probabilities, answers = (
+        np.concatenate([getattr(model, name) for model in models]) for name in ("targets", "probabilities", "answered")
     )
     paths = tuple(path for model in models for path in model.paths)
-    sample = LabelSample(LabelPredictions(paths, first.labels, targets, probabilities, first.thresholds), weights)
-    sample.answered = known & answered  # each model by its own thresholds
-    return sample
+    predictions = LabelPredictions(paths, first.labels, targets, probabilities, first.thresholds)
+    return LabelSample(predictions, weights, answers)
 
 
 def _number_right(predictions: LabelPredictions) -> Targets:

@@ -36,10 +36,13 @@ class LabelSample:
 
     predictions: of N images
     weights: float64 [N, R], how often each image counts: whole numbers
+    answers: bool [N, L], the answered labels if the images are of several models with thresholds of their own; None
+        for those that the thresholds of `predictions` choose
     """
 
     predictions: LabelPredictions
     weights: Array
+    answers: Bools | None = None
 
     @classmethod
     def unweighted(cls, predictions: LabelPredictions) -> LabelSample:
@@ -59,7 +62,7 @@ class LabelSample:
     @cached_property
     def answered(self) -> Bools:
         """bool [N, L], True if the target is known and the label is answered."""
-        return self.known & self.predictions.answered
+        return self.known & (self.predictions.answered if self.answers is None else self.answers)
 
     @cached_property
     def right(self) -> Bools:
