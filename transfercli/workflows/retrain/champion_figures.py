@@ -76,7 +76,7 @@ def champion_figures(run: RunFolder, former: RunFolder, log: Sequence[Decision])
 
 
 def _metric_of(run: RunFolder) -> str:
-    """Return the main metric of a run's task; that of classes if the run cannot be read, which promotes it all the same."""
+    """Return the main metric of a run's task; accuracy if it cannot be read: it is promoted all the same."""
     try:
         return main_metric(several=StoredRun(run).several)
     except TransferError:
