@@ -179,23 +179,26 @@ def resolve(config: ExperimentConfig, command: Literal["finetune", "pretrain"]) 
     return config.model_copy(update={"transfer": transfer, "model": model, "data": data, "training": training})
 
 
-# Values of keys that are not set, for tasks other than one class per image.
+# Values of keys that are not set, for tasks whose headline metric is not accuracy.
 _DEFAULTS: dict[Task, tuple[tuple[KeyPath, Any], ...]] = {
     MULTILABEL: (
         (("evaluation", "metrics"), ["map", "macro_f1"]),
-        (("retrain", "promote", "metric"), "map"),
         (("sweep", "metric"), "val_map"),
     ),
-    REGRESSION: (
-        (("evaluation", "metrics"), ["mae", "r2"]),
-        (("retrain", "promote", "metric"), "mae"),
-    ),
+    REGRESSION: ((("evaluation", "metrics"), ["mae", "r2"]),),
 }
+
+
+def _defaults_of(task: Task) -> tuple[tuple[KeyPath, Any], ...]:
+    """Return the rows of `_DEFAULTS`, and the headline metric of the task to promote by."""
+    if task not in _DEFAULTS:
+        return ()
+    return (*_DEFAULTS[task], (("retrain", "promote", "metric"), registries.rows("task")[task].headline))
 
 
 def with_defaults_of_task(config: ExperimentConfig) -> ExperimentConfig:
     """Return the config with the metrics that its task has by default."""
-    for path, value in _DEFAULTS.get(config.task, ()):
+    for path, value in _defaults_of(config.task):
         sections: list[Any] = [config]
         for key in path[:-1]:
             sections.append(getattr(sections[-1], str(key)))

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.config.types import CLASSIFY
 from transfercli.data.clusters import count_clusters
 from transfercli.errors import DataError
 from transfercli.evaluation.gates import Gate, check
+from transfercli.evaluation.metric_tables import METRIC_TABLES
 from transfercli.evaluation.metrics.confusion import PER_CLASS, confusion_matrix, count
 from transfercli.evaluation.metrics.per_class import one_vs_rest
 from transfercli.evaluation.metrics.registry import METRICS
@@ -72,7 +74,7 @@ class Evaluation:
     @property
     def headline(self) -> str:
         """The one metric to name if there is room for one."""
-        return "accuracy"
+        return METRIC_TABLES[CLASSIFY].headline
 
     @property
     def passed(self) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from transfercli.config.types import CLASSIFY, MULTILABEL
 from transfercli.errors import UsageError
 from transfercli.workflows.stored_run import StoredRun
 
@@ -94,7 +95,9 @@ def metrics_of_answers(answers: Predicted) -> dict[str, float | None]:
 
 def main_metric(*, several: bool) -> str:
     """Return the metric that decides if nothing else is said; several: an image may have several labels."""
-    return "map" if several else "accuracy"
+    from transfercli.evaluation.metric_tables import METRIC_TABLES
+
+    return METRIC_TABLES[MULTILABEL if several else CLASSIFY].headline
 
 
 def metric_of_task(metric: str | None, run: StoredRun) -> str:

@@ -24,18 +24,11 @@ from transfercli.text import counted, decimal, in_groups
 if TYPE_CHECKING:
     import numpy as np
 
-    from transfercli.config.types import Task
     from transfercli.evaluation.result import Evaluation
     from transfercli.workflows.evaluate.evaluate import EvaluateResult
     from transfercli.workflows.series.evaluate import SeriesEvaluation
 
 SHOWN_MATRIX = 12  # largest number of classes whose confusion matrix fits a terminal
-ALWAYS_SHOWN: dict[Task, tuple[str, ...]] = {
-    "classify": ("accuracy", "macro_f1", "log_loss", "ece"),
-    "ordinal": ("accuracy", "mae", "quadratic_kappa", "log_loss", "ece"),
-    "regression": ("mae", "rmse", "r2", "median_error", "pearson", "spearman"),
-    "multilabel": ("map", "macro_f1", "micro_f1", "subset_accuracy", "accuracy", "log_loss", "ece"),
-}
 
 Data = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="other images: a folder of class folders, or a table")
@@ -80,15 +73,17 @@ class GateFailed(GateError):
 
 
 def _show(result: EvaluateResult | SeriesEvaluation) -> None:
+    from transfercli.evaluation.metric_tables import METRIC_TABLES
     from transfercli.evaluation.multilabel.result import LabelEvaluation
     from transfercli.workflows.series.evaluate import SeriesEvaluation
 
+    always_shown = METRIC_TABLES[result.task].shown
     if isinstance(result, SeriesEvaluation):
-        show_evaluations(result, ALWAYS_SHOWN[result.task])
+        show_evaluations(result, always_shown)
         _show_gates(result.gates)
         return
     evaluation = result.evaluation
-    names = tuple(dict.fromkeys((*evaluation.shown, *ALWAYS_SHOWN[result.task])))
+    names = tuple(dict.fromkeys((*evaluation.shown, *always_shown)))
     print_pairs(
         [
             ("run", result.run),

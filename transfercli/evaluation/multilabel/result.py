@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.config.types import MULTILABEL
 from transfercli.data.clusters import count_clusters
 from transfercli.errors import DataError
 from transfercli.evaluation.gates import Gate, check
+from transfercli.evaluation.metric_tables import METRIC_TABLES
 from transfercli.evaluation.multilabel.intervals import label_intervals
 from transfercli.evaluation.multilabel.metrics import LABEL_METRICS, PER_LABEL, LabelSample
 from transfercli.evaluation.multilabel.predictions import LabelPredictions
@@ -41,7 +43,7 @@ class LabelEvaluation(Evaluation):
     @property
     def headline(self) -> str:
         """The one metric to name if there is room for one."""
-        return "map"
+        return METRIC_TABLES[MULTILABEL].headline
 
     def as_result(self) -> dict[str, Any]:
         """Return the contract's `evaluate` object without `run` and `split`, with additional keys at the end."""

@@ -13,8 +13,10 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.config.types import REGRESSION
 from transfercli.data.clusters import cluster_indices, count_clusters
 from transfercli.evaluation.gates import Gate, check
+from transfercli.evaluation.metric_tables import METRIC_TABLES
 from transfercli.evaluation.regression.metrics import VALUE_METRICS
 from transfercli.evaluation.regression.predictions import ValuePredictions
 from transfercli.evaluation.result import Evaluation, Scores, check_not_empty, plain, slice_rows
@@ -38,7 +40,7 @@ class ValueEvaluation(Evaluation):
     @property
     def headline(self) -> str:
         """The one metric to name if there is room for one."""
-        return "mae"
+        return METRIC_TABLES[REGRESSION].headline
 
 
 def evaluate_values(

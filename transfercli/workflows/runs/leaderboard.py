@@ -13,6 +13,7 @@ from transfercli.runs import decisions
 from transfercli.runs.decisions import Decision
 from transfercli.runs.listing import all_runs
 from transfercli.text import nearest
+from transfercli.workflows.answers import main_metric
 from transfercli.workflows.runs.rows import RunRow, links_of, row_of
 from transfercli.workflows.runs.run_fields import Field, ListedRun, check_condition, find_field
 from transfercli.workflows.runs.run_filter import parse_condition
@@ -117,7 +118,7 @@ def _headline(runs: Sequence[ListedRun]) -> Field:
     """Return the metric that the best run is named by if the request names none."""
     scored = [run.row for run in runs if run.row.metrics]
     several = bool(scored) and all(row.several for row in scored)
-    return Field("val_map" if several else "val_accuracy", "metric", True)
+    return Field(f"val_{main_metric(several=several)}", "metric", True)
 
 
 def _listed(request: ListRequest) -> list[ListedRun]:

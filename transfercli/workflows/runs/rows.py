@@ -15,6 +15,7 @@ from transfercli.runs.folder import RunFolder
 from transfercli.runs.listing import latest_completed, present_status, resume_command
 from transfercli.runs.record import RunRecord
 from transfercli.runs.untrusted import numbers_of
+from transfercli.workflows.answers import main_metric
 
 # Keys of a record that mark a run as part of a larger piece of work.
 VAL_MAP = "val_map"  # in the metrics of a run with several labels per image
@@ -68,7 +69,7 @@ class RunRow:
     @property
     def headline(self) -> str:
         """The metric to name if there is room for one."""
-        return "map" if self.several else "accuracy"
+        return main_metric(several=self.several)
 
     def as_json(self) -> dict[str, Any]:
         return {
