@@ -190,34 +190,40 @@ def check_one_sided_labels(findings: Findings) -> None:
 
     Unknown answers do not count. Such a label cannot be learnt.
     """
-    files = [file for file in findings.usable if file.split == "train"]
-    if not findings.listing.several or not files:
-        return
-    texts = _one_sided(label_targets((file.label for file in files), findings.labels), findings.labels)
-    if texts:
+    if texts := [*_unlearnable(findings).values()]:
         raise DataError(
             f"{counted(len(texts), 'label')} cannot be learnt: {first_of(texts, _LISTED)}",
             "add training images with and without the label, or remove it from the table or from data.columns.label",
         )
 
 
+def _unlearnable(findings: Findings) -> dict[str, str]:
+    """Return the labels, of several, that all training images answer in the same way, with a text on each."""
+    files = [file for file in findings.usable if file.split == "train"]
+    if not findings.listing.several or not files:
+        return {}
+    return _one_sided(label_targets((file.label for file in files), findings.labels), findings.labels)
+
+
 def check_held_out_labels(expected: ExpectConfig | None, findings: Findings) -> None:
     """Raise `DataError` if validation or test images of the source all have the same answer to one of several labels.
 
     Nothing about such a label can be measured. Labels that `data.expect.classes` names may be so, with a warning.
+    Those that cannot be learnt are refused by `check_one_sided_labels`.
     """
     if not findings.listing.several:
         return
     meant = expected.classes if expected and isinstance(expected.classes, list) else []
     named = {find_label(name, findings.labels) for name in meant}
-    labels = [label for label in findings.labels if label not in named]
+    left_out = named | _unlearnable(findings).keys()
+    labels = [label for label in findings.labels if label not in left_out]
     for split in HELD_OUT:
         files = [file for file in findings.usable if file.split == split]
         if not files or not labels:
             continue
         # `check_classes` refuses labels that no training image has; `data check` reports further problems beside them.
         targets = label_targets((file.label for file in files), labels, leave_out_others=True)
-        if texts := _one_sided(targets, labels):
+        if texts := [*_one_sided(targets, labels).values()]:
             raise DataError(
                 f"{split} images: {first_of(texts, _LISTED)}: such a label cannot be measured there",
                 f"move images with and without it to {split}, let data.{split} be a fraction, or name the label in"
@@ -225,16 +231,16 @@ def check_held_out_labels(expected: ExpectConfig | None, findings: Findings) -> 
             )
 
 
-def _one_sided(targets: np.ndarray, labels: Sequence[str]) -> list[str]:
-    """Return a text on each label that no image has, or every one. targets: int [N, L], as in `Split`."""
-    texts = []
+def _one_sided(targets: np.ndarray, labels: Sequence[str]) -> dict[str, str]:
+    """Return the labels that no image has, or every one, with a text on each. targets: int [N, L], as in `Split`."""
+    texts = {}
     for label, column in zip(labels, targets.T, strict=True):
         known, positive = int((column != UNKNOWN).sum()), int((column == 1).sum())
         unknown = f" ({len(column) - known} unknown)" if known < len(column) else ""
         if not positive:
-            texts.append(f"none of {counted(known, 'image')} has {label!r}{unknown}")
+            texts[label] = f"none of {counted(known, 'image')} has {label!r}{unknown}"
         elif positive == known:
-            texts.append(f"all of {counted(known, 'image')} have {label!r}{unknown}")
+            texts[label] = f"all of {counted(known, 'image')} have {label!r}{unknown}"
     return texts
 
 
@@ -250,12 +256,16 @@ def check_judged(splits: Iterable[Split]) -> None:
 
 def warn_of_one_sided_labels(splits: Iterable[Split], reporter: Reporter) -> None:
     """Warn of labels that no image of a split has, or every one: some metrics of them are undefined there."""
-    for split in splits:
-        if split.several and (texts := _one_sided(split.targets, split.labels)):
-            reporter.warning(
-                f"{split.name} images: {first_of(texts, _LISTED)}: metrics that need images with and without a label,"
-                " such as its average precision, are undefined there"
-            )
+    found = [
+        f"{split.name} images: {first_of(texts, _LISTED)}"
+        for split in splits
+        if split.several and (texts := [*_one_sided(split.targets, split.labels).values()])
+    ]
+    if found:
+        reporter.warning(
+            f"{'; '.join(found)}: metrics that need images with and without a label, such as its average precision, are"
+            " undefined there"
+        )
 
 
 def check_copies(findings: Findings) -> None:

@@ -62,7 +62,7 @@ def test_a_column_of_the_table_groups(tmp_path: Path, grow: Any, load: Load, kin
             writer.writerows(rows)
         else:
             file.writelines(json.dumps(row) + "\n" for row in rows)
-    with pytest.raises(DataError, match="data.group: 'woh' is not a column") as raised:
+    with pytest.raises(DataError, match=r"data\.group: 'woh' is not a column") as raised:
         load(tmp_path, f"list.{kind}", group="woh")
     assert (raised.value.hint or "").startswith("did you mean 'who'? the table has the columns path, label, who; ")
     dataset = load(tmp_path, f"list.{kind}", group="who")

@@ -100,6 +100,23 @@ def test_a_given_split_with_a_one_sided_label_is_refused_with_names(check: Check
     assert "1 label that no test image has: 'a'" in result["doubts"]
 
 
+def test_a_label_that_no_image_has_is_reported_once_for_all_splits(check: Check, tmp_path: Path) -> None:
+    check(["a", ""] * 30)
+    files = sorted(path.name for path in (tmp_path / "images" / "x").iterdir())
+    splits = ["train"] * 40 + ["validation"] * 10 + ["test"] * 10
+    rows = [f"images/x/{name},{n % 2},0,{split}\n" for n, (name, split) in enumerate(zip(files, splits, strict=True))]
+    (tmp_path / "t.csv").write_text("path,a,never,split\n" + "".join(rows))
+    config = yaml.safe_load((tmp_path / "c.yaml").read_text())
+    config["data"] = {"train": "t.csv", "image_size": 32, "columns": {"label": ["a", "never"]}}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    result = json.loads(CliRunner().invoke(app, ["data", "check", "c.yaml", "--json"]).stdout)
+    assert result["doubts"] == ["1 label that no test, train or validation image has: 'never'"]
+    assert result["refusals"] == ["1 label cannot be learnt: none of 40 images has 'never'"]
+    shown = CliRunner().invoke(app, ["data", "check", "c.yaml"]).output
+    assert shown.count("warning: ") == 1
+    assert shown.count("labels without test, train or validation images: 1") == 1
+
+
 @pytest.mark.parametrize(
     "sets, words",
     [

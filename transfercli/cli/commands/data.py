@@ -142,6 +142,8 @@ def _counts(images: int, classes: int, report: Report) -> str:
 
 
 def _show_check(result: CheckResult) -> None:
+    from transfercli.data.quality.check import same_labels
+
     report, classes, splits = result.report, result.report.classes(), result.report.splits()
     doubtful, imbalance, transparency = report.mislabelled, report.imbalance(), report.transparency
     noun, nouns = report.nouns
@@ -178,10 +180,10 @@ def _show_check(result: CheckResult) -> None:
         print_table((noun, "images", *splits, *["unknown"] * bool(unknown)), rows)
     for reason in report.refusals:
         print_text(f"\ntraining would refuse: {printable(reason)}")
-    for split, labels in report.missing.items():
-        _print_first(f"{nouns} without {split} images", (noun,), [(label,) for label in labels])
-    for split, labels in report.constant.items():
-        _print_first(f"{nouns} of all {split} images", (noun,), [(label,) for label in labels])
+    for splits_without, labels in same_labels(report.missing, "or"):
+        _print_first(f"{nouns} without {splits_without} images", (noun,), [(label,) for label in labels])
+    for splits_of, labels in same_labels(report.constant, "and"):
+        _print_first(f"{nouns} of all {splits_of} images", (noun,), [(label,) for label in labels])
     _show_pairs(report)
     _show_problems(report)
     _show_duplicates(report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any
@@ -87,6 +87,20 @@ class ProblemGroup:
     problems: Sequence[Problem]
 
 
+def same_labels(found: Mapping[str, Sequence[str]], joint: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Return (splits, labels) of labels by split, once for all splits that have the same ones.
+
+    joint: word before the last of these splits, as in `test, train or validation`.
+    """
+    splits: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    for split, labels in found.items():
+        splits[tuple(labels)].append(split)
+    return [
+        (f" {joint} ".join([", ".join(first)] * bool(first) + [last]), labels)
+        for labels, (*first, last) in splits.items()
+    ]
+
+
 @dataclass(frozen=True)
 class Report:
     """Report on a data set.
@@ -167,10 +181,10 @@ class Report:
         """Return the doubts about labels, if an image may have several."""
         same = [pair for pair in pairs.pairs if pair.kind == SAME]
         texts = [
-            f"{counted(len(labels), 'label')} that {which} {split} image{'s' * (which == 'all')}"
+            f"{counted(len(labels), 'label')} that {which} {splits} image{'s' * (which == 'all')}"
             f" {verb}: {first_of(labels, _NAMED, written=repr)}"
-            for which, verb, found in (("no", "has", self.missing), ("all", "have", self.constant))
-            for split, labels in found.items()
+            for which, verb, joint, found in (("no", "has", "or", self.missing), ("all", "have", "and", self.constant))
+            for splits, labels in same_labels(found, joint)
         ]
         shown = [f"{pair.first!r} and {pair.second!r} ({counted(pair.together, 'image')})" for pair in same]
         names = first_of(shown, _NAMED)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transfercli.errors import ArtefactError
+from transfercli.errors import ArtefactError, TransferError
 from transfercli.io.bounded import read_json
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder
@@ -71,8 +71,16 @@ class ChampionFigures:
 def champion_figures(run: RunFolder, former: RunFolder, log: Sequence[Decision]) -> ChampionFigures:
     """Return the figures of a run and of the champion before it. log: all earlier decisions."""
     comparison = last_comparison(log, run.run_id, former.run_id)
-    metric = comparison["metric"] if comparison else main_metric(several=StoredRun(run).several)
+    metric = comparison["metric"] if comparison else _metric_of(run)
     return ChampionFigures(metric, stored_figure(run, metric), stored_figure(former, metric), comparison)
+
+
+def _metric_of(run: RunFolder) -> str:
+    """Return the main metric of a run's task; accuracy if it cannot be read: it is promoted all the same."""
+    try:
+        return main_metric(several=StoredRun(run).several)
+    except TransferError:
+        return main_metric(several=False)
 
 
 def stored_figure(run: RunFolder, metric: str) -> dict[str, Any] | None:
