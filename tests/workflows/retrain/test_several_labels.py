@@ -68,8 +68,12 @@ def scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scenes:
 
 
 def test_an_image_with_other_labels_is_a_change_and_a_lost_label_a_loss(scenes: Scenes) -> None:
+    config = yaml.safe_load(scenes.config.read_text())
+    del config["task"]  # the table decides it
+    scenes.config.write_text(yaml.safe_dump(config))
     scenes.set("training.epochs", 1)
     assert scenes.night()["decision"] == "first"
+    assert sum(text.startswith("task: multilabel, because") for text in scenes.reporter.infos) == 1
     assert scenes.night()["decision"] == "unchanged"
     table = scenes.images / "labels.csv"
     table.write_text(

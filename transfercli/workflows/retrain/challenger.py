@@ -33,7 +33,8 @@ def train_challenger(state: RetrainState, reporter: Reporter) -> RunFolder:
     start = warm_start(state, reporter)
     run_id = challenger_id(state.experiment, state.subject, start, state.log, reporter)
     overrides = (*state.request.overrides, *start)
-    job = resolve_job(TrainRequest("finetune", state.request.config, state.request.runs, overrides, run_id), reporter)
+    # Without a reporter, which `retrain` gave when it resolved the same config.
+    job = resolve_job(TrainRequest("finetune", state.request.config, state.request.runs, overrides, run_id))
     # A run that is resumed may read images in another way than a new one would.
     same_pixels = geometry_of(job.config) == geometry_of(config_of_images(state.request, state.config, state.champion))
     train_job(job, reporter, read=(lambda *_: state.dataset) if same_pixels else read_data)
