@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transfercli.config.types import CLASSIFY, MULTILABEL
+from transfercli.config.types import Task
 from transfercli.errors import UsageError
 from transfercli.workflows.stored_run import StoredRun
 
@@ -93,11 +93,11 @@ def metrics_of_answers(answers: Predicted) -> dict[str, float | None]:
     return label_metrics_of(answers) if isinstance(answers, LabelPredictions) else metrics_of(answers)
 
 
-def main_metric(*, several: bool) -> str:
-    """Return the metric that decides if nothing else is said; several: an image may have several labels."""
+def main_metric(task: Task) -> str:
+    """Return the metric of a task that decides if nothing else is said."""
     from transfercli.evaluation.metric_tables import METRIC_TABLES
 
-    return METRIC_TABLES[MULTILABEL if several else CLASSIFY].headline
+    return METRIC_TABLES[task].headline
 
 
 def metric_of_task(metric: str | None, run: StoredRun) -> str:
@@ -113,7 +113,7 @@ def metric_of_task(metric: str | None, run: StoredRun) -> str:
             f"--metric {metric}: {run.label} gives {table.answers}, and this is no metric of that",
             f"use one of {', '.join(table.metrics)}",
         )
-    return metric or main_metric(several=run.several)
+    return metric or main_metric(run.config.task)
 
 
 def check_same_task(runs: Sequence[StoredRun], command: str) -> None:

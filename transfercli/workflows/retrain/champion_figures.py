@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from transfercli.config.types import CLASSIFY
 from transfercli.errors import ArtefactError, TransferError
 from transfercli.io.bounded import read_json
 from transfercli.runs.decisions import Decision
@@ -78,9 +79,9 @@ def champion_figures(run: RunFolder, former: RunFolder, log: Sequence[Decision])
 def _metric_of(run: RunFolder) -> str:
     """Return the main metric of a run's task; accuracy if it cannot be read: it is promoted all the same."""
     try:
-        return main_metric(several=StoredRun(run).several)
+        return main_metric(StoredRun(run).config.task)
     except TransferError:
-        return main_metric(several=False)
+        return main_metric(CLASSIFY)
 
 
 def stored_figure(run: RunFolder, metric: str) -> dict[str, Any] | None:

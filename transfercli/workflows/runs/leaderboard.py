@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.config.differing_keys import all_keys, differing_keys, naming_order, short_names
+from transfercli.config.types import CLASSIFY
 from transfercli.errors import ArtefactError
+from transfercli.evaluation.metric_tables import ALL_METRICS
 from transfercli.runs import decisions
 from transfercli.runs.decisions import Decision
 from transfercli.runs.listing import all_runs
@@ -117,8 +119,9 @@ def list_runs(request: ListRequest) -> RunList:
 def _headline(runs: Sequence[ListedRun]) -> Field:
     """Return the metric that the best run is named by if the request names none."""
     scored = [run.row for run in runs if run.row.metrics]
-    several = bool(scored) and all(row.several for row in scored)
-    return Field(f"val_{main_metric(several=several)}", "metric", True)
+    names = {row.headline for row in scored}
+    name = names.pop() if len(names) == 1 else main_metric(CLASSIFY)
+    return Field(f"val_{name}", "metric", ALL_METRICS[name].higher_is_better)
 
 
 def _listed(request: ListRequest) -> list[ListedRun]:

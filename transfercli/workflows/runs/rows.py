@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.errors import ArtefactError
+from transfercli.evaluation.metric_tables import METRIC_TABLES
 from transfercli.io.bounded import read_json
 from transfercli.runs.champions import champion_of
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.listing import latest_completed, present_status, resume_command
 from transfercli.runs.record import RunRecord
 from transfercli.runs.untrusted import numbers_of
-from transfercli.workflows.answers import main_metric
 
 # Keys of a record that mark a run as part of a larger piece of work.
 VAL_MAP = "val_map"  # in the metrics of a run with several labels per image
@@ -68,8 +68,9 @@ class RunRow:
 
     @property
     def headline(self) -> str:
-        """The metric to name if there is room for one."""
-        return main_metric(several=self.several)
+        """The metric to name if there is room for one: that of the task whose metrics the run has."""
+        names = [table.headline for table in METRIC_TABLES.values()]
+        return next((name for name in reversed(names) if f"val_{name}" in self.metrics), names[0])
 
     def as_json(self) -> dict[str, Any]:
         return {
