@@ -63,10 +63,14 @@ class Outside:
 def blocks_of(card: Path, name: str) -> dict[str, str]:
     """Return the code blocks of a model card that read an image, load the artefact `name`, and list the labels."""
     text = card.read_text(encoding="utf-8")
-    reading, labels, *_ = BLOCK.findall(text)
+    reading = BLOCK.search(text)
     loading = BLOCK.search(text, text.index(f"\n**{name.replace('_', chr(92) + '_')}**:"))
+    labels = BLOCK.search(text, text.index("\n**The labels of an image**"))
+    assert reading is not None
     assert loading is not None
-    return {"pixels": reading, "predict": loading[1], "labels": re.sub(r'"\w+/(\w+\.)', rf'"{name}/\1', labels)}
+    assert labels is not None
+    own = re.sub(r'"\w+/(\w+\.)', rf'"{name}/\1', labels[1])
+    return {"pixels": reading[1], "predict": loading[1], "labels": own}
 
 
 def run_outside(exports: Path, name: str, files: Sequence[str]) -> Outside:

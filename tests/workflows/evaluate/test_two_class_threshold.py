@@ -85,7 +85,7 @@ def test_an_artefact_gives_the_answers_of_the_run(trained: tuple[World, Path], t
     "sample, evaluation, reason",
     [
         ("digits", {"threshold": "f1"}, "needs two classes, and the data has 10"),
-        ("digits", {"thresholds": "f1"}, "evaluation.thresholds is of several labels per image"),
+        ("digits", {"thresholds": "f1"}, "evaluation.thresholds: is for task: multilabel"),
     ],
 )
 def test_keys_that_do_not_fit_the_data_are_refused_before_training(
