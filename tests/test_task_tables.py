@@ -11,10 +11,10 @@ from transfercli.evaluation.explain.attribution import LOG_ODDS
 from transfercli.evaluation.metric_tables import METRIC_TABLES, MetricTable
 from transfercli.models.tasks.outputs import OUTPUTS
 from transfercli.training.objectives import OBJECTIVES
-from transfercli.workflows.evaluate.tasks import STEPS
+from transfercli.workflows.evaluate.tasks import PREDICTIONS
 
 
-@pytest.mark.parametrize("table", [LOG_ODDS, METRIC_TABLES, OBJECTIVES, OUTPUTS, STEPS])
+@pytest.mark.parametrize("table", [LOG_ODDS, METRIC_TABLES, OBJECTIVES, OUTPUTS, PREDICTIONS])
 def test_every_task_has_a_row_in_each_table(table: dict[Task, object]) -> None:
     assert set(table) == set(get_args(Task))
 

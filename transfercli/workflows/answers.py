@@ -15,6 +15,7 @@ from transfercli.workflows.stored_run import StoredRun
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
     from transfercli.evaluation.held_out import HeldOutAnswers
+    from transfercli.evaluation.regression.predictions import ValuePredictions
     from transfercli.evaluation.result import Evaluation
     from transfercli.evaluation.scoring import Predicted
 
@@ -70,14 +71,18 @@ def read_predictions(run: StoredRun, path: Path) -> Predicted:
     return LabelPredictions.read_csv(path, run.label_trust.thresholds)
 
 
-def evaluate_answers(answers: Predicted, **options: Any) -> Evaluation:
-    """Return the evaluation of answers of either task. options: those of `evaluate`."""
+def evaluate_answers(answers: Predicted | ValuePredictions, **options: Any) -> Evaluation:
+    """Return the evaluation of answers of any task. options: those of `evaluate`."""
     from transfercli.evaluation.multilabel.predictions import LabelPredictions
     from transfercli.evaluation.multilabel.result import evaluate_labels
+    from transfercli.evaluation.regression.predictions import ValuePredictions
+    from transfercli.evaluation.regression.result import evaluate_values
     from transfercli.evaluation.result import evaluate
 
     if isinstance(answers, LabelPredictions):
         return evaluate_labels(answers, **options)
+    if isinstance(answers, ValuePredictions):
+        return evaluate_values(answers, **options)
     return evaluate(answers, **options)
 
 

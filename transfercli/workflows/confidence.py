@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from transfercli.config.types import MULTILABEL
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of
 
 if TYPE_CHECKING:
-    from transfercli.config.schema import EvaluationConfig, ExperimentConfig
+    from transfercli.config.schema import EvaluationConfig
     from transfercli.evaluation.confidence.temperature import Scaling
     from transfercli.evaluation.confidence.thresholds import Choice
     from transfercli.evaluation.confidence.trust import Trust
@@ -61,20 +60,9 @@ def report_confidence(trust: Trust, config: EvaluationConfig, reporter: Reporter
         )
 
 
-def check_threshold_keys(config: ExperimentConfig, labels: Sequence[str]) -> None:
-    """Raise `ConfigError` if `evaluation.threshold` or `thresholds` does not fit the task and the number of classes."""
-    evaluation, several = config.evaluation, config.task == MULTILABEL
-    if several and evaluation.threshold is not None:
-        raise ConfigError(
-            "evaluation.threshold is of two classes, and an image may have several labels",
-            "set evaluation.thresholds, which is chosen for each label",
-        )
-    if not several and evaluation.thresholds is not None:
-        raise ConfigError(
-            "evaluation.thresholds is of several labels per image, and each image has one class",
-            "of two classes, set evaluation.threshold; or, if an image may have several labels, task to multilabel",
-        )
-    if evaluation.threshold is not None and len(labels) != 2:
+def check_two_classes(config: EvaluationConfig, labels: Sequence[str]) -> None:
+    """Raise `ConfigError` if `evaluation.threshold` is set and there are not two classes."""
+    if config.threshold is not None and len(labels) != 2:
         raise ConfigError(
             f"evaluation.threshold needs two classes, and the data has {len(labels)}",
             "remove the key: of more classes the most probable one is answered",

@@ -18,6 +18,7 @@ from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.output_paths import check_output_folder
 from transfercli.text import counted, duration
+from transfercli.workflows.answers import evaluate_answers
 from transfercli.workflows.evaluate.provenance import fingerprints_of
 from transfercli.workflows.evaluate.request import (
     SPREADSHEET,
@@ -27,7 +28,7 @@ from transfercli.workflows.evaluate.request import (
     folder_name,
 )
 from transfercli.workflows.evaluate.robustness import robustness_and_tta
-from transfercli.workflows.evaluate.tasks import STEPS
+from transfercli.workflows.evaluate.tasks import PREDICTIONS
 from transfercli.workflows.known_images import known_images, report_known
 from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.stored_run import StoredRun
@@ -102,11 +103,11 @@ def evaluate_split(
     from transfercli.evaluation.statistics.design_effect import FEW_GROUPS
     from transfercli.models.forward import forward
 
-    config, steps = run.config, STEPS[run.config.task]
+    config = run.config
     known = known_images(run, split, reporter, own=request.data is None)
     outputs = forward(model, split.images, config.data.batch_size, reporter, "evaluate")
-    predictions, trust = steps.predictions(run, split, outputs)
-    evaluation = steps.evaluate(
+    predictions, trust = PREDICTIONS[config.task](run, split, outputs)
+    evaluation = evaluate_answers(
         predictions,
         shown=config.evaluation.metrics,
         gates=gates,

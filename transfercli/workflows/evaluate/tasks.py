@@ -1,9 +1,8 @@
-"""Steps of an evaluation that depend on the task: from outputs of the model to predictions, and to their metrics."""
+"""Table of tasks: from outputs of a model to predictions and their confidence."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.types import CLASSIFY, MULTILABEL, ORDINAL, REGRESSION, Task
@@ -15,23 +14,10 @@ if TYPE_CHECKING:
     from transfercli.evaluation.multilabel.predictions import LabelPredictions
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.regression.predictions import ValuePredictions
-    from transfercli.evaluation.result import Evaluation
     from transfercli.workflows.stored_run import StoredRun
 
 # The keys of `Evaluation.trust`.
 Trust = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class EvaluationSteps:
-    """Steps of the evaluation of one task.
-
-    predictions: outputs of `StoredRun.scored_model` -> predictions and the result's confidence metrics
-    evaluate: predictions, with the keywords of `evaluation.result.evaluate` -> the result
-    """
-
-    predictions: Callable[[StoredRun, Split, np.ndarray], tuple[Any, Trust]]
-    evaluate: Callable[..., Evaluation]
 
 
 def _class_predictions(run: StoredRun, split: Split, outputs: np.ndarray) -> tuple[Predictions, Trust]:
@@ -67,28 +53,11 @@ def _value_predictions(run: StoredRun, split: Split, outputs: np.ndarray) -> tup
     return ValuePredictions(split.paths, run.labels[0], split.targets, values, split.groups), {}
 
 
-def _evaluate_classes(predictions: Predictions, **settings: Any) -> Evaluation:
-    from transfercli.evaluation.result import evaluate
-
-    return evaluate(predictions, **settings)
-
-
-def _evaluate_labels(predictions: LabelPredictions, **settings: Any) -> Evaluation:
-    from transfercli.evaluation.multilabel.result import evaluate_labels
-
-    return evaluate_labels(predictions, **settings)
-
-
-def _evaluate_values(predictions: ValuePredictions, **settings: Any) -> Evaluation:
-    from transfercli.evaluation.regression.result import evaluate_values
-
-    return evaluate_values(predictions, **settings)
-
-
-_OF_CLASSES = EvaluationSteps(_class_predictions, _evaluate_classes)
-STEPS: dict[Task, EvaluationSteps] = {
-    CLASSIFY: _OF_CLASSES,
-    ORDINAL: _OF_CLASSES,
-    MULTILABEL: EvaluationSteps(_label_predictions, _evaluate_labels),
-    REGRESSION: EvaluationSteps(_value_predictions, _evaluate_values),
+# Function of a run, a split and the outputs of `StoredRun.scored_model` that returns the predictions, and the result's
+# confidence metrics.
+PREDICTIONS: dict[Task, Callable[[StoredRun, Split, np.ndarray], tuple[Any, Trust]]] = {
+    CLASSIFY: _class_predictions,
+    ORDINAL: _class_predictions,
+    MULTILABEL: _label_predictions,
+    REGRESSION: _value_predictions,
 }

@@ -21,7 +21,7 @@ from transfercli.runs.listing import continue_command, make_latest
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.training.keras_import import check_backend
-from transfercli.workflows.confidence import check_threshold_keys, report_confidence, report_label_confidence
+from transfercli.workflows.confidence import check_two_classes, report_confidence, report_label_confidence
 from transfercli.workflows.initial_weights import check_weights, needs_download
 from transfercli.workflows.new_model import Parent, find_parent, labels_for, new_classifier, with_file_head
 from transfercli.workflows.recorded_weights import with_recorded_weights
@@ -143,7 +143,7 @@ def prepare(
         dataset = read(job, reporter)
     labels = labels_for(initial, parent, dataset.labels, reporter)
     from_config(job.config.evaluation.gates, labels, job.config.task)  # an error is raised now, not after the training
-    check_threshold_keys(job.config, labels)
+    check_two_classes(job.config.evaluation, labels)
     prepare_backend(job.config)
     inherited = images_learnt_before(job, parent, dataset, reporter)
     classifier, report = new_classifier(initial, parent, labels, reporter, random=without_weights)
