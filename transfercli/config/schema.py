@@ -18,6 +18,7 @@ from transfercli.config.types import (
     Budget,
     Channels,
     Day,
+    Device,
     Flag,
     FolderName,
     Fraction,
@@ -520,7 +521,17 @@ class ComputeConfig(Section):
         None, description="processor threads; null: every core"
     )
     deterministic: Flag = Field(True, description="bit-identical results of reruns on the same machine")
-    distribution: Literal["none", "data_parallel"] = Field("none", description="distribution of training over devices")
+    device: Device = Field(
+        "auto",
+        description="auto: accelerators if there are any; cpu; gpu: an error without one; gpu:N: that one, from 0",
+    )
+    distribution: Literal["none", "data_parallel"] = Field(
+        "none",
+        description="data_parallel: every batch is shared out over all devices of all processes (KERAS_BACKEND=jax)",
+    )
+    peer_timeout: Annotated[Number, Field(ge=1, le=86_400)] = Field(
+        60.0, description="data_parallel: seconds without a sign of life after which another process counts as lost"
+    )
 
 
 class AbstainConfig(Section):

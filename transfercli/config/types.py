@@ -148,6 +148,9 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$"), Allowed("64 hexadec
 Day = Annotated[
     str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"), Allowed("a day, such as 2026-11-28")
 ]
+Device = Annotated[
+    str, Field(pattern=r"^(auto|cpu|gpu(:\d{1,3})?)$"), Allowed("auto, cpu, gpu, or gpu:N such as gpu:0")
+]
 FolderName = Annotated[
     str,
     AfterValidator(_folder_name),

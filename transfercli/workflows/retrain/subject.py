@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import transfercli
 from transfercli.config.dump import dump_values
 from transfercli.config.schema import (
+    ComputeConfig,
     DataConfig,
     EarlyStoppingConfig,
     EvaluationConfig,
@@ -109,6 +110,7 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
     ),
     (): (ExperimentConfig(name="x", data=DataConfig(train="."), model=ModelConfig(base="vgg16")), ("task",)),
     ("evaluation",): (EvaluationConfig(), ("thresholds", "threshold")),
+    ("compute",): (ComputeConfig(), ("device", "peer_timeout")),
     ("training", "schedule"): (ScheduleConfig(), ("patience",)),
     ("training", "early_stopping"): (EarlyStoppingConfig(), ("min_delta",)),
     ("retrain",): (RetrainConfig(), ("audit",)),
