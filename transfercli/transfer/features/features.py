@@ -26,7 +26,7 @@ from transfercli.errors import DiskError
 from transfercli.models.placement import on_each_device
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows, Indices, JoinedRows, Rows, release
-from transfercli.training.distribution.agreement import any_of, first_text
+from transfercli.training.distribution.agreement import any_of, first_text, meet
 from transfercli.training.distribution.caches import keeps
 from transfercli.training.distribution.processes import processes
 from transfercli.transfer.features.prefix import BATCH, Prefix, compute_features
@@ -113,7 +113,8 @@ class FeatureCache:
                 with parts[0].store.filling(keys, waiting) if writes else nullcontext():
                     missing = _missing(parts, keys, waiting)  # another process may have made them meanwhile
                     self._compute(prefix, inputs, keys, missing, parts if writes else [])
-                _missing(parts, keys, waiting)  # looks up those that a process with the same cache has stored
+                meet(waiting)
+                _lacking(parts, keys)  # looks up the rows that another process with the same cache has stored
         finally:
             for part in parts:
                 part.store.close()
