@@ -58,6 +58,9 @@ class Reporter:
     def detach_log(self) -> None:
         """Keep the lines to come for the next log: those of one run belong in its own."""
 
+    def silence(self) -> None:
+        """Show nothing more but errors: another process reports the same work."""
+
     def part(self, name: str) -> Reporter:
         """Return the reporter of one of several pieces of work that are done at the same time, with a log of its own.
 
@@ -107,6 +110,9 @@ class Forwarding(Reporter):
 
     def detach_log(self) -> None:
         self.reporter.detach_log()
+
+    def silence(self) -> None:
+        self.reporter.silence()
 
     def part(self, name: str) -> Reporter:
         return self.reporter.part(name)

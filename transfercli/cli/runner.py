@@ -81,6 +81,8 @@ def run_command(
                 console.close()  # before stdout is restored, since a live display restores the stdout of its start
     except Exception as error:
         _exit_with(_as_expected(error, console), console, output, stop)
+    if console.silent:
+        return
     try:
         _print(partial(output.write, result))
     except Exception as error:  # a bug in the table for people
@@ -148,6 +150,8 @@ def _exit_with(error: Exception, console: Console, output: Output[Any], stop: St
         console.error(_report_bug(error, console))
     else:
         console.error(message_of(error))
+    if console.silent:
+        sys.exit(code)
     if result is not None:
         _print(partial(output.write, result))
     elif output.as_json:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from transfercli.models.keras_internals import inner_layers
+from transfercli.models.placement import computed
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 
@@ -26,7 +27,7 @@ def forward(
     for start in range(0, total, batch_size):
         indices = np.arange(start, min(start + batch_size, total))
         padded = np.resize(indices, batch_size)
-        outputs.append(np.asarray(model.predict_on_batch(images.read(padded)))[: len(indices)])
+        outputs.append(computed(model, images.read(padded))[: len(indices)])
         reporter.progress(stage, start + len(indices), total)
     return np.concatenate(outputs)
 

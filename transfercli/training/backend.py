@@ -18,17 +18,20 @@ import numpy as np
 
 from transfercli.config.schema import ComputeConfig
 from transfercli.io.cores import usable_cores
+from transfercli.training.distribution.start import start
 from transfercli.training.keras_import import import_keras
 
 if TYPE_CHECKING:
     from transfercli.data.batching.batches import Batches
 
 
-def prepare(compute: ComputeConfig, seed: int) -> str:
+def prepare(compute: ComputeConfig, seed: int, *, distributed: bool = False) -> str:
     """Configure Keras's backend for one training or evaluation and return its name.
 
     To be called before a model is built; a second call in the same process changes only the seed. Raises `UsageError`
     if KERAS_BACKEND cannot be used.
+
+    distributed: share batches over all devices if the config says so, as a training does; raises as `start` does.
     """
     first = "keras" not in sys.modules
     if not first:
@@ -40,6 +43,8 @@ def prepare(compute: ComputeConfig, seed: int) -> str:
         name = str(keras.backend.backend())
         if name == "tensorflow":
             _prepare_tensorflow(compute)
+        if distributed:
+            start(compute)
         keras.utils.set_random_seed(seed)  # with any backend, it imports TensorFlow if that is installed
     if first:
         gc.freeze()  # the libraries' objects stay, so that collecting those of a training takes less time
@@ -92,7 +97,9 @@ def input_pipeline(batches: Batches) -> Any:
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        return batches
+        from transfercli.training.distribution.batches import own_batches
+
+        return own_batches(batches)
     import tensorflow as tf
 
     examples = [np.asarray(part) for part in batches[0]]

@@ -30,6 +30,9 @@ from transfercli.text import counted
 from transfercli.training.backend import input_pipeline
 from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.compiling import compile_phase, optimizer_tensors, restore_optimizer, update_groups
+from transfercli.training.distribution.agreement import from_chief, meet
+from transfercli.training.distribution.batches import WithoutPadding, own_batches
+from transfercli.training.distribution.weights import share_weights
 from transfercli.training.frozen import constant_tensors, layers_of
 from transfercli.training.memory import out_of_memory_error
 from transfercli.training.objectives import OBJECTIVES
@@ -201,18 +204,23 @@ class Trainer:
         for key in LAST:
             if key in line:
                 line[key] = line.pop(key)
+        line = from_chief(partial(dict, line))
         decides = self._phase.kind == "refit"
         is_best = progress.count(line, self.plan.monitor, self.plan.min_delta, decides=decides)
         if is_best:
             self._best = model
-        self._lower_rate_on_plateau(validation["val_loss"])
+        self._lower_rate_on_plateau(line["val_loss"])
         limit = self.plan.limit
-        progress.out_of_time = limit is not None and not limit.allows(line["seconds"])
+        progress.out_of_time = from_chief(lambda: limit is not None and not limit.allows(line["seconds"]))
         state = ({} if setup.solve else optimizer_tensors(setup.model)) | self._training_weights
         if self._phase.lora:
             state |= {ADAPTATION + name: value for name, value in separate_tensors(self.classifier).items()}
         self.keep(progress, Checkpoint(model, state, asdict(progress)), is_best)
+        meet(self._waiting)
         self.reporter.epoch(line, self.plan.epochs)
+
+    def _waiting(self) -> None:
+        self.reporter.progress("waiting for another process", 0, 0, "")
 
     def _fit(self, epoch: int) -> dict[str, float]:
         """Train one epoch by gradients; return its loss and accuracy on the training images."""
@@ -224,7 +232,8 @@ class Trainer:
         def report(step: int, logs: Any) -> None:
             self.reporter.progress(f"epoch {epoch}", step + 1, len(batches), f"steps, loss {logs['loss']:.4f}")
 
-        callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=report)]
+        without_padding = WithoutPadding(batches)
+        callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=report), without_padding]
         try:
             with computing_in(self.plan.precision, model):
                 history = model.fit(self._pipeline, epochs=1, shuffle=False, verbose=0, callbacks=callbacks)
@@ -234,7 +243,8 @@ class Trainer:
                 raise out_of_memory_error(f"in epoch {epoch}", batches.batch_size, step) from error
             raise
         self._training_weights = assign_average(model)
-        return {name: float(history.history[name][0]) for name in ("loss", "accuracy") if name in history.history}
+        means = {name: float(history.history[name][0]) for name in ("loss", "accuracy") if name in history.history}
+        return means | {"loss": without_padding.corrected(means["loss"])}
 
     def _last_rate(self, optimizer: keras.optimizers.Optimizer) -> float:
         """Return the learning rate of the last update."""
@@ -258,6 +268,7 @@ class Trainer:
     def _solve(self, solve: Callable[[], Solved]) -> tuple[Line, HeldOut | None]:
         """Solve the phase; return its log loss and accuracy on the training images, with facts, and what scores it."""
         solved = solve()
+        share_weights(self.classifier)
         setup = self.setup
         logits = forward(setup.model, setup.batches.source, setup.batches.batch_size, self.reporter, "measure")
         targets = setup.batches.targets
@@ -300,7 +311,7 @@ def _restore_adaptation(classifier: Classifier, state: State) -> None:
 
 def _train_step(model: keras.Model, batches: Batches, size: int) -> None:
     """Run a training step on the first `size` rows of a batch."""
-    model.train_on_batch(*(part[:size] for part in batches[0]))
+    model.train_on_batch(*(part[:size] for part in own_batches(batches)[0]))
 
 
 def _check_finite(line: Line) -> None:

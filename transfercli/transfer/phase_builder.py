@@ -18,6 +18,7 @@ from transfercli.models.pooling import POOL
 from transfercli.models.surgery import Cut, cut_after_base, cut_below
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
+from transfercli.training.distribution.agreement import first_text
 from transfercli.training.frozen import lowest_trained
 from transfercli.training.phases import Phase, PhaseSetup, Unfreeze
 from transfercli.transfer.auxiliary_images import with_auxiliary
@@ -87,7 +88,7 @@ class PhaseBuilder:
         """Return the reason not to cache the features after a cut, or "". Raises `ConfigError` if they are required."""
         if not multiplications(cut.prefix):
             return "nothing is computed there"
-        reason = self._obstacle(self.caching_cost(cut, phase, views))
+        reason = first_text(self._obstacle(self.caching_cost(cut, phase, views)))
         if reason and self.inputs.required:
             raise ConfigError(
                 f"compute.cache is 'require', but the features after {cut.last_layer} cannot be cached: {reason}",

@@ -40,6 +40,7 @@ class Console(Reporter):
         self._unlogged: list[str] = []
         self._epoch_seconds: list[float] = []
         self.warned: set[str] = set()  # by parts of the work
+        self.silent = False
 
     def info(self, text: str) -> None:
         self._report(text, show=not self.quiet)
@@ -48,7 +49,11 @@ class Console(Reporter):
         self._report(text, show=self.verbose)
 
     def warning(self, text: str) -> None:
-        self._report(f"warning: {text}", show=True)
+        self._report(f"warning: {text}", show=not self.silent)
+
+    def silence(self) -> None:
+        """Show nothing more but errors; no result either."""
+        self.quiet, self.verbose, self.silent = True, False, True
 
     def error(self, text: str) -> None:
         """Show an error, also if it cannot be written to the log, for example on a full disk."""
@@ -86,6 +91,8 @@ class Console(Reporter):
         self.stopping.end(error)
 
     def attach_log(self, path: Path) -> None:
+        if self.silent:
+            return
         self.log = path
         unlogged, self._unlogged = self._unlogged, []
         for line in unlogged:

@@ -12,6 +12,7 @@ import numpy as np
 
 from transfercli.data.cache.segments import Space
 from transfercli.models.forward import computing_in
+from transfercli.models.placement import computed
 from transfercli.models.surgery import Cut
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
@@ -37,7 +38,7 @@ class Prefix:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         padded = images[np.arange(BATCH) % len(images)]
         with computing_in(self.precision, self._model):
-            features = np.asarray(self._model.predict_on_batch(padded))[: len(images)]
+            features = computed(self._model, padded)[: len(images)]
         return features.astype(self.dtype, copy=False)  # as the cache stores them, also without one
 
     @property

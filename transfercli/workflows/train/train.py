@@ -18,7 +18,6 @@ from transfercli.evaluation.slices import table_slices
 from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.listing import continue_command, make_latest
-from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.training.keras_import import check_backend
 from transfercli.workflows.confidence import check_two_classes, report_confidence, report_label_confidence
@@ -31,6 +30,7 @@ from transfercli.workflows.train.continuation import (
     continuing_job,
     copy_earlier_epochs,
 )
+from transfercli.workflows.train.distribution import check_launch, read_together, taking_part
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job, with_head_of
 from transfercli.workflows.train.learnt_before import LearntBefore, images_learnt_before
@@ -53,9 +53,11 @@ def train(request: TrainRequest | ContinueRequest, reporter: Reporter) -> TrainR
     Nothing is written before the config and the data are checked.
     """
     job = continuing_job(request) if isinstance(request, ContinueRequest) else resolve_job(request, reporter)
-    waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
-    with job.loaded.placing(), experiment_lock(job.run.path.parent, request.wait, waiting):
-        return train_job(job, reporter, dry_run=request.dry_run)
+    with job.loaded.placing():
+        if job.config.compute.distribution != "none":
+            prepare_backend(job.config)  # the processes join before the first of them takes the lock
+        with taking_part(job, request.wait, reporter) as own:
+            return train_job(own, reporter, dry_run=request.dry_run)
 
 
 def read_data(job: Job, reporter: Reporter) -> Dataset:
@@ -75,6 +77,7 @@ def train_job(
     watch = Stopwatch()
     check_tracking(job.config)
     check_backend()
+    check_launch(job.config.compute)
     for warning in job.warnings:
         reporter.warning(warning)
     with resume_hints(job, reporter):
@@ -140,7 +143,7 @@ def prepare(
     if is_keras(job.config.data.train):
         prepare_backend(job.config)  # before Keras is imported for its data sets
     with watch("ingest"):
-        dataset = read(job, reporter)
+        dataset = read_together(lambda: read(job, reporter), job.config, reporter)
     labels = labels_for(initial, parent, dataset.labels, reporter)
     from_config(job.config.evaluation.gates, labels, job.config.task)  # an error is raised now, not after the training
     check_two_classes(job.config.evaluation, labels)
@@ -175,8 +178,11 @@ def recorded_parent(job: Job) -> str | None:
 
 def prepare_backend(config: ExperimentConfig) -> None:
     from transfercli.training.backend import prepare
+    from transfercli.training.distribution.start import check_batch_size, check_distribution
 
-    prepare(config.compute, config.seed)
+    check_distribution(config.compute)
+    prepare(config.compute, config.seed, distributed=True)
+    check_batch_size(config.data.batch_size)
 
 
 def train_epochs(job: Job, setup: Setup, reporter: Reporter) -> None:
