@@ -87,12 +87,11 @@ class Host:
         stdout, stderr = stem.with_suffix(".out"), stem.with_suffix(".err")
         with stdout.open("wb") as out, stderr.open("wb") as err:
             process = subprocess.Popen(
-                [*_inside(self.holder), "taskset", "-c", str(self.core), *command],
+                [*_inside(self.holder), "env", f"--chdir={folder}", "taskset", "-c", str(self.core), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
                 env=dict(environment),
-                cwd=folder,
             )
         self.started.append(Started(process, stdout, stderr))
         return self.started[-1]

@@ -180,7 +180,8 @@ class _Wait:
                                 return True
                             if message.kind is Kind.MISSING:
                                 raise PeerLostError(
-                                    f"not all of the {self.place.count} processes came; process 0 says which", RESTART_HINT
+                                    f"not all of the {self.place.count} processes came; process 0 says which",
+                                    RESTART_HINT,
                                 )
         except BaseException:
             link.close()

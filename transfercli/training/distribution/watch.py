@@ -49,6 +49,11 @@ class Watch:
         self._thread = threading.Thread(target=self._run, daemon=True, name="watch")
         self._thread.start()
 
+    @property
+    def is_chief(self) -> bool:
+        """True in the first process."""
+        return self._rank == 0
+
     # -- of the main thread
 
     def explained(self, error: Exception) -> Exception:
