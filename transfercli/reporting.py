@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from transfercli.errors import Interrupted
+    from transfercli.errors import Interrupted, TransferError
 
 
 class Reporter:
@@ -41,6 +41,16 @@ class Reporter:
         A training step may take minutes. `describe` gets the signal's number; another thread calls it right before the
         process ends.
         """
+
+    def stop_signal(self) -> int:
+        """Return the number of the signal that asked this process to stop; 0 without one. Any thread may call it."""
+        return 0
+
+    def stop(self, error: TransferError) -> None:
+        """Make the next `progress` raise `error`. Any thread may call it."""
+
+    def end(self, error: TransferError) -> None:
+        """Show an error and end the process now. Called by another thread if no `progress` follows a request to stop."""
 
     def attach_log(self, path: Path) -> None:
         """Copy all lines to this file: those reported so far, and those to come."""
@@ -85,6 +95,15 @@ class Forwarding(Reporter):
 
     def describe_forced_stop(self, describe: Callable[[int], Interrupted]) -> None:
         self.reporter.describe_forced_stop(describe)
+
+    def stop_signal(self) -> int:
+        return self.reporter.stop_signal()
+
+    def stop(self, error: TransferError) -> None:
+        self.reporter.stop(error)
+
+    def end(self, error: TransferError) -> None:
+        self.reporter.end(error)
 
     def attach_log(self, path: Path) -> None:
         self.reporter.attach_log(path)

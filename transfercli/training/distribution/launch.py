@@ -15,9 +15,7 @@ from dataclasses import dataclass
 
 from transfercli.errors import UsageError
 
-ADDRESSES, COUNT, RANK = (
-    f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
-)
+ADDRESSES, COUNT, RANK = (f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID"))
 # Launchers: the variables of the number of processes and of the rank; "": it sets none.
 _LAUNCHERS = {
     "Slurm": ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),

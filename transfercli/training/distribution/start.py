@@ -11,12 +11,12 @@ import os
 import numpy as np
 
 from transfercli.config.schema import ComputeConfig
-from transfercli.errors import ConfigError, UsageError
-from transfercli.training.distribution.launch import Launch, launch
+from transfercli.errors import ConfigError
+from transfercli.training.distribution.joining import join
 from transfercli.training.distribution.processes import Processes, processes, set_processes
+from transfercli.training.distribution.watch import current_watch
 
 DATA_PARALLEL = "data_parallel"
-JOIN_SECONDS = 300  # processes of a job start minutes apart, as images are pulled and nodes boot
 
 
 def check_distribution(compute: ComputeConfig) -> None:
@@ -33,15 +33,15 @@ def start(compute: ComputeConfig) -> None:
     """Join the processes that were launched together, and share batches over all their devices.
 
     Nothing is done unless the config asks for it, or if it was done already. To be called before JAX's first
-    computation, as the backend cannot be joined later. Raises `UsageError` if the processes do not find each other.
+    computation, as the backend cannot be joined later. Raises `PeerLostError` if JAX cannot connect the processes.
     """
     import keras
 
     check_distribution(compute)
     if compute.distribution != DATA_PARALLEL or keras.distribution.distribution() is not None:
         return
-    if (launched := launch()) is not None:
-        join(launched, compute.peer_timeout)
+    if (watch := current_watch()) is not None:
+        join(watch)
     import jax
 
     set_processes(Processes(jax.process_index(), jax.process_count(), jax.device_count()))
@@ -49,31 +49,6 @@ def start(compute: ComputeConfig) -> None:
         devices = keras.distribution.list_devices()
         distribution = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
         keras.distribution.set_distribution(distribution)
-
-
-def join(launched: Launch, peer_timeout: float) -> None:
-    """Join the other processes. Raises `UsageError` if they are not all there in `JOIN_SECONDS`."""
-    import jax
-
-    if jax.distributed.is_initialized():
-        return
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    try:
-        jax.distributed.initialize(
-            launched.address,
-            launched.count,
-            launched.rank,
-            local_device_ids=None if launched.local is None else [launched.local],
-            cluster_detection_method="deactivate",
-            initialization_timeout=JOIN_SECONDS,
-            heartbeat_timeout_seconds=max(1, round(peer_timeout)),
-        )
-    except RuntimeError as error:  # XlaRuntimeError
-        line = str(error).splitlines()[0][:200]
-        raise UsageError(
-            f"process {launched.rank} of {launched.count} cannot join the others at {launched.address}: {line}",
-            "start all processes, and check that the address is that of process 0 and its port is free and open",
-        ) from error
 
 
 def check_batch_size(batch_size: int) -> None:

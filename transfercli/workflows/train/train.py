@@ -19,6 +19,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.listing import continue_command, make_latest
 from transfercli.runs.record import status_of
+from transfercli.training.distribution.watch import explained_errors
 from transfercli.training.keras_import import check_backend
 from transfercli.workflows.confidence import check_two_classes, report_confidence, report_label_confidence
 from transfercli.workflows.initial_weights import check_weights, needs_download
@@ -41,6 +42,7 @@ from transfercli.workflows.train.stopwatch import Stopwatch
 from transfercli.workflows.train.tracking import check_tracking, track_training
 from transfercli.workflows.train.training_data import data_request, draw_batch
 from transfercli.workflows.train.unknown import fit_unknown
+from transfercli.workflows.train.watching import watching_others
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
@@ -53,7 +55,7 @@ def train(request: TrainRequest | ContinueRequest, reporter: Reporter) -> TrainR
     Nothing is written before the config and the data are checked.
     """
     job = continuing_job(request) if isinstance(request, ContinueRequest) else resolve_job(request, reporter)
-    with job.loaded.placing():
+    with job.loaded.placing(), watching_others(job, reporter):
         if job.config.compute.distribution != "none":
             prepare_backend(job.config)  # the processes join before the first of them takes the lock
         with taking_part(job, request.wait, reporter) as own:
@@ -80,7 +82,7 @@ def train_job(
     check_launch(job.config.compute)
     for warning in job.warnings:
         reporter.warning(warning)
-    with resume_hints(job, reporter):
+    with resume_hints(job, reporter), explained_errors():
         finished = finished_result(job)
         if finished is not None:
             reporter.info(f"{job.run.label} is complete already; this is its result")
@@ -95,7 +97,7 @@ def train_job(
         begin_run(job, setup, prepared.parent, prepared.report, learnt_before, reporter)
         if columns:
             write_columns(job.run.slices, columns, slice_names)
-        with record.recording_status(job.run), track_training(job, setup, reporter):
+        with record.recording_status(job.run), explained_errors(), track_training(job, setup, reporter):
             labels = tuple(setup.classifier.labels)
             draw_batch(job.run.batch, setup.builder.on_images().batches, labels, grey=job.config.data.channels == 1)
             with watch("train"):
