@@ -14,8 +14,8 @@ def compiled(model: keras.Model) -> Callable[[Any], Any]:
     """Return a function of a batch [n, …] that starts the model's forward pass and returns the backend's array.
 
     An accelerator, and JAX also on a processor, computes on while the caller goes on; `gathered` waits for the result.
-    The function uses the weights that the model has now. It is compiled once for a model, in the precision in which it
-    was first called.
+    The function is for one pass: it uses the weights that the model has now, and training frees them. It is compiled
+    once for a model, in the precision in which it was first called.
     """
     run = _jax_function(model) if keras.backend.backend() == "jax" else _keras_function(model)
     return lambda batch: run(placed(batch))
