@@ -12,7 +12,6 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from importlib.util import find_spec
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,29 +124,6 @@ def step_precision(compute: ComputeConfig) -> str:
     no faster, because only the forward convolutions gain.
     """
     return "bfloat16" if compute.precision == "bfloat16" else "float32"
-
-
-def feature_precision(compute: ComputeConfig) -> str:
-    """Return the precision of cached features, `float32` or `bfloat16`; auto is bfloat16 if it is native here."""
-    if compute.precision != "auto":
-        return compute.precision
-    return "bfloat16" if native_bfloat16() else "float32"
-
-
-def native_bfloat16() -> bool:
-    """Return True if bfloat16 speeds up convolutions here: TensorFlow on a processor with AVX-512 BF16 or AMX.
-
-    JAX gains nothing on a processor: XLA converts to float32 and back.
-    """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return False
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return bool(re.search(r"\b(avx512_bf16|amx_bf16)\b", flags))
 
 
 _STARTUP_MESSAGES = re.compile(

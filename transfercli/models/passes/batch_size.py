@@ -44,7 +44,7 @@ def accelerator_memory() -> int | None:
     if keras.backend.backend() == "jax":
         import jax
 
-        device = jax.local_devices()[0]
+        device = jax.config.jax_default_device or jax.local_devices()[0]
         if device.platform == "cpu":
             return None
         statistics = device.memory_stats() or {}
