@@ -11,7 +11,7 @@ GPU = {"platform": "gpu"}
 
 
 @pytest.mark.parametrize(
-    ("device", "expected"),
+    "device, expected",
     [
         ({"platform": "cpu"}, False),
         (GPU | {"compute_capability": "7.5"}, False),
@@ -38,7 +38,7 @@ def test_jax_asks_the_device_not_the_processor(
 
 
 @pytest.mark.parametrize(
-    ("gpus", "processor", "expected"), [([(7, 5)], True, False), ([(8, 6)], False, True), ([], True, True)]
+    "gpus, processor, expected", [([(7, 5)], True, False), ([(8, 6)], False, True), ([], True, True)]
 )
 def test_tensorflow_asks_the_gpu_and_without_one_the_processor(
     monkeypatch: pytest.MonkeyPatch, gpus: list[tuple[int, int]], processor: bool, expected: bool
