@@ -105,6 +105,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: Learnt
         },
         "learnt_before": learnt_before,
         "cache": setup.cache_counts(),
+        "caching": setup.builder.decisions.as_json(),
         **reproducibility_facts(job.config, reporter),
         **job.marks,
     }
