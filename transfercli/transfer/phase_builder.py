@@ -14,16 +14,19 @@ from transfercli.errors import ConfigError
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
 from transfercli.models.multiplications import multiplications
+from transfercli.models.passes.batch_size import BATCH
 from transfercli.models.pooling import POOL
 from transfercli.models.surgery import Cut, cut_after_base, cut_below
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
+from transfercli.text import counted
 from transfercli.training.frozen import lowest_trained
 from transfercli.training.phases import Phase, PhaseSetup, Unfreeze
 from transfercli.transfer.auxiliary_images import with_auxiliary
+from transfercli.transfer.features.caching_decisions import CachingDecisions
 from transfercli.transfer.features.cost_model import CachingCost, reason_not_to_cache
 from transfercli.transfer.features.features import UNUSABLE, FeatureCache, features_of
-from transfercli.transfer.features.prefix import BATCH, Prefix, checked_prefix
+from transfercli.transfer.features.prefix import Prefix, checked_prefix
 from transfercli.transfer.features.views import Views, views_of, views_per_image
 from transfercli.transfer.probe.heads import PosedProblem
 from transfercli.transfer.probe.solved_phases import SOLVERS
@@ -34,7 +37,7 @@ class PhaseBuilder:
     """Function of a phase that returns its `PhaseSetup`, for a classifier whose layers are frozen for that phase.
 
     cache: None if it is off. start: weights before the first phase, for a blend. aligns: the labelled images may be
-    aligned with unlabelled ones of another domain.
+    aligned with unlabelled ones of another domain. decisions: to cache features, recorded ones of a resumed run.
     """
 
     dry_run = False  # True: store no measured difference and report no result
@@ -43,6 +46,7 @@ class PhaseBuilder:
         self, classifier: Classifier, inputs: TrainingInputs, cache: FeatureCache | None, reporter: Reporter
     ) -> None:
         self.classifier, self.inputs, self.cache, self.reporter = classifier, inputs, cache, reporter
+        self.decisions = CachingDecisions()
         self.start: dict[str, np.ndarray] = {}
         self.aligns = True
         self._reason_without_cache = "compute.cache is off"
@@ -87,8 +91,11 @@ class PhaseBuilder:
         """Return the reason not to cache the features after a cut, or "". Raises `ConfigError` if they are required."""
         if not multiplications(cut.prefix):
             return "nothing is computed there"
-        reason = self._obstacle(self.caching_cost(cut, phase, views))
-        if reason and self.inputs.required:
+        name, cost = f"{cut.last_layer}, {counted(phase.epochs, 'epoch')}", self.caching_cost(cut, phase, views)
+        # If they are required, an obstacle is an error, and it is gone once it has been removed.
+        required = self.inputs.required
+        reason = self._obstacle(cost) if required else self.decisions.reason(name, lambda: self._obstacle(cost))
+        if reason and required:
             raise ConfigError(
                 f"compute.cache is 'require', but the features after {cut.last_layer} cannot be cached: {reason}",
                 "set compute.cache to auto, or remove the obstacle",
@@ -104,7 +111,8 @@ class PhaseBuilder:
         if self.inputs.augment and self.inputs.augment.soft:
             return "the augmentation mixes images of a batch"
         try:
-            return reason_not_to_cache(cost, self.cache.available_bytes(), required=self.inputs.required)
+            available, speeds = self.cache.available_bytes(), self.decisions.speeds
+            return reason_not_to_cache(cost, available, speeds, required=self.inputs.required)
         except UNUSABLE as error:
             return f"the cache folder cannot be used: {error}"
 
@@ -112,8 +120,9 @@ class PhaseBuilder:
         """Return the cost of caching the features after a cut."""
         training, validation = len(self.inputs.training), len(self.inputs.validation)
         rows = training * views_per_image(views) + validation
-        row_bytes = Prefix(cut, self.inputs.precision).row_bytes
-        return CachingCost(multiplications(cut.prefix), row_bytes, training + validation, rows, phase.epochs)
+        precision = self.inputs.precision
+        row_bytes = Prefix(cut, precision).row_bytes
+        return CachingCost(multiplications(cut.prefix), row_bytes, training + validation, rows, phase.epochs, precision)
 
     def cut_after_base(self) -> Cut:
         """Cut after the base and the head's pooling; it is built once, as that takes longer than solving for a head."""
