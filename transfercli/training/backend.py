@@ -42,7 +42,7 @@ def prepare(compute: ComputeConfig, seed: int, reporter: Reporter | None = None)
     first = "keras" not in sys.modules
     if not first:
         gc.collect()  # models of an earlier training are reference cycles, which keep its image files open
-    _set_variables(compute)
+    set_variables(compute)
     with startup_messages_hidden() if first else nullcontext():
         keras = import_keras()
         name = str(keras.backend.backend())
@@ -55,7 +55,7 @@ def prepare(compute: ComputeConfig, seed: int, reporter: Reporter | None = None)
     return name
 
 
-def _set_variables(compute: ComputeConfig) -> None:
+def set_variables(compute: ComputeConfig) -> None:
     """Set the variables that libraries read when they start, unless the user has set them."""
     if compute.threads:
         for name in THREAD_VARIABLES:
