@@ -27,7 +27,7 @@ from transfercli.models.trainable.freezing import freeze_below
 from transfercli.models.trainable.lora import adapt, assign_separate_tensors, merge, separate_tensors
 from transfercli.reporting import Reporter
 from transfercli.text import counted
-from transfercli.training.backend import input_pipeline
+from transfercli.training.backend import input_pipeline, reading, steps_in_flight
 from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.compiling import compile_phase, optimizer_tensors, restore_optimizer, update_groups
 from transfercli.training.frozen import constant_tensors, layers_of
@@ -38,6 +38,7 @@ from transfercli.training.optim.ema import PREFIX as RAW
 from transfercli.training.optim.ema import State, assign_average, restore_training_weights
 from transfercli.training.optim.schedules import PLATEAU
 from transfercli.training.phases import HeldOut, Phase, PhaseSetup, SetUpPhase, Solved
+from transfercli.training.losses_of_steps import LossesOfSteps
 from transfercli.training.progress import Line, Plan, Progress
 
 Keep = Callable[[Progress, Checkpoint, bool], None]
@@ -221,13 +222,13 @@ class Trainer:
         reseed(self.classifier.model, (self.plan.seed, epoch))
         batches.set_epoch(epoch)
 
-        def report(step: int, logs: Any) -> None:
-            self.reporter.progress(f"epoch {epoch}", step + 1, len(batches), f"steps, loss {logs['loss']:.4f}")
+        def report(step: int, loss: float) -> None:
+            self.reporter.progress(f"epoch {epoch}", step + 1, len(batches), f"steps, loss {loss:.4f}")
 
-        callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=report)]
+        losses = LossesOfSteps(model, report, steps_in_flight())
         try:
-            with computing_in(self.plan.precision, model):
-                history = model.fit(self._pipeline, epochs=1, shuffle=False, verbose=0, callbacks=callbacks)
+            with computing_in(self.plan.precision, model), reading(self._pipeline) as pipeline:
+                history = model.fit(pipeline, epochs=1, shuffle=False, verbose=0, callbacks=losses)
         except Exception as error:
             if is_out_of_space(error):
                 step = partial(_train_step, model, batches)
