@@ -301,7 +301,7 @@ def _restore_adaptation(classifier: Classifier, state: State) -> None:
 
 def _train_step(model: keras.Model, batches: Batches, size: int) -> None:
     """Run a training step on the first `size` rows of a batch."""
-    model.train_on_batch(*(part[:size] for part in batches[0]))
+    model.train_on_batch(*keras.tree.map_structure(lambda part: part[:size], batches[0]))
 
 
 def _check_finite(line: Line) -> None:
