@@ -7,7 +7,8 @@ the other images of the batch, the image's place in it, or the number of devices
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ class StepAugmentation:
                 batch, targets, share = layer.mixed(batch, targets, drawn, jnp)
                 weights = share[:, 0] * weights + (1 - share[:, 0]) * weights[drawn.partner]
             else:
-                batch = jax.vmap(lambda image, key, of=(layer, generators): _changed(*of, image, key))(batch, own)
+                batch = _unfused(jax.vmap(partial(_changed, layer, generators)), batch, own)
         assert batch.shape == shape
         return jnp.rint(jnp.clip(batch, 0, 255)).astype(np.uint8), targets, weights
 
@@ -101,6 +102,24 @@ def _changed(layer: Any, generators: Sequence[Any], image: Any, key: Any) -> Any
     scope = keras.StatelessScope([(one.state, state) for one, state in zip(generators, states, strict=True)])
     with scope:
         return layer(image[None], training=True)[0]
+
+
+def _unfused(change: Callable[[Any, Any], Any], batch: Any, keys: Any) -> Any:
+    """Return the changed batch; XLA must not fuse the change with the next one.
+
+    Fused layers that move pixels would compute every pixel again for each of its neighbours. On a processor, XLA drops
+    barriers before it fuses, but it keeps a condition that it cannot foresee.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    def branch(batch: Any, keys: Any) -> Any:
+        return jax.lax.cond(jnp.isfinite(batch.max()), change, lambda batch, _: batch, batch, keys)
+
+    def barrier(batch: Any, keys: Any) -> Any:
+        return jax.lax.optimization_barrier(change(batch, keys))
+
+    return jax.lax.platform_dependent(batch, keys, cpu=branch, default=barrier)
 
 
 def _mix_draws(mixer: Mixer, keys: Any, weights: Any) -> MixDraws:
