@@ -94,13 +94,16 @@ def computing_threads(compute: ComputeConfig) -> int:
 def input_pipeline(batches: Batches) -> Any:
     """Return the data set that `fit` reads in every epoch; each epoch reads `batches` in their order at that time.
 
-    The caller must keep a reference to `batches`. (With a PyDataset, TensorFlow would trace a new pipeline in every
-    call of `fit`, which takes longer than an epoch of training a head.)
+    The next batch is read while a step computes. Call `fit` in the block of `reading`. The caller must keep a reference
+    to `batches`. (With a PyDataset, TensorFlow would trace a new pipeline in every call of `fit`, which takes longer
+    than an epoch of training a head.)
     """
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        return batches
+        from transfercli.data.batching.reading_ahead import ReadAhead
+
+        return ReadAhead(batches, to_device)
     import tensorflow as tf
 
     examples = [np.asarray(part) for part in batches[0]]
@@ -115,6 +118,36 @@ def input_pipeline(batches: Batches) -> Any:
         return tuple(tf.ensure_shape(part, shape) for part, shape in zip(parts, shapes, strict=True))
 
     return tf.data.Dataset.range(len(batches)).map(read).prefetch(1)
+
+
+@contextmanager
+def reading(pipeline: Any) -> Iterator[Any]:
+    """End the thread that reads an `input_pipeline` ahead at the end of the block, also after an error."""
+    try:
+        yield pipeline
+    finally:
+        if hasattr(pipeline, "close"):
+            pipeline.close()
+
+
+def to_device(batch: tuple[Any, ...]) -> Any:
+    """Return a batch whose arrays are on their way to the device; with JAX only.
+
+    If computing is distributed, Keras places the rows of each process, and the batch stays as it is.
+    """
+    import jax
+    import keras
+
+    return batch if keras.distribution.distribution() is not None else jax.device_put(batch)
+
+
+def steps_in_flight() -> int:
+    """Return the number of steps that may be under way when the loss of an earlier one is read.
+
+    An accelerator would wait for the next step if every loss were read at once. On a processor nothing is gained, and
+    a request to stop should not wait for a second step.
+    """
+    return 2 if accelerators() else 0
 
 
 def step_precision(compute: ComputeConfig) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 import keras
 import numpy as np
 
+from transfercli.data.batching.step_augmentation import StepAugmentation, in_step
 from transfercli.data.dataset import Split, joined
 from transfercli.errors import ConfigError
 from transfercli.models.batchnorm_folding import fold
@@ -20,6 +21,7 @@ from transfercli.models.surgery import Cut, cut_after_base, cut_below
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.text import counted
+from transfercli.training.augmented_model import AugmentedModel
 from transfercli.training.frozen import lowest_trained
 from transfercli.training.phases import Phase, PhaseSetup, Unfreeze
 from transfercli.transfer.auxiliary_images import with_auxiliary
@@ -82,8 +84,11 @@ class PhaseBuilder:
 
     def on_images(self) -> PhaseSetup:
         """Return the set-up that trains the whole model on images."""
-        batches = self.inputs.make_batches(self.inputs.training.images, self.inputs.augment)
-        return PhaseSetup(self.classifier.model, batches, self.inputs.validation.images)
+        augment, model = self.inputs.augment and in_step(self.inputs.augment), self.classifier.model
+        if isinstance(augment, StepAugmentation):
+            model = AugmentedModel(model, augment)
+        batches = self.inputs.make_batches(self.inputs.training.images, augment)
+        return PhaseSetup(model, batches, self.inputs.validation.images)
 
     # -- with features
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
     from transfercli.data.batching.augment import Augment
     from transfercli.data.batching.batches import Batches
+    from transfercli.data.batching.step_augmentation import StepAugmentation
     from transfercli.data.dataset import Dataset
     from transfercli.models.classifier import Classifier
     from transfercli.rows import Rows
@@ -291,7 +292,7 @@ def training_inputs(
     weights = class_weights(config.training.class_weights, training)
     report_class_counts(training, weights, config.training.sampling, reporter)
 
-    def make_batches(source: Rows, augment: Augment | None) -> Batches:
+    def make_batches(source: Rows, augment: Augment | StepAugmentation | None) -> Batches:
         batches_class, size = SAMPLINGS[config.training.sampling], config.data.batch_size
         return batches_class(source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights)
 
