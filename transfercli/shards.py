@@ -38,6 +38,6 @@ def parse_shard(text: str) -> Shard:
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise UsageError(
             f"--shard is {text!r}, which is no part of a whole",
-            "shards are counted from 1: give i/n with 1 <= i <= n; --shard 1/4, 2/4, 3/4 and 4/4 together do all the work",
+            "shards are counted from 1: give i/n with 1 <= i <= n; 1/4, 2/4, 3/4 and 4/4 together do all the work",
         )
     return Shard(int(match[1]), int(match[2]))

@@ -131,6 +131,8 @@ def after_sweep(own: Mapping[str, Any], result: Any) -> Words | None:
 
 
 def after_evaluation(own: Mapping[str, Any], result: Any) -> Words | None:
+    if hasattr(result, "shard"):
+        return tuple(result.merge)
     if hasattr(result, "kind") or hasattr(result, "name"):  # of several runs
         is_folds = getattr(result, "kind", "folds") == "folds"
         return ("merge", result.name, "--as", "NAME", *_runs(own)) if is_folds else None

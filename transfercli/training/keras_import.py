@@ -21,9 +21,14 @@ from transfercli.io.subprocesses import KERAS_VARIABLES, NO_KERAS_HOME
 BACKENDS = {"tensorflow": "", "jax": "[jax]"}
 
 
+def backend_name() -> str:
+    """Return the backend of this process, also before Keras is imported."""
+    return os.environ.get("KERAS_BACKEND") or "tensorflow"
+
+
 def check_backend() -> None:
     """Raise `UsageError` if KERAS_BACKEND names no backend that this program supports, or one that is missing."""
-    name = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    name = backend_name()
     if name not in BACKENDS:
         raise UsageError(
             f"KERAS_BACKEND is {name!r}; this program works with {' and '.join(BACKENDS)}",
