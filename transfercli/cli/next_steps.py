@@ -67,6 +67,12 @@ def after_check(own: Mapping[str, Any], result: Any) -> Words | None:
     return None
 
 
+def after_features(own: Mapping[str, Any], result: Any) -> Words:
+    if result.shard and result.shard.count > 1:
+        return ("cache", "merge", "DIR")  # the caches of the shards
+    return ("finetune", own["config"], *_overrides(own), *_runs(own))
+
+
 def after_diff(own: Mapping[str, Any], result: Any) -> Words:
     if result.difference.unchanged:
         return ("runs", "show", own["run"], *_runs(own))

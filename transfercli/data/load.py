@@ -349,7 +349,7 @@ def load_folder_split(
     hint = _unknown_hint(path, labels)
     check_known(listing.labels_of(split), labels, "images", "the run", hint, listing.nouns)
     if shard is not None:
-        listing = replace(listing, items=shard.of(listing.items))
+        listing = listing.part(shard)
     findings = read_images(listing, reading)
     check_bad(findings)
     report_notes(findings.note_counts, OF_TRAINING, reading.reporter)

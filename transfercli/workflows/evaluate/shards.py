@@ -134,7 +134,9 @@ def _check_images(
         return
     of_shard = [str(shard) for shard, images in shards.items() if any(image in left for image in images)]
     extra = (
-        f", and shard {first_of(of_shard, _LISTED)} has {left.total()} that are no longer among them" if left else ""
+        f", and shard {first_of(of_shard, _LISTED)} has {left.total()} that are there twice or no longer"
+        if left
+        else ""
     )
     names = first_of(sorted({path for path, _ in missing}), _LISTED, written=repr)
     lost = f"{missing.total()} of {counted(len(wanted), f'{request.split} image')} are in no shard" + (
