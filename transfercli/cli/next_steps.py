@@ -223,6 +223,11 @@ def after_cache_show(own: Mapping[str, Any], result: Any) -> Words:
     return ("cache", "show" if result.cleared else "clear", *folder)
 
 
+def after_cache_merge(own: Mapping[str, Any], result: Any) -> Words:
+    folder = [] if own["folder"] is None else ["--dir", own["folder"]]
+    return ("cache", "show", *folder)
+
+
 def after_weights(own: Mapping[str, Any], result: Any) -> Words:
     shown_by_file = own["base"] is None and not result.problems
     base = own["target"] if shown_by_file else result.base or "BASE"

@@ -61,7 +61,9 @@ def test_the_shards_fill_one_cache_together(name: str, target: World, source: An
         request = FeaturesRequest(config, target.runs, shard=Shard(number, 3))
         result = fill_features(request, Reporter()).as_json()
         assert result["shard"] == f"{number}/3"
-        assert result["cache"]["images"]["misses"] == result["images"]
+        counts = result["cache"]["images"]
+        assert counts["hits"] + counts["misses"] == result["images"]
+        assert counts["hits"] <= 32  # those by which the precision was checked
         images += result["images"]
     trained = target.train("finetune", config)["cache"]
     assert trained["images"] == {"hits": images, "misses": 0}
