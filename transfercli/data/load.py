@@ -177,6 +177,26 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     return Examination(findings, dataset, refusals)
 
 
+def examine_part(request: DataRequest, shard: Shard, reporter: Reporter) -> tuple[Examination, list[IngestedFile]]:
+    """Read a shard of the files, and run the checks that the names of all files decide.
+
+    The second value are the shard's auxiliary files, which are read, too. Nothing is assigned to splits.
+    """
+    refusals: list[DataError] = []
+    listed = _attempt(partial(list_all, request.config, reporter, request.task), refusals)
+    if listed is None:
+        return Examination(refusals=refusals), []
+    listing, auxiliary = listed
+    base, template = base_folder(request.config.train), request.config.path_template
+    _attempt(partial(check_found, listing.items, base, template), refusals)
+    _attempt(partial(check_classes, listing), refusals)
+    _attempt(partial(check_label_names, listing, request.config.expect), refusals)
+    findings = _read(request, listing.part(shard), reporter)
+    others = Listing([*auxiliary.unlabelled, *(item for items in auxiliary.related for item in items)]).part(shard)
+    read = read_images(others, request.reading(reporter)).files if others.items else []
+    return Examination(findings, None, refusals), read
+
+
 def _read(request: DataRequest, listing: Listing, reporter: Reporter) -> Findings:
     """Read the listed images, and report what the decoder did to some of them."""
     findings, chosen = read_images(listing, request.reading(reporter)), request.config.model_fields_set
