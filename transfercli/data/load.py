@@ -57,6 +57,7 @@ from transfercli.data.validation import (
 )
 from transfercli.errors import ArtefactError, DataError
 from transfercli.reporting import Reporter
+from transfercli.shards import Shard
 from transfercli.text import counted
 
 T = TypeVar("T")
@@ -174,6 +175,26 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
         read_auxiliary = partial(with_auxiliary, dataset, auxiliary, request.config, request.reading(reporter))
         dataset = _attempt(read_auxiliary, later) or dataset
     return Examination(findings, dataset, refusals)
+
+
+def examine_part(request: DataRequest, shard: Shard, reporter: Reporter) -> tuple[Examination, list[IngestedFile]]:
+    """Read a shard of the files, and run the checks that the names of all files decide.
+
+    The second value are the shard's auxiliary files, which are read, too. Nothing is assigned to splits.
+    """
+    refusals: list[DataError] = []
+    listed = _attempt(partial(list_all, request.config, reporter, request.task), refusals)
+    if listed is None:
+        return Examination(refusals=refusals), []
+    listing, auxiliary = listed
+    base, template = base_folder(request.config.train), request.config.path_template
+    _attempt(partial(check_found, listing.items, base, template), refusals)
+    _attempt(partial(check_classes, listing), refusals)
+    _attempt(partial(check_label_names, listing, request.config.expect), refusals)
+    findings = _read(request, listing.part(shard), reporter)
+    others = Listing([*auxiliary.unlabelled, *(item for items in auxiliary.related for item in items)]).part(shard)
+    read = read_images(others, request.reading(reporter)).files if others.items else []
+    return Examination(findings, None, refusals), read
 
 
 def _read(request: DataRequest, listing: Listing, reporter: Reporter) -> Findings:
@@ -326,12 +347,17 @@ def read_recorded(
 
 
 def load_folder_split(
-    path: Path, split: str, labels: Sequence[str], reading: Reading, table: TableFormat = _ANY_TABLE
+    path: Path,
+    split: str,
+    labels: Sequence[str],
+    reading: Reading,
+    table: TableFormat = _ANY_TABLE,
+    shard: Shard | None = None,
 ) -> Split:
     """Read other images for a trained model: a folder of classes, a folder with `split` inside, or a table.
 
-    Classes are matched by name, and may be missing. table: columns, if it is a table. Raises `DataError` for a class
-    that is not in `labels`.
+    Classes are matched by name, and may be missing. table: columns, if it is a table. shard: the part of the images to
+    read, which may be empty; None: all. Raises `DataError` for a class that is not in `labels`.
     """
     given, path = str(path), path.expanduser().absolute()
     check_exists(path, "--data", given, SHELL_PATH_HINT)
@@ -342,10 +368,12 @@ def load_folder_split(
     check_found(listing.items, base, table.template)
     hint = _unknown_hint(path, labels)
     check_known(listing.labels_of(split), labels, "images", "the run", hint, listing.nouns)
+    if shard is not None:
+        listing = listing.part(shard)
     findings = read_images(listing, reading)
     check_bad(findings)
     report_notes(findings.note_counts, OF_TRAINING, reading.reporter)
-    if not findings.usable:
+    if not findings.usable and (shard is None or listing.items):
         raise DataError(f"{str(path)!r} has no usable image")
     return split_of(split, findings.usable, tuple(labels), findings)
 

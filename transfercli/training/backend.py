@@ -19,7 +19,7 @@ import numpy as np
 from transfercli.config.schema import ComputeConfig
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
-from transfercli.training.devices import choose_device
+from transfercli.training.devices import accelerators, choose_device
 from transfercli.training.keras_import import import_keras
 
 if TYPE_CHECKING:

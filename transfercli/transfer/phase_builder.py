@@ -40,6 +40,8 @@ class PhaseBuilder:
 
     cache: None if it is off. start: weights before the first phase, for a blend. aligns: the labelled images may be
     aligned with unlabelled ones of another domain. decisions: to cache features, recorded ones of a resumed run.
+    counts: numbers of training and of validation images, if `inputs` are a part of them. parts: number of caches that
+    share the features.
     """
 
     dry_run = False  # True: store no measured difference and report no result
@@ -51,6 +53,8 @@ class PhaseBuilder:
         self.decisions = CachingDecisions()
         self.start: dict[str, np.ndarray] = {}
         self.aligns = True
+        self.counts: tuple[int, int] | None = None
+        self.parts = 1
         self._reason_without_cache = "compute.cache is off"
         self._cut: tuple[Classifier, Cut] | None = None
         self._prefixes: dict[str, Prefix] = {}
@@ -78,7 +82,7 @@ class PhaseBuilder:
     def _setup_of(self, phase: Phase) -> PhaseSetup:
         cut = cut_below(self.classifier, lowest_trained(self.classifier, phase))
         views = views_of(self.inputs.augmentation, self.inputs.augment, phase.epochs)
-        if cut is None or self._reason_not_cached(cut, phase, views):
+        if cut is None or self.reason_not_cached(cut, phase, views):
             return self.on_images()
         return self.on_features(cut, views)
 
@@ -92,7 +96,7 @@ class PhaseBuilder:
 
     # -- with features
 
-    def _reason_not_cached(self, cut: Cut, phase: Phase, views: Views | None) -> str:
+    def reason_not_cached(self, cut: Cut, phase: Phase, views: Views | None) -> str:
         """Return the reason not to cache the features after a cut, or "". Raises `ConfigError` if they are required."""
         if not multiplications(cut.prefix):
             return "nothing is computed there"
@@ -116,14 +120,14 @@ class PhaseBuilder:
         if self.inputs.augment and self.inputs.augment.soft:
             return "the augmentation mixes images of a batch"
         try:
-            available, speeds = self.cache.available_bytes(), self.decisions.speeds
-            return reason_not_to_cache(cost, available, speeds, required=self.inputs.required)
+            available = min(self.cache.max_bytes, self.parts * self.cache.available_bytes())
+            return reason_not_to_cache(cost, available, self.decisions.speeds, required=self.inputs.required)
         except UNUSABLE as error:
             return f"the cache folder cannot be used: {error}"
 
     def caching_cost(self, cut: Cut, phase: Phase, views: Views | None) -> CachingCost:
         """Return the cost of caching the features after a cut."""
-        training, validation = len(self.inputs.training), len(self.inputs.validation)
+        training, validation = self.counts or (len(self.inputs.training), len(self.inputs.validation))
         rows = training * views_per_image(views) + validation
         precision = self.inputs.precision
         row_bytes = Prefix(cut, precision).row_bytes
