@@ -340,7 +340,7 @@ class StoredRun:
     def _prepare_backend(self) -> None:
         from transfercli.training.backend import prepare
 
-        prepare(self.config.compute, self.config.seed)
+        prepare(self.config.compute, self.config.seed, self.reporter)
 
 
 # What the decoder did before these keys of the section `data`, and so what earlier runs learnt from.

@@ -22,9 +22,10 @@ from transfercli.data.cache.index import Entry, Index
 from transfercli.data.cache.rows import StoredRows
 from transfercli.data.cache.segments import Segments, make_private_folder
 from transfercli.data.dataset import Split
+from transfercli.models.passes.batch_size import BATCH
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows, Indices, JoinedRows, Rows, release
-from transfercli.transfer.features.prefix import BATCH, Prefix, compute_features
+from transfercli.transfer.features.prefix import Prefix, compute_features
 from transfercli.transfer.features.views import Views, all_views, views_per_image
 
 RESERVED_SHARE = 0.1  # of the free disk space, left to other programs

@@ -7,8 +7,9 @@ does not grow with the number of images.
 from __future__ import annotations
 
 import functools
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ from transfercli.errors import DataError, UsageError
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.text import counted
-from transfercli.workflows.predict.predictors import LoadableModel, PredictBatch, find_model, with_sets
+from transfercli.workflows.predict.predictors import LoadableModel, ModelOutput, PredictBatch, find_model, with_sets
 
-BATCH = 32  # images per forward pass
+DECODED_AHEAD = 3  # batches
 STDIN = 0
 DEFAULT_TOP = 5
 
@@ -167,9 +168,10 @@ def _stream(model: LoadableModel, request: PredictRequest, reporter: Reporter) -
     labels = () if model.has_numbers else model.labels
     with Decoder(model.geometry, min(model.threads or usable_cores(), usable_cores())) as decoder:
         inputs = InputQueue(_input_images(request))
+        network = _Network(model)
         # More are decoded while the network is loaded.
-        outcomes = _counted(decode_in_order(inputs, decoder, 3 * BATCH), notes)
-        for prediction in _predictions(outcomes, _loaded_when_used(model), labels, request):
+        outcomes = _counted(decode_in_order(inputs, decoder, lambda: DECODED_AHEAD * network.batch_size), notes)
+        for prediction in _predictions(outcomes, network, labels, request):
             if prediction is None:
                 reporter.progress("predict", done, 0)
                 continue
@@ -188,10 +190,28 @@ def _stream(model: LoadableModel, request: PredictRequest, reporter: Reporter) -
         reporter.warning(f"{unread}; the reason is in the line of each")
 
 
-def _loaded_when_used(model: LoadableModel) -> PredictBatch:
-    """Return the function of a model that loads it at its first call: a misspelled path must not wait for that."""
-    load = functools.cache(model.load)
-    return lambda images: load()(images)
+class _Network:
+    """A model that is loaded when its first batch is started: a misspelled path must not wait for that."""
+
+    def __init__(self, model: LoadableModel) -> None:
+        self._model, self.batch_size = model, model.batch_size()
+        self._computing = ThreadPoolExecutor(1, "network")
+
+    @functools.cached_property
+    def _predict_batch(self) -> PredictBatch:
+        predict_batch = self._model.load()
+        self.batch_size = self._model.batch_size()
+        return predict_batch
+
+    def start(self, images: np.ndarray) -> Future[ModelOutput]:
+        """Start the forward pass of images, uint8 [n, H, W, 3], in a thread."""
+        return self._computing.submit(self._predict_batch, _padded(images))
+
+    def __enter__(self) -> _Network:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._computing.shutdown(cancel_futures=True)
 
 
 def _counted(outcomes: Iterator[Outcome | None], notes: Counter[str]) -> Iterator[Outcome | None]:
@@ -209,49 +229,70 @@ def _input_images(request: PredictRequest) -> Iterator[InputImage]:
 
 
 def _predictions(
-    outcomes: Iterator[Outcome | None], predict_batch: PredictBatch, labels: tuple[str, ...], request: PredictRequest
+    outcomes: Iterator[Outcome | None], network: _Network, labels: tuple[str, ...], request: PredictRequest
 ) -> Iterator[Prediction | None]:
     """Yield predictions in the order of `outcomes`, and None if an outcome is None and nothing is pending.
 
-    The first image is predicted alone, so that the first line is printed early.
+    A batch is gathered and its answers are written while the network computes another. The first image is predicted
+    alone, so that the first line is printed early.
     """
     pending: list[Outcome] = []
-    batch_size = 1
-    for outcome in outcomes:
-        if outcome is not None:
-            pending.append(outcome)
-        if pending and (outcome is None or len(pending) >= batch_size):
-            yield from _predict_pending(pending, predict_batch, labels, request)
-            pending, batch_size = [], BATCH
-        elif outcome is None:
-            yield None
-    yield from _predict_pending(pending, predict_batch, labels, request)
+    started: deque[_Started] = deque()
+    full = 1
+    with network:
+        for outcome in outcomes:
+            if outcome is not None:
+                pending.append(outcome)
+            if pending and (outcome is None or len(pending) >= full):
+                started.append(_Started.of(pending, network))
+                # Answers to the first image, and to images after which none is ready, are not held back.
+                waiting = 0 if outcome is None or full == 1 else 1
+                pending, full = [], network.batch_size
+                while len(started) > waiting:
+                    yield from started.popleft().predictions(labels, request)
+            elif outcome is None:
+                if not started:
+                    yield None
+                while started:
+                    yield from started.popleft().predictions(labels, request)
+        if pending:
+            started.append(_Started.of(pending, network))
+        while started:
+            yield from started.popleft().predictions(labels, request)
 
 
-def _predict_pending(
-    pending: list[Outcome], predict_batch: PredictBatch, labels: tuple[str, ...], request: PredictRequest
-) -> Iterator[Prediction]:
-    pixels = [decoded.pixels for _, decoded in pending if decoded.pixels is not None]
-    results = iter(_answers(predict_batch, np.stack(pixels), labels, request) if pixels else ())
-    for image, decoded in pending:
-        if decoded.pixels is None:
-            yield Prediction(image.path, error=decoded.problem)
-        else:
-            yield replace(next(results), path=image.path)
+@dataclass(frozen=True)
+class _Started:
+    """Batch whose forward pass has started. output: None if none of its images could be read."""
+
+    outcomes: Sequence[Outcome]
+    output: Future[ModelOutput] | None
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome], network: _Network) -> _Started:
+        pixels = [decoded.pixels for _, decoded in outcomes if decoded.pixels is not None]
+        return cls(outcomes, network.start(np.stack(pixels)) if pixels else None)
+
+    def predictions(self, labels: tuple[str, ...], request: PredictRequest) -> Iterator[Prediction]:
+        """Yield the prediction of each image, in order, or why it could not be read."""
+        count = sum(decoded.pixels is not None for _, decoded in self.outcomes)
+        results = iter(_answers(self.output.result(), count, labels, request) if self.output else ())
+        for image, decoded in self.outcomes:
+            if decoded.pixels is None:
+                yield Prediction(image.path, error=decoded.problem)
+            else:
+                yield replace(next(results), path=image.path)
 
 
-def _answers(
-    predict_batch: PredictBatch, images: np.ndarray, labels: tuple[str, ...], request: PredictRequest
-) -> Iterator[Prediction]:
-    """Yield the prediction of each image, uint8 [n, H, W, 3], without its path.
+def _answers(output: ModelOutput, count: int, labels: tuple[str, ...], request: PredictRequest) -> Iterator[Prediction]:
+    """Yield the prediction of each of the first `count` images of a batch, without its path.
 
     labels: of the model; () if each image gets a number.
     """
-    output = predict_batch(_padded(images))
     if not labels:
-        yield from (Prediction("", value=_shortest_float(value)) for value in output.probabilities[: len(images), 0])
+        yield from (Prediction("", value=_shortest_float(value)) for value in output.probabilities[:count, 0])
         return
-    for number in range(len(images)):
+    for number in range(count):
         row, held = output.probabilities[number], None if output.sets is None else output.sets[number]
         # A stable sort puts the first class first among equal probabilities, as argmax does.
         order = np.argsort(-row, kind="stable")

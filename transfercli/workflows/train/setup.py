@@ -260,7 +260,7 @@ def training_inputs(
     """
     from transfercli.data.batching.augment import build
     from transfercli.data.batching.batches import SAMPLINGS
-    from transfercli.training.backend import feature_precision
+    from transfercli.training.precision.native import feature_precision
     from transfercli.transfer.training_inputs import TrainingInputs
 
     training, validation = (with_labels(dataset.splits[name], labels) for name in ("train", "validation"))
