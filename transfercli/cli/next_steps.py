@@ -67,6 +67,12 @@ def after_check(own: Mapping[str, Any], result: Any) -> Words | None:
     return None
 
 
+def after_features(own: Mapping[str, Any], result: Any) -> Words:
+    if result.shard and result.shard.count > 1:
+        return ("cache", "merge", "DIR")  # the caches of the shards
+    return ("finetune", own["config"], *_overrides(own), *_runs(own))
+
+
 def after_diff(own: Mapping[str, Any], result: Any) -> Words:
     if result.difference.unchanged:
         return ("runs", "show", own["run"], *_runs(own))
@@ -131,6 +137,8 @@ def after_sweep(own: Mapping[str, Any], result: Any) -> Words | None:
 
 
 def after_evaluation(own: Mapping[str, Any], result: Any) -> Words | None:
+    if hasattr(result, "shard"):
+        return tuple(result.merge)
     if hasattr(result, "kind") or hasattr(result, "name"):  # of several runs
         is_folds = getattr(result, "kind", "folds") == "folds"
         return ("merge", result.name, "--as", "NAME", *_runs(own)) if is_folds else None

@@ -44,6 +44,15 @@ Overrides = Annotated[
     ),
 ]
 Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="time to wait for the experiment's lock")]
+Part = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="i/n",
+        help="do the i-th of n parts of the work, counted from 1, such as 1/4",
+        show_default=False,
+    ),
+]
 MaxBad = Annotated[
     float | None,
     typer.Option(

@@ -57,6 +57,7 @@ from transfercli.data.validation import (
 )
 from transfercli.errors import ArtefactError, DataError
 from transfercli.reporting import Reporter
+from transfercli.shards import Shard
 from transfercli.text import counted
 
 T = TypeVar("T")
@@ -326,12 +327,17 @@ def read_recorded(
 
 
 def load_folder_split(
-    path: Path, split: str, labels: Sequence[str], reading: Reading, table: TableFormat = _ANY_TABLE
+    path: Path,
+    split: str,
+    labels: Sequence[str],
+    reading: Reading,
+    table: TableFormat = _ANY_TABLE,
+    shard: Shard | None = None,
 ) -> Split:
     """Read other images for a trained model: a folder of classes, a folder with `split` inside, or a table.
 
-    Classes are matched by name, and may be missing. table: columns, if it is a table. Raises `DataError` for a class
-    that is not in `labels`.
+    Classes are matched by name, and may be missing. table: columns, if it is a table. shard: the part of the images to
+    read, which may be empty; None: all. Raises `DataError` for a class that is not in `labels`.
     """
     given, path = str(path), path.expanduser().absolute()
     check_exists(path, "--data", given, SHELL_PATH_HINT)
@@ -342,10 +348,12 @@ def load_folder_split(
     check_found(listing.items, base, table.template)
     hint = _unknown_hint(path, labels)
     check_known(listing.labels_of(split), labels, "images", "the run", hint, listing.nouns)
+    if shard is not None:
+        listing = listing.part(shard)
     findings = read_images(listing, reading)
     check_bad(findings)
     report_notes(findings.note_counts, OF_TRAINING, reading.reporter)
-    if not findings.usable:
+    if not findings.usable and (shard is None or listing.items):
         raise DataError(f"{str(path)!r} has no usable image")
     return split_of(split, findings.usable, tuple(labels), findings)
 

@@ -35,7 +35,8 @@ class PhaseBuilder:
     """Function of a phase that returns its `PhaseSetup`, for a classifier whose layers are frozen for that phase.
 
     cache: None if it is off. start: weights before the first phase, for a blend. aligns: the labelled images may be
-    aligned with unlabelled ones of another domain.
+    aligned with unlabelled ones of another domain. counts: numbers of training and of validation images, if `inputs`
+    are a part of them. parts: number of caches that share the features.
     """
 
     dry_run = False  # True: store no measured difference and report no result
@@ -46,6 +47,8 @@ class PhaseBuilder:
         self.classifier, self.inputs, self.cache, self.reporter = classifier, inputs, cache, reporter
         self.start: dict[str, np.ndarray] = {}
         self.aligns = True
+        self.counts: tuple[int, int] | None = None
+        self.parts = 1
         self._reason_without_cache = "compute.cache is off"
         self._cut: tuple[Classifier, Cut] | None = None
         self._prefixes: dict[str, Prefix] = {}
@@ -73,7 +76,7 @@ class PhaseBuilder:
     def _setup_of(self, phase: Phase) -> PhaseSetup:
         cut = cut_below(self.classifier, lowest_trained(self.classifier, phase))
         views = views_of(self.inputs.augmentation, self.inputs.augment, phase.epochs)
-        if cut is None or self._reason_not_cached(cut, phase, views):
+        if cut is None or self.reason_not_cached(cut, phase, views):
             return self.on_images()
         return self.on_features(cut, views)
 
@@ -84,7 +87,7 @@ class PhaseBuilder:
 
     # -- with features
 
-    def _reason_not_cached(self, cut: Cut, phase: Phase, views: Views | None) -> str:
+    def reason_not_cached(self, cut: Cut, phase: Phase, views: Views | None) -> str:
         """Return the reason not to cache the features after a cut, or "". Raises `ConfigError` if they are required."""
         if not multiplications(cut.prefix):
             return "nothing is computed there"
@@ -105,13 +108,14 @@ class PhaseBuilder:
         if self.inputs.augment and self.inputs.augment.soft:
             return "the augmentation mixes images of a batch"
         try:
-            return reason_not_to_cache(cost, self.cache.available_bytes(), required=self.inputs.required)
+            free = min(self.cache.max_bytes, self.parts * self.cache.available_bytes())
+            return reason_not_to_cache(cost, free, required=self.inputs.required)
         except UNUSABLE as error:
             return f"the cache folder cannot be used: {error}"
 
     def caching_cost(self, cut: Cut, phase: Phase, views: Views | None) -> CachingCost:
         """Return the cost of caching the features after a cut."""
-        training, validation = len(self.inputs.training), len(self.inputs.validation)
+        training, validation = self.counts or (len(self.inputs.training), len(self.inputs.validation))
         rows = training * views_per_image(views) + validation
         row_bytes = Prefix(cut, self.inputs.precision).row_bytes
         return CachingCost(multiplications(cut.prefix), row_bytes, training + validation, rows, phase.epochs)

@@ -1,4 +1,4 @@
-"""Commands `transfercli data check`, `data diff`, `data drift` and `data next`."""
+"""Commands `transfercli data check`, `data features`, `data diff`, `data drift` and `data next`."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ import typer
 
 from transfercli.cli.choices import one_of
 from transfercli.cli.command import reports
-from transfercli.cli.next_steps import after_check, after_diff, after_drift, after_next
-from transfercli.cli.options import RUNS, ConfigFile, MaxBad, Overrides, Run, Runs
+from transfercli.cli.next_steps import after_check, after_diff, after_drift, after_features, after_next
+from transfercli.cli.options import RUNS, ConfigFile, MaxBad, Overrides, Part, Run, Runs
 from transfercli.cli.ui.tables import print_pairs, print_table, print_text
 from transfercli.errors import DataError, GateError
 from transfercli.reporting import Reporter
-from transfercli.text import counted, images_per_split, in_groups, printable
+from transfercli.shards import parse_shard
+from transfercli.text import byte_size, counted, images_per_split, in_groups, printable
 
 if TYPE_CHECKING:
     from transfercli.data.quality.check import Problem, Report
     from transfercli.workflows.data.check import CheckResult
     from transfercli.workflows.data.diff import DiffResult
     from transfercli.workflows.data.drift import DriftResult
+    from transfercli.workflows.data.features import FeaturesResult
     from transfercli.workflows.data.next import NextResult
 
 app = typer.Typer(
@@ -249,6 +251,30 @@ def _show_mislabelled(report: Report) -> None:
         print_text(f"\nlikely mislabelled: not searched for: {printable(mislabelled.note)}")
 
 
+def _show_features(result: FeaturesResult) -> None:
+    print_pairs(
+        [
+            ("folder", result.folder),
+            ("shard", result.shard),
+            ("images", result.images),
+            ("unreadable", result.unreadable or None),
+            *(
+                (f"cached {name}", f"{counts['hits']} there, {counts['misses']} new, {byte_size(counts['bytes'])}")
+                for name, counts in result.caches.items()
+            ),
+        ]
+    )
+    rows = [
+        (one["layer"], " x ".join(map(str, one["shape"])), one["precision"], one["views"] or "")
+        for one in result.passes
+    ]
+    if rows:
+        print()
+        print_table(("features after", "shape", "precision", "views"), rows)
+    else:
+        print_text("\nno features: the training reads none from the cache")
+
+
 def _show_diff(result: DiffResult) -> None:
     difference = result.difference
     counts: dict[str, list[Any]] = {
@@ -364,6 +390,23 @@ def check(
     if not result.report.usable:
         raise DataRefused(result)
     return result
+
+
+@app.command()
+@reports(_show_features, after_features)
+def features(
+    reporter: Reporter, config: ConfigFile, overrides: Overrides = None, shard: Part = None, runs: Runs = RUNS
+) -> FeaturesResult:
+    """Fill the caches with the images and features that finetune will read.
+
+    --shard 1/4 does one of four parts, for a job each, in a cache of its own or a common one; `cache merge` joins them.
+
+    Example: transfercli data features flowers.yaml
+    """
+    from transfercli.workflows.data.features import FeaturesRequest, fill_features
+
+    part = parse_shard(shard) if shard is not None else None
+    return fill_features(FeaturesRequest(config, runs, tuple(overrides or ()), part), reporter)
 
 
 @app.command()

@@ -24,6 +24,7 @@ from transfercli.data.sources.watch import watch_folder
 from transfercli.errors import DataError, UsageError
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
+from transfercli.shards import Shard
 from transfercli.text import counted
 from transfercli.workflows.predict.predictors import LoadableModel, ModelOutput, PredictBatch, find_model, with_sets
 
@@ -39,7 +40,7 @@ class PredictRequest:
     run: a run as typed, or the path of an exported artefact. paths: files, folders, patterns, `-`. top: number of
     classes per image. sets: probability with which a set of labels is to hold the true one; None for no sets. watch: a
     folder whose images are predicted after `paths`, and then without end as files arrive.
-    strict: an image that cannot be read is an error at the end.
+    strict: an image that cannot be read is an error at the end. shard: the part of the images to predict; None: all.
     """
 
     run: str
@@ -50,6 +51,7 @@ class PredictRequest:
     watch: Path | None = None
     strict: bool = False
     sets: float | None = None
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class Predictions:
         sets: True if predictions have conformal sets.
         several: True if an image may have several labels. has_numbers: True if each image gets a number.
         abstain: True if predictions say what the model abstains from.
+        shard: the part of the images that they are of; None: all.
         answers: one per image, computed as they are read. Raises `DataError` at its end if no image could be read, or
             with `strict` if one could not.
     """
@@ -125,16 +128,24 @@ class Predictions:
     several: bool = False
     has_numbers: bool = False
     abstain: bool = False
+    shard: Shard | None = None
+
+    @property
+    def has_header(self) -> bool:
+        """True if a table of them begins with the names of its columns: only the first shard's, so shards join."""
+        return self.shard is None or self.shard.number == 1
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionList:
-    """All predictions of a stream that has ended."""
+    """All predictions of a stream that has ended; shard: as in `Predictions`."""
 
     predictions: Sequence[Prediction]
+    shard: Shard | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
+            **({"shard": str(self.shard)} if self.shard else {}),
             "images": len(self.predictions),
             "failed": sum(bool(prediction.error) for prediction in self.predictions),
             "predictions": [prediction.as_json() for prediction in self.predictions],
@@ -149,6 +160,11 @@ def predict_images(request: PredictRequest, reporter: Reporter) -> Predictions:
     """
     if request.watch is not None and not request.watch.is_dir():
         raise DataError(f"--watch must name a folder; {request.watch} is not one", "create it first")
+    if request.watch is not None and request.shard is not None:
+        raise UsageError(
+            "--shard takes every n-th image of a list, and the files of --watch have no fixed order",
+            "let each process watch a folder of its own",
+        )
     model = find_model(request.run, request.runs, reporter)
     if request.abstain and model.has_numbers:
         raise UsageError(f"--abstain: {request.run} gives an image a number, without a confidence", "leave it out")
@@ -159,7 +175,16 @@ def predict_images(request: PredictRequest, reporter: Reporter) -> Predictions:
     columns = min(request.top, len(model.labels))
     answers = _stream(model, request, reporter)
     sets = request.sets is not None
-    return Predictions(model.labels, columns, answers, sets, model.several, model.has_numbers, request.abstain)
+    return Predictions(
+        model.labels,
+        columns,
+        answers,
+        sets,
+        model.several,
+        model.has_numbers,
+        request.abstain,
+        request.shard,
+    )
 
 
 def _stream(model: LoadableModel, request: PredictRequest, reporter: Reporter) -> Iterator[Prediction]:
@@ -223,7 +248,8 @@ def _counted(outcomes: Iterator[Outcome | None], notes: Counter[str]) -> Iterato
 
 
 def _input_images(request: PredictRequest) -> Iterator[InputImage]:
-    yield from expand_inputs(request.paths, lambda: read_names(STDIN))
+    images = expand_inputs(request.paths, lambda: read_names(STDIN))
+    yield from request.shard.taken(images) if request.shard else images
     if request.watch is not None:
         yield from watch_folder(request.watch)
 
