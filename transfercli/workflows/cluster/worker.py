@@ -13,7 +13,7 @@ import numpy as np
 import transfercli
 from transfercli import errors
 from transfercli.errors import OutOfSpaceError, TransferError, UsageError, is_out_of_space
-from transfercli.runs.environment import SETTINGS
+from transfercli.runs.environment import RECORDED_VARIABLES
 
 ROW, PATH, RESULT = "row", "path", "result"  # columns
 # Variables of this process that a worker has, too: they decide which bits come out, and where files are kept.
@@ -59,7 +59,7 @@ class Located:
 
 def environment(cores: int) -> dict[str, str]:
     """Return the variables that a worker with this number of cores gets from this process."""
-    carried = {name: os.environ[name] for name in (*SETTINGS, *CARRIED) if name in os.environ}
+    carried = {name: os.environ[name] for name in (*RECORDED_VARIABLES, *CARRIED) if name in os.environ}
     return dict.fromkeys(THREADS, str(cores)) | carried
 
 
