@@ -15,7 +15,7 @@ import typer
 from transfercli.cli import completion
 from transfercli.cli.choices import Lines
 from transfercli.cli.command import streams
-from transfercli.cli.options import IMAGE_PATHS, RUNS, Json, Part, Runs
+from transfercli.cli.options import IMAGE_PATHS, RUNS, Json, OnEngine, Part, Runs
 from transfercli.cli.runner import error_object, json_line
 from transfercli.cli.ui.prediction_table import write_table
 from transfercli.errors import DataError, UsageError
@@ -229,6 +229,7 @@ def predict(
     watch: Watch = None,
     spreadsheet: Spreadsheet = False,
     shard: Part = None,
+    engine: OnEngine = "local",
     runs: Runs = RUNS,
     json: Json = False,
 ) -> PredictionStream:
@@ -241,6 +242,7 @@ def predict(
 
     Example: transfercli predict flowers@champion photos --top 3
     """
+    from transfercli.workflows.predict.engines import ENGINES
     from transfercli.workflows.predict.predict import PredictRequest, predict_images
 
     if not paths and watch is None:
@@ -249,11 +251,13 @@ def predict(
         raise UsageError("--json prints one object at the end, but --watch has no end", "leave --json out")
     if strict and watch is not None:
         raise UsageError("--strict decides the exit code at the end, but --watch has no end", "leave --strict out")
+    if engine != "local" and watch is not None:
+        raise UsageError(f"--engine {engine} shares out a list of images, but --watch has no end", "leave one out")
     if spreadsheet and (lines != "csv" or json):
         raise UsageError("--spreadsheet is for CSV only", "add --format csv, and leave --json out")
     if sets is not None and not 0 < sets < 1:
         raise UsageError(f"--sets must be above 0 and below 1; received {sets:g}", "such as --sets 0.9")
     part = parse_shard(shard) if shard is not None else None
     request = PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch, strict, sets, part)
-    predictions = predict_images(request, reporter)
+    predictions = predict_images(request, reporter, ENGINES[engine])
     return PredictionStream(predictions, lines, spreadsheet)

@@ -249,7 +249,7 @@ class FeatureFiller:
     def builder(self) -> PhaseBuilder:
         """The builder of the phases, on a classifier with the initial weights of a training."""
         from transfercli.data.batching.augment import build
-        from transfercli.training.backend import feature_precision
+        from transfercli.training.precision.native import feature_precision
         from transfercli.transfer.phase_builder import PhaseBuilder
         from transfercli.transfer.training_inputs import TrainingInputs
 
