@@ -75,7 +75,8 @@ def _local_copy(address: str, cache: Path) -> Path:
     try:
         return local_copy(address, cache)
     except ValueError as error:
-        raise ConfigError(str(error), "give an address such as s3://BUCKET/images, without .. and empty parts") from None
+        mend = "give an address such as s3://BUCKET/images, without .. and empty parts"
+        raise ConfigError(str(error), mend) from None
 
 
 def absolute_path(text: str) -> Path:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 from transfercli.data.remote.store import (
     CONNECT_SECONDS,
+    PART_BYTES,
     READ_SECONDS,
     RemoteError,
     RemoteFile,
@@ -15,7 +17,6 @@ from transfercli.data.remote.store import (
     unavailable,
 )
 from transfercli.errors import DataError
-from transfercli.io.addresses import scheme_of
 
 T = TypeVar("T")
 
@@ -47,10 +48,11 @@ class FsspecStore:
             raise missing(address)
         return _file(address, info)
 
-    def read(self, address: str, start: int, end: int) -> bytes:
-        """Return bytes `start` to `end` (exclusive) of an object."""
-        content: bytes = self._call(address, lambda: self.system.cat_file(_path(address), start=start, end=end))
-        return content
+    def read(self, address: str, start: int, size: int) -> Iterator[bytes]:
+        """Yield the content of an object of `size` bytes from byte `start` on, with a request for each part."""
+        for place in range(start, size, PART_BYTES):
+            end = min(place + PART_BYTES, size)
+            yield self._call(address, partial(self.system.cat_file, _path(address), start=place, end=end))
 
     def _call(self, address: str, work: Callable[[], T]) -> T:
         try:

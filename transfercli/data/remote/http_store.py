@@ -13,6 +13,7 @@ import urllib3
 
 from transfercli.data.remote.store import (
     CONNECT_SECONDS,
+    PART_BYTES,
     READ_SECONDS,
     RemoteError,
     RemoteFile,
@@ -33,7 +34,12 @@ class HttpStore:
 
     def __init__(self) -> None:
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
-        self._settings = {"timeout": timeout, "retries": False, "maxsize": 32, "ssl_context": ssl.create_default_context()}
+        self._settings = {
+            "timeout": timeout,
+            "retries": False,
+            "maxsize": 32,
+            "ssl_context": ssl.create_default_context(),
+        }
         self._pools: dict[str, urllib3.PoolManager] = {}
 
     def files_below(self, address: str) -> Iterator[RemoteFile]:
@@ -59,23 +65,20 @@ class HttpStore:
         with self._answer("HEAD", address, {}) as answer:
             return answer.status, dict(answer.headers)
 
-    def read(self, address: str, start: int, end: int) -> bytes:
-        """Return bytes `start` to `end` (exclusive) of a file; of a server without ranges, by reading up to them."""
-        with self._answer("GET", address, {"Range": f"bytes={start}-{end - 1}"}) as answer:
+    def read(self, address: str, start: int, size: int) -> Iterator[bytes]:
+        """Yield the content of a file from byte `start` on, with one request; a server without ranges begins at 0."""
+        with self._answer("GET", address, {"Range": f"bytes={start}-"} if start else {}) as answer:
             if answer.status == 416:  # the range begins at the end of the file
-                return b""
+                return
             self._check(address, answer.status)
             skipped = start if answer.status == 200 else 0
             try:
-                while skipped:
-                    part = answer.read(min(skipped, 1 << 20))
-                    if not part:
-                        return b""
-                    skipped -= len(part)
-                content: bytes = answer.read(end - start)
+                while part := answer.read(PART_BYTES):
+                    if len(part) > skipped:
+                        yield part[skipped:]
+                    skipped = max(0, skipped - len(part))
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 raise unavailable(address, _text(error)) from None
-        return content
 
     @contextlib.contextmanager
     def _answer(self, method: str, address: str, headers: dict[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:

@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS objects (
     path TEXT PRIMARY KEY, version TEXT, size INTEGER, stored INTEGER, used REAL) WITHOUT ROWID;
 """
 _KEYS_PER_QUERY = 500
-_PARTIAL = ".part-"
+TEMPORARY = ".part"  # end of the name of a file that is being written
 
 
 class Mirror:
@@ -73,7 +73,9 @@ class Mirror:
                 unnamed.append(file.address)
         with plain_lock(self.root / ".lock"), write_errors(self.root):
             known = self._below(folder) if folder else self._rows([*listed])
-            changed = [key for key, file in listed.items() if known.get(key) != (file.version, file.size)]
+            changed = [
+                key for key, file in listed.items() if not file.version or known.get(key) != (file.version, file.size)
+            ]
             changed += [key for key in listed.keys() - {*changed} if not (self.root / key).is_file()]
             for key in known.keys() - listed.keys() if folder else ():
                 self._remove(key)
@@ -111,7 +113,7 @@ class Mirror:
     def writing(self, file: str) -> Iterator[Path]:
         """Yield a temporary file that becomes the copy at the end of the block."""
         path = Path(file)
-        temporary = path.with_name(f".{uuid.uuid4().hex}{_PARTIAL}tmp")
+        temporary = path.with_name(f".{uuid.uuid4().hex}{TEMPORARY}")
         try:
             with write_errors(path.parent):
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,18 +128,20 @@ class Mirror:
         with self._transaction() as database:
             database.executemany("UPDATE objects SET stored = ?, used = ? WHERE path = ?", rows)
 
+    def forget(self, files: Iterable[str]) -> None:
+        """Remove the copies of objects that do not exist any more."""
+        for file in files:
+            self._remove(self._key(Path(file)))
+
     def total(self) -> int:
         """Return the bytes of all recorded copies."""
         with self._lock:
             row: tuple[int | None] = self._database.execute("SELECT sum(stored) FROM objects").fetchone()
         return row[0] or 0
 
-    def make_room(self, wanted: int, most: int, kept: Collection[str] = ()) -> None:
-        """Empty the copies that were fetched first, until `wanted` more bytes fit into `most`.
-
-        kept: files that are in use.
-        """
-        total = self.total() + wanted
+    def make_room(self, most: int, kept: Collection[str] = ()) -> None:
+        """Empty the copies that were fetched first, until all have at most `most` bytes; those in `kept` stay."""
+        total = self.total()
         if total <= most:
             return
         in_use = {self._key(Path(file)) for file in kept}

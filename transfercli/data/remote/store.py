@@ -11,6 +11,7 @@ from transfercli.io.addresses import is_loopback, scheme_of, without_secrets
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 30
+PART_BYTES = 8 * 1024 * 1024  # bounds the memory of a transfer
 
 _QUERY = re.compile(r"(?<=\w)\?[^\s'\"<>)]*|(?<=://)[^/\s'\"@]*@")
 
@@ -39,8 +40,11 @@ class Store(Protocol):
     def file_at(self, address: str) -> RemoteFile:
         """Return the object at an address."""
 
-    def read(self, address: str, start: int, end: int) -> bytes:
-        """Return bytes `start` to `end` (exclusive) of an object; fewer if it is shorter."""
+    def read(self, address: str, start: int, size: int) -> Iterator[bytes]:
+        """Yield the content of an object of `size` bytes from byte `start` on, in parts of `PART_BYTES` at most.
+
+        size: -1 if it is not known.
+        """
 
 
 class RemoteError(Exception):
