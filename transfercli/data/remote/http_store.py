@@ -7,6 +7,7 @@ import re
 import ssl
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
@@ -34,7 +35,7 @@ class HttpStore:
 
     def __init__(self) -> None:
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
-        self._settings = {
+        self._settings: dict[str, Any] = {
             "timeout": timeout,
             "retries": False,
             "maxsize": 32,
