@@ -14,6 +14,7 @@ import numpy as np
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.config.types import Task
 from transfercli.data.auxiliary_images import with_auxiliary
+from transfercli.data.cache.images import cache_root
 from transfercli.data.cache.recheck import Recheck
 from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.image import Geometry
@@ -23,7 +24,7 @@ from transfercli.data.label_sets import LabelSet
 from transfercli.data.manifest import read_pixels
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.auxiliary import AuxiliaryListing, list_all, without_auxiliary
-from transfercli.data.sources.folders import SHELL_PATH_HINT, Item, absolute, check_exists, sub_folders
+from transfercli.data.sources.folders import SHELL_PATH_HINT, Item, check_exists, sub_folders
 from transfercli.data.sources.groups import groups_if_any
 from transfercli.data.sources.labels import normalised_label
 from transfercli.data.sources.listing import (
@@ -35,6 +36,7 @@ from transfercli.data.sources.listing import (
     list_split,
 )
 from transfercli.data.sources.lost_paths import check_found
+from transfercli.data.sources.places import recorded_place
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.splitting.assignments import SPLITS, Assignments
 from transfercli.data.splitting.copy_groups import Sample
@@ -56,6 +58,7 @@ from transfercli.data.validation import (
     warn_of_several_labels,
 )
 from transfercli.errors import ArtefactError, DataError
+from transfercli.io.addresses import COPIES
 from transfercli.reporting import Reporter
 from transfercli.shards import Shard
 from transfercli.text import counted
@@ -122,7 +125,8 @@ class CheckedImages:
 def read_checked_images(request: DataRequest, reporter: Reporter) -> CheckedImages:
     """Read all images of a config and check them. Raises `DataError` if the data cannot be used."""
     listing, auxiliary = list_all(request.config, reporter, request.task)
-    check_found(listing.items, base_folder(request.config.train), request.config.path_template)
+    copies = cache_root(request.compute) / COPIES
+    check_found(listing.items, base_folder(request.config.train), copies, request.config.path_template)
     check_classes(listing)
     check_label_names(listing, request.config.expect)
     findings = _read(request, listing, reporter)
@@ -159,7 +163,8 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
         return Examination(refusals=refusals)
     listing, auxiliary = listed
     base, template = base_folder(request.config.train), request.config.path_template
-    _attempt(partial(check_found, listing.items, base, template), refusals)
+    copies = cache_root(request.compute) / COPIES
+    _attempt(partial(check_found, listing.items, base, copies, template), refusals)
     later = list[DataError]() if refusals else refusals  # other errors follow from the lost files
     known = len(refusals)
     _attempt(partial(check_classes, listing), refusals)
@@ -341,7 +346,11 @@ def read_recorded(
         listing = Listing([], [_recorded_rows(keras_datasets.load(root), records)], groups=groups)
     else:
         base = base_folder(root)
-        items = [Item(absolute(record.path, base), record.path, record.label, record.split) for record in records]
+        cache = cache_root(reading.compute)
+        items = [
+            Item(recorded_place(record.path, base, cache), record.path, record.label, record.split)
+            for record in records
+        ]
         listing = Listing(items, groups=groups, several=several, quantity=quantity)
     return read_images(listing, reading)
 
@@ -365,7 +374,7 @@ def load_folder_split(
     items = list_split(path, split, base, table, reading.reporter, classes_known=True)
     groups = groups_if_any(table.group, items, reading.reporter)
     listing = Listing(items, groups=groups, several=table.several, quantity=table.quantity)
-    check_found(listing.items, base, table.template)
+    check_found(listing.items, base, cache_root(reading.compute) / COPIES, table.template)
     hint = _unknown_hint(path, labels)
     check_known(listing.labels_of(split), labels, "images", "the run", hint, listing.nouns)
     if shard is not None:
