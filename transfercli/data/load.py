@@ -125,8 +125,7 @@ class CheckedImages:
 def read_checked_images(request: DataRequest, reporter: Reporter) -> CheckedImages:
     """Read all images of a config and check them. Raises `DataError` if the data cannot be used."""
     listing, auxiliary = list_all(request.config, reporter, request.task)
-    copies = cache_root(request.compute) / COPIES
-    check_found(listing.items, base_folder(request.config.train), copies, request.config.path_template)
+    check_paths(listing, request.config, request.compute)
     check_classes(listing)
     check_label_names(listing, request.config.expect)
     findings = _read(request, listing, reporter)
@@ -136,6 +135,11 @@ def read_checked_images(request: DataRequest, reporter: Reporter) -> CheckedImag
     check_held_out_labels(request.config.expect, findings)
     warn_of_several_labels(findings)
     return CheckedImages(findings, auxiliary)
+
+
+def check_paths(listing: Listing, config: DataConfig, compute: ComputeConfig) -> None:
+    """Raise `DataError` if none of the files of a split exists."""
+    check_found(listing.items, base_folder(config.train), config.path_template, cache_root(compute) / COPIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +166,7 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     if listed is None:
         return Examination(refusals=refusals)
     listing, auxiliary = listed
-    base, template = base_folder(request.config.train), request.config.path_template
-    copies = cache_root(request.compute) / COPIES
-    _attempt(partial(check_found, listing.items, base, copies, template), refusals)
+    _attempt(partial(check_paths, listing, request.config, request.compute), refusals)
     later = list[DataError]() if refusals else refusals  # other errors follow from the lost files
     known = len(refusals)
     _attempt(partial(check_classes, listing), refusals)
@@ -192,8 +194,7 @@ def examine_part(request: DataRequest, shard: Shard, reporter: Reporter) -> tupl
     if listed is None:
         return Examination(refusals=refusals), []
     listing, auxiliary = listed
-    base, template = base_folder(request.config.train), request.config.path_template
-    _attempt(partial(check_found, listing.items, base, template), refusals)
+    _attempt(partial(check_paths, listing, request.config, request.compute), refusals)
     _attempt(partial(check_classes, listing), refusals)
     _attempt(partial(check_label_names, listing, request.config.expect), refusals)
     findings = _read(request, listing.part(shard), reporter)
@@ -374,7 +375,7 @@ def load_folder_split(
     items = list_split(path, split, base, table, reading.reporter, classes_known=True)
     groups = groups_if_any(table.group, items, reading.reporter)
     listing = Listing(items, groups=groups, several=table.several, quantity=table.quantity)
-    check_found(listing.items, base, cache_root(reading.compute) / COPIES, table.template)
+    check_found(listing.items, base, table.template, cache_root(reading.compute) / COPIES)
     hint = _unknown_hint(path, labels)
     check_known(listing.labels_of(split), labels, "images", "the run", hint, listing.nouns)
     if shard is not None:
