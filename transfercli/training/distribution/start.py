@@ -27,6 +27,11 @@ def check_distribution(compute: ComputeConfig) -> None:
             f"compute.distribution: data_parallel needs Keras on JAX, but its backend is {backend}",
             "set KERAS_BACKEND=jax (pip install 'transfercli[jax]', or [jax-cuda] for GPUs), or distribution: none",
         )
+    if compute.distribution == DATA_PARALLEL and ":" in compute.device:
+        raise ConfigError(
+            f"compute.device: {compute.device} is one device, but compute.distribution: data_parallel uses all",
+            "set compute.device to gpu, or choose devices with CUDA_VISIBLE_DEVICES",
+        )
 
 
 def start(compute: ComputeConfig) -> None:

@@ -11,6 +11,7 @@ from transfercli.config.types import REGRESSION
 from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
+from transfercli.runs import record
 from transfercli.runs.record import RunRecord
 from transfercli.text import counted
 from transfercli.workflows.confidence import warn_of_abstention
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
     from transfercli.data.batching.augment import Augment
     from transfercli.data.batching.batches import Batches
+    from transfercli.data.batching.step_augmentation import StepAugmentation
     from transfercli.data.dataset import Dataset
     from transfercli.models.classifier import Classifier
     from transfercli.rows import Rows
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from transfercli.training.progress import Plan, Progress, TimeLimit
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.choice import Tried
+    from transfercli.transfer.features.caching_decisions import CachingDecisions
     from transfercli.transfer.features.features import FeatureCache
     from transfercli.transfer.phase_builder import PhaseBuilder
     from transfercli.transfer.training_inputs import TrainingInputs
@@ -91,6 +94,7 @@ def set_up(
     used = without_changed_copies(job, dataset, reporter)
     inputs = training_inputs(job.config, used, classifier.labels, reporter, learnt_by_base)
     builder = builder_class(classifier, inputs, features, reporter)
+    builder.decisions = caching_decisions(job, dry_run=dry_run)
     if chooses_normalisation(job.config, head_of(job.config)) and not (dry_run or job.run.record.exists()):
         with watch("features"):
             set_normalisation(builder, job.config)
@@ -120,6 +124,26 @@ def set_up(
     timed = _timed(builder, watch)
     trainer = Trainer(classifier, timed, validation.targets, plan, reporter, keep, validation.groups)
     return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features, candidates)
+
+
+def caching_decisions(job: Job, *, dry_run: bool = False) -> CachingDecisions:
+    """Return the decisions that a resumed run recorded, or none of a new run yet.
+
+    New ones are added to its record, unless this is a dry run.
+    """
+    from transfercli.training.devices import device_name
+    from transfercli.transfer.features.caching_decisions import CachingDecisions
+    from transfercli.transfer.features.device_speeds import speeds_of
+
+    if not job.run.record.exists():
+        decisions = CachingDecisions(speeds_of(device_name()))
+    elif (recorded := RunRecord.read(job.run).caching) is not None:
+        decisions = CachingDecisions.parse(recorded, f"{job.run.record} is damaged: caching")
+    else:  # of an earlier version, which knew one kind of device
+        decisions = CachingDecisions()
+    if not dry_run:
+        decisions.record = lambda caching: record.update(job.run, caching=caching)
+    return decisions
 
 
 def scored_images(builder: PhaseBuilder, plan: Plan) -> int:
@@ -270,8 +294,8 @@ def training_inputs(
     """
     from transfercli.data.batching.augment import build
     from transfercli.data.batching.batches import SAMPLINGS, Share
-    from transfercli.training.backend import feature_precision
     from transfercli.training.distribution.processes import processes
+    from transfercli.training.precision.native import feature_precision
     from transfercli.transfer.training_inputs import TrainingInputs
 
     training, validation = (with_labels(dataset.splits[name], labels) for name in ("train", "validation"))
@@ -281,7 +305,7 @@ def training_inputs(
 
     share = Share(processes().devices, batchnorm_trains(config.model))
 
-    def make_batches(source: Rows, augment: Augment | None) -> Batches:
+    def make_batches(source: Rows, augment: Augment | StepAugmentation | None) -> Batches:
         batches_class, size = SAMPLINGS[config.training.sampling], config.data.batch_size
         draws = {"seed": config.seed, "augment": augment}
         return batches_class(source, training.targets, size, **draws, class_weights=weights, share=share)
