@@ -76,7 +76,9 @@ class ObjectServer:
         client = self.client()
         for path in sorted(folder.rglob("*")):
             if path.is_file():
-                client.put_object(Bucket=BUCKET, Key=f"{prefix}{path.relative_to(folder).as_posix()}", Body=path.read_bytes())
+                client.put_object(
+                    Bucket=BUCKET, Key=f"{prefix}{path.relative_to(folder).as_posix()}", Body=path.read_bytes()
+                )
 
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
