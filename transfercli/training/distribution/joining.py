@@ -29,7 +29,7 @@ def join(watch: Watch) -> None:
 
     meeting, place = watch.meeting, watch.meeting.place
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.config.update("jax_enable_preemption_service", False)  # noqa: FBT003 - it would replace our handler of SIGTERM
+    jax.config.update("jax_enable_preemption_service", False)
     _hold_aborts(watch)
     try:
         jax.distributed.initialize(

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 
 from transfercli.errors import Interrupted, PeerLostError, TransferError, exit_code
 from transfercli.reporting import Reporter
-from transfercli.training.distribution.links import Kind, Link, Message
+from transfercli.training.distribution.links import Kind, Message
 from transfercli.training.distribution.meeting import Meeting
 
 POLL_SECONDS = 0.25
@@ -209,7 +209,7 @@ def current_watch() -> Watch | None:
 @contextmanager
 def watching(meeting: Meeting, timeout: float, reporter: Reporter, describe: Describe) -> Iterator[Watch]:
     """Watch the processes of a meeting while the block runs; they end it together."""
-    global _current  # noqa: PLW0603
+    global _current
     _current = watch = Watch(meeting, timeout, reporter, describe)
     try:
         yield watch
