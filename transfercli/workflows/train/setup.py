@@ -123,6 +123,12 @@ def set_up(
     validation = builder.inputs.validation
     timed = _timed(builder, watch)
     trainer = Trainer(classifier, timed, validation.targets, plan, reporter, keep, validation.groups)
+    if job.run.record.exists():
+        trainer.precision_checks = RunRecord.read(job.run).precision_checks
+    if not dry_run:
+        trainer.precision_checked = lambda: record.update(
+            job.run, precision=trainer.plan.precision, precision_checks=trainer.precision_checks
+        )
     return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features, candidates)
 
 
@@ -209,11 +215,11 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan,
     The phases are those of the config's strategy, or the recorded ones of a resumed run, for which nothing is tried.
     Raises `ConfigError` if a phase names a layer that the base does not have.
     """
-    from transfercli.training.backend import step_precision
     from transfercli.training.distribution.agreement import from_chief
     from transfercli.training.distribution.processes import processes
     from transfercli.training.frozen import layers_of
     from transfercli.training.phases import recorded_phases
+    from transfercli.training.precision.steps import step_precision
     from transfercli.training.progress import Plan
     from transfercli.transfer import choice
     from transfercli.transfer.strategies import needs_measuring, phases_of
@@ -237,8 +243,12 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan,
         except ConfigError as error:
             key = f"transfer.phases[{number}]" if config.transfer.phases else "transfer"
             raise ConfigError(f"{key}.{error.message}", error.hint) from error
-    precision, updates_batchnorm = step_precision(config.compute), batchnorm_trains(config.model)
-    plan = Plan(tuple(phases), config.training, config.seed, precision, updates_batchnorm, limit)
+    updates_batchnorm, chosen = batchnorm_trains(config.model), config.compute.precision == "auto"
+    if job.run.record.exists():
+        precision = RunRecord.read(job.run).precision
+    else:
+        precision = step_precision(config.compute, classifier, phases, batchnorm_trains=updates_batchnorm)
+    plan = Plan(tuple(phases), config.training, config.seed, precision, updates_batchnorm, limit, chosen)
     return plan, choice.as_json(tried)
 
 
