@@ -307,8 +307,9 @@ def training_inputs(
 
     def make_batches(source: Rows, augment: Augment | StepAugmentation | None) -> Batches:
         batches_class, size = SAMPLINGS[config.training.sampling], config.data.batch_size
-        draws = {"seed": config.seed, "augment": augment}
-        return batches_class(source, training.targets, size, **draws, class_weights=weights, share=share)
+        return batches_class(
+            source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights, share=share
+        )
 
     return TrainingInputs(
         training,
