@@ -50,7 +50,7 @@ class Reporter:
         """Make the next `progress` raise `error`. Any thread may call it."""
 
     def end(self, error: TransferError) -> None:
-        """Show an error and end the process now. Called by another thread if no `progress` follows a request to stop."""
+        """Show an error and end the process now. Any thread may call it, if no `progress` follows a request to stop."""
 
     def attach_log(self, path: Path) -> None:
         """Copy all lines to this file: those reported so far, and those to come."""

@@ -17,6 +17,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 NETWORK = "10.222.0"
 TOOLS = ("ip", "nsenter", "taskset", "unshare")
@@ -44,11 +45,19 @@ class Ended:
     stderr: str
 
 
+class Process(Protocol):
+    """A process of which the exit code can be had; `wait` raises `subprocess.TimeoutExpired` if it runs longer."""
+
+    pid: int
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
 @dataclass
 class Started:
     """A process on a host, with its output in files."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     stdout: Path
     stderr: Path
 
@@ -83,11 +92,10 @@ class Host:
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Started:
         """Start a command on this host, pinned to one core, in `folder`."""
-        stem = self.folder / f"{self.name}-{len(self.started)}"
-        stdout, stderr = stem.with_suffix(".out"), stem.with_suffix(".err")
+        stdout, stderr = self.output()
         with stdout.open("wb") as out, stderr.open("wb") as err:
             process = subprocess.Popen(
-                [*_inside(self.holder), "env", f"--chdir={folder}", "taskset", "-c", str(self.core), *command],
+                self.inside(command, folder),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -95,6 +103,15 @@ class Host:
             )
         self.started.append(Started(process, stdout, stderr))
         return self.started[-1]
+
+    def inside(self, command: Sequence[str], folder: Path) -> list[str]:
+        """Return the command that runs `command` on this host."""
+        return [*_inside(self.holder), "env", f"--chdir={folder}", "taskset", "-c", str(self.core), *command]
+
+    def output(self) -> tuple[Path, Path]:
+        """Return the files of stdout and stderr of the next process."""
+        stem = self.folder / f"{self.name}-{len(self.started)}"
+        return stem.with_suffix(".out"), stem.with_suffix(".err")
 
     def set_link(self, up: bool) -> None:
         """Take the link to the other hosts down, so that packets are lost without an answer, or up again."""

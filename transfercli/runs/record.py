@@ -64,7 +64,7 @@ def recording_status(run: RunFolder) -> Iterator[None]:
 
 
 def mark_interrupted(run: RunFolder) -> None:
-    """Record that a run was stopped, on request or because another process of its training is lost; an error of the disk is ignored."""
+    """Record that a run was stopped, on request or by the loss of another process; an error of the disk is ignored."""
     with suppress(TransferError, OSError):
         update(run, status="interrupted", finished=utc_now())
 

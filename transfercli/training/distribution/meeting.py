@@ -39,7 +39,7 @@ class Meeting:
 
     @property
     def listening(self) -> str:
-        """HOST:PORT at which the first process's service listens; on all of its addresses if it is reached at several."""
+        """HOST:PORT at which JAX's service listens; on all addresses of the host if it is reached at several."""
         addresses = {link.own_address for link in self.links.values()}
         return self.service if len(addresses) == 1 else f"[::]:{self.service.rpartition(':')[2]}"
 
