@@ -36,7 +36,9 @@ FORWARD = Constant("forward pass over training step", 3382 / 1200, "", PUBLISHED
 SHARE = Constant("share of the device's limit that the program reaches", 0.9, "", ASSUMED, "the aim of gpu.sh")
 PARAMETERS = Constant("parameters of ResNet50", 25.6e6, "", PUBLISHED, "He et al. 2016; gradients in float32")
 BATCH = Constant("images of a step on one device", 256, "", ASSUMED, "")
-NVLINK = Constant("NVLink of an H100, one direction", 450e9, "bytes/s", PUBLISHED, "NVIDIA's data sheet, 900 GB/s both ways")
+NVLINK = Constant(
+    "NVLink of an H100, one direction", 450e9, "bytes/s", PUBLISHED, "NVIDIA's data sheet, 900 GB/s both ways"
+)
 NETWORK = Constant("network of a device to other hosts", 50e9, "bytes/s", PUBLISHED, "DGX H100: 400 Gbit/s a device")
 EFFICIENCY = Constant("share of a link's rate in an all-reduce", 0.8, "", ASSUMED, "no overlap with the backward pass")
 CORES = Constant("processor cores for each device", 14, "", PUBLISHED, "DGX H100: 112 cores, 8 devices")

@@ -105,7 +105,9 @@ def markdown(facts: dict[str, Any], results: list[dict[str, Any]]) -> str:
     augmented, bare = speeds.get(("augmented", "program", "bfloat16")), speeds.get(("training", "bare", "bfloat16"))
     share = f"{augmented / bare:.2f}" if augmented and bare else ""
     lines += [f"| training, preset medium | bfloat16 | {_number(augmented)} | | | | {share} |", ""]
-    lines += [f"- {r['work']}, {TITLES[r['library']]}, {r['precision']}: {r['reason']}" for r in results if "reason" in r]
+    lines += [
+        f"- {r['work']}, {TITLES[r['library']]}, {r['precision']}: {r['reason']}" for r in results if "reason" in r
+    ]
     return "\n".join(lines) + "\n"
 
 

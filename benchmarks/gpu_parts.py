@@ -70,7 +70,11 @@ def program_augmented(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _config(
-    request: dict[str, Any], name: str, transfer: dict[str, Any], epochs: int, augmentation: dict[str, Any] | None = None
+    request: dict[str, Any],
+    name: str,
+    transfer: dict[str, Any],
+    epochs: int,
+    augmentation: dict[str, Any] | None = None,
 ) -> Path:
     """Write a config of the program, with random weights, and return its path."""
     work = Path(request["work_folder"])

@@ -11,6 +11,7 @@
     │   └── DiskError                    8  the disk is full or failing
     ├── BusyError                       75  another process holds the experiment's lock
     │   └── SplitsChangedError          75  another process assigned the same images to other splits meanwhile
+    ├── ClusterError                    75  a cluster does not answer, or lost its nodes
     └── Interrupted               130, 143  SIGINT or SIGTERM was received
 
 A message states what was wrong, the value received and the values allowed; the hint states the fix.
@@ -99,6 +100,12 @@ class SplitsChangedError(BusyError):
     """Raised if another process assigned the same images to other splits while they were read; try again."""
 
 
+class ClusterError(TransferError):
+    """Raised if a cluster does not answer or lost its nodes; the same command can succeed later."""
+
+    kind = "cluster"
+
+
 class Interrupted(TransferError):
     """Raised after SIGINT or SIGTERM, at a point where stopping loses no work."""
 
@@ -119,6 +126,7 @@ EXIT_CODES = {
     "weights": 7,
     "room": 8,
     "busy": 75,
+    "cluster": 75,
 }
 
 

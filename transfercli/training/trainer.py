@@ -31,6 +31,7 @@ from transfercli.training.backend import input_pipeline, reading, steps_in_fligh
 from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.compiling import compile_phase, optimizer_tensors, restore_optimizer, update_groups
 from transfercli.training.frozen import constant_tensors, layers_of
+from transfercli.training.losses_of_steps import LossesOfSteps
 from transfercli.training.memory import out_of_memory_error
 from transfercli.training.objectives import OBJECTIVES
 from transfercli.training.optim.batchnorm import fit_momentum, momenta_of
@@ -38,7 +39,6 @@ from transfercli.training.optim.ema import PREFIX as RAW
 from transfercli.training.optim.ema import State, assign_average, restore_training_weights
 from transfercli.training.optim.schedules import PLATEAU
 from transfercli.training.phases import HeldOut, Phase, PhaseSetup, SetUpPhase, Solved
-from transfercli.training.losses_of_steps import LossesOfSteps
 from transfercli.training.progress import Line, Plan, Progress
 
 Keep = Callable[[Progress, Checkpoint, bool], None]

@@ -72,9 +72,7 @@ class StepAugmentation:
 
         keys = jax.vmap(_image_key)(keys)
         batch, shape = images.astype(np.float32), images.shape
-        for number, (layer, generators) in enumerate(
-            zip(self._augment.layers, self._augment.generators, strict=True)
-        ):
+        for number, (layer, generators) in enumerate(zip(self._augment.layers, self._augment.generators, strict=True)):
             own = jax.vmap(jax.random.fold_in, (0, None))(keys, number)
             if isinstance(layer, Mixer):
                 drawn = _mix_draws(layer, own, weights)

@@ -11,6 +11,7 @@ from transfercli.config.paths import normalised_path
 from transfercli.config.schema import DataConfig, ExpectConfig
 from transfercli.config.types import Task
 from transfercli.data.label_sets import CLASS_NOUNS, LABEL_NOUNS, LabelSet
+from transfercli.data.remote.versions import refreshed
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.folder_source import divided_folder, folder_of_classes, labelled_splits
 from transfercli.data.sources.folders import Item, check_exists, check_filled
@@ -18,10 +19,12 @@ from transfercli.data.sources.groups import find_groups
 from transfercli.data.sources.joined_labels import find_joined
 from transfercli.data.sources.labels import look_alikes, normalised_label, shown
 from transfercli.data.sources.layout import split_folders
+from transfercli.data.sources.places import place_of
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import column_names, is_table, table_items
 from transfercli.errors import ConfigError, DataError
 from transfercli.reporting import Reporter
+from transfercli.shards import Shard
 from transfercli.text import counted, first_of
 
 HELD_OUT = ("validation", "test")
@@ -96,6 +99,12 @@ class Listing:
     def __len__(self) -> int:
         return len(self.items) + sum(len(arrays.images) for arrays in self.arrays)
 
+    def part(self, shard: Shard) -> Listing:
+        """Return a shard of the files, and of each split's arrays, with the facts of the whole."""
+        rows = slice(shard.number - 1, None, shard.count)
+        arrays = [one.at(rows) for one in self.arrays]
+        return replace(self, items=shard.of(self.items), arrays=arrays)
+
 
 def base_folder(root: str) -> Path:
     """Return the folder that recorded paths are relative to; `root` is `data.train` of a config."""
@@ -110,6 +119,7 @@ def list_images(config: DataConfig, reporter: Reporter, task: Task = "classify")
     (folders inside, a split column, the test images of a `keras:` set); the fraction. With `test: null`, test images of
     the source are not used. Raises `ConfigError` if the fractions leave nothing to train on.
     """
+    refreshed()
     table = TableFormat.of(config, task)
     source, fractions = _source(config, table, reporter), {}
     items, arrays = source.items, source.arrays
@@ -161,9 +171,10 @@ def splits_inside(config: DataConfig, task: Task = "classify") -> list[str]:
     if keras_datasets.is_keras(config.train):
         inside = {"test"}
     elif is_table(path):
+        place_of(config.train, whole=True)
         inside = {item.split for item in table_items(path, path.parent, TableFormat.of(config, task))}
     else:
-        inside = set(labelled_splits(path))
+        inside = set(labelled_splits(place_of(config.train, whole=False)))
     return [split for split in HELD_OUT if split in inside and isinstance(getattr(config, split), float)]
 
 
@@ -216,7 +227,7 @@ def _source(config: DataConfig, table: TableFormat, reporter: Reporter) -> Listi
         )
     if keras_datasets.is_keras(given):
         return Listing([], keras_datasets.load(given))
-    path, base = normalised_path(given), base_folder(given)
+    path, base = place_of(given, reporter, whole=is_table(normalised_path(given))), base_folder(given)
     check_exists(path, "data.train", given)
     if is_table(path):
         return Listing(table_items(path, base, table, reporter))
@@ -259,7 +270,7 @@ def _held_out(config: DataConfig, split: str, table: TableFormat, reporter: Repo
         raise DataError(
             f"data.{split}: {given!r}: only data.train can be a keras: data set", "it contains its own test images"
         )
-    path = normalised_path(given)
+    path = place_of(given, reporter, whole=is_table(normalised_path(given)))
     check_exists(path, f"data.{split}", given)
     _check_is_other_folder(config, split, path)
     return list_split(path, split, base, table, reporter)

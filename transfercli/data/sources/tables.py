@@ -13,8 +13,9 @@ from typing import IO, Any
 from transfercli.config.paths import TABLE_SUFFIXES
 from transfercli.data.label_sets import LabelSet
 from transfercli.data.sources.column_errors import columns_error
-from transfercli.data.sources.folders import Item, absolute, relative
+from transfercli.data.sources.folders import Item
 from transfercli.data.sources.layout import SPLIT_NAMES
+from transfercli.data.sources.places import row_place
 from transfercli.data.sources.table_format import (
     COLUMN_SEPARATORS,
     TableFormat,
@@ -49,8 +50,8 @@ def table_items(path: Path, base: Path, table: TableFormat = _DEFAULT, reporter:
         place = f"{path.name}:{line}"
         given = image_path(row, table, place)
         label, split = (labels.read(row, place), _split(row, table, place)) if table.labelled else ("", "train")
-        group, file = _text(row, table.group, place), absolute(given, path.parent)
-        item = Item(file, relative(file, base), label, split, group=group, several=table.several)
+        group, (file, name) = _text(row, table.group, place), row_place(given, path, base, table.cache, place)
+        item = Item(file, name, label, split, group=group, several=table.several)
         items[file] = _joined(items[file], item, given, place, table) if file in items and table.labelled else item
     if not items:
         columns = ",".join(table.required)
@@ -86,8 +87,8 @@ def column_values(
     for line, row in table_rows(path, table):
         columns |= dict.fromkeys(row)
         place = f"{path.name}:{line}"
-        file = absolute(image_path(row, table, place), path.parent)
-        values[relative(file, base)] = {name: _text(row, name, place) for name in names}
+        _, image = row_place(image_path(row, table, place), path, base, table.cache, place)
+        values[image] = {name: _text(row, name, place) for name in names}
     return list(columns), values
 
 

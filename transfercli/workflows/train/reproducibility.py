@@ -53,6 +53,7 @@ def _rerun(reasons: list[str]) -> dict[str, Any]:
 
 
 def _machine(compute: ComputeConfig) -> dict[str, Any]:
-    from transfercli.training.backend import accelerators, computing_threads
+    from transfercli.training.backend import computing_threads
+    from transfercli.training.devices import accelerators
 
     return machine(computing_threads(compute), accelerators())

@@ -81,6 +81,8 @@ def begin_run(
 def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: LearntBefore, reporter: Reporter) -> None:
     import keras
 
+    from transfercli.training.devices import device_name
+
     dataset = setup.dataset
     facts = {
         "workflow": job.command,
@@ -91,6 +93,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: Learnt
         "seed": job.config.seed,
         "git_commit": record.git_commit(job.loaded.folder),
         "backend": keras.backend.backend(),
+        "device": device_name(),
         "precision": setup.plan.precision,
         "phases": [asdict(phase) for phase in setup.plan.phases],
         **({"candidates": setup.candidates} if setup.candidates else {}),
@@ -102,6 +105,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: Learnt
         },
         "learnt_before": learnt_before,
         "cache": setup.cache_counts(),
+        "caching": setup.builder.decisions.as_json(),
         **reproducibility_facts(job.config, reporter),
         **job.marks,
     }

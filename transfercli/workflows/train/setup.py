@@ -11,6 +11,7 @@ from transfercli.config.types import REGRESSION
 from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
+from transfercli.runs import record
 from transfercli.runs.record import RunRecord
 from transfercli.text import counted
 from transfercli.workflows.confidence import warn_of_abstention
@@ -22,8 +23,8 @@ from transfercli.workflows.train.training_data import class_weights, report_clas
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
     from transfercli.data.batching.augment import Augment
-    from transfercli.data.batching.step_augmentation import StepAugmentation
     from transfercli.data.batching.batches import Batches
+    from transfercli.data.batching.step_augmentation import StepAugmentation
     from transfercli.data.dataset import Dataset
     from transfercli.models.classifier import Classifier
     from transfercli.rows import Rows
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from transfercli.training.progress import Plan, Progress, TimeLimit
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.choice import Tried
+    from transfercli.transfer.features.caching_decisions import CachingDecisions
     from transfercli.transfer.features.features import FeatureCache
     from transfercli.transfer.phase_builder import PhaseBuilder
     from transfercli.transfer.training_inputs import TrainingInputs
@@ -91,6 +93,7 @@ def set_up(
     used = without_changed_copies(job, dataset, reporter)
     inputs = training_inputs(job.config, used, classifier.labels, reporter, learnt_by_base)
     builder = builder_class(classifier, inputs, features, reporter)
+    builder.decisions = caching_decisions(job, dry_run=dry_run)
     if chooses_normalisation(job.config, head_of(job.config)) and not (dry_run or job.run.record.exists()):
         with watch("features"):
             set_normalisation(builder, job.config)
@@ -119,6 +122,26 @@ def set_up(
     timed = _timed(builder, watch)
     trainer = Trainer(classifier, timed, validation.targets, plan, reporter, keep, validation.groups)
     return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features, candidates)
+
+
+def caching_decisions(job: Job, *, dry_run: bool = False) -> CachingDecisions:
+    """Return the decisions that a resumed run recorded, or none of a new run yet.
+
+    New ones are added to its record, unless this is a dry run.
+    """
+    from transfercli.training.devices import device_name
+    from transfercli.transfer.features.caching_decisions import CachingDecisions
+    from transfercli.transfer.features.device_speeds import speeds_of
+
+    if not job.run.record.exists():
+        decisions = CachingDecisions(speeds_of(device_name()))
+    elif (recorded := RunRecord.read(job.run).caching) is not None:
+        decisions = CachingDecisions.parse(recorded, f"{job.run.record} is damaged: caching")
+    else:  # of an earlier version, which knew one kind of device
+        decisions = CachingDecisions()
+    if not dry_run:
+        decisions.record = lambda caching: record.update(job.run, caching=caching)
+    return decisions
 
 
 def scored_images(builder: PhaseBuilder, plan: Plan) -> int:
@@ -261,7 +284,7 @@ def training_inputs(
     """
     from transfercli.data.batching.augment import build
     from transfercli.data.batching.batches import SAMPLINGS
-    from transfercli.training.backend import feature_precision
+    from transfercli.training.precision.native import feature_precision
     from transfercli.transfer.training_inputs import TrainingInputs
 
     training, validation = (with_labels(dataset.splits[name], labels) for name in ("train", "validation"))
