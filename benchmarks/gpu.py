@@ -90,9 +90,9 @@ def markdown(facts: dict[str, Any], results: list[dict[str, Any]]) -> str:
     """Return the table of images a second, the shares of the bare loop, and the reasons for empty cells."""
     speeds = {(r["work"], r["library"], r["precision"]): r.get("images_per_second") for r in results}
     device = next((r["device"] for r in results if "device" in r), "no device")
+    settings = f"{facts['base']} at {facts['side']} pixels, {facts['images']} images, batches of {facts['batch']}"
     lines = [
-        f"{device}: {facts['base']} at {facts['side']} pixels, {facts['images']} images, batches of {facts['batch']};"
-        " images a second, without compilation.",
+        f"{device}: {settings}; images a second, without compilation.",
         "",
         f"| | precision | {' | '.join(TITLES.values())} | share of the bare loop (aim {AIM}) |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",

@@ -17,6 +17,7 @@ from transfercli.text import counted
 from transfercli.workflows.confidence import warn_of_abstention
 from transfercli.workflows.fitted_trust import write_fitted_trust
 from transfercli.workflows.resolved_config import architecture, batchnorm_trains, geometry_of, head_of
+from transfercli.workflows.train.distribution import report_share, share_of
 from transfercli.workflows.train.learnt_before import without_changed_copies
 from transfercli.workflows.train.training_data import class_weights, report_class_counts, sampled_weights, with_labels
 
@@ -105,6 +106,8 @@ def set_up(
     if dataset.auxiliary.related is None and any(phase.kind == "train" for phase in plan.phases):
         builder.aligns = False  # these phases see the labelled images where they are
     images = {name: len(split) for name, split in dataset.splits.items()}
+    if any(phase.kind == "train" for phase in plan.phases):
+        report_share(job.config, len(builder.inputs.training), reporter)
     warn_of_plan(plan, job.config.data.batch_size, images, reporter)
     refitted = any(phase.kind == "refit" and not phase.epochs for phase in plan.phases)  # all labelled images score it
     warn_of_abstention(job.config.evaluation, scored_images(builder, plan), reporter, refitted=refitted)
@@ -303,8 +306,7 @@ def training_inputs(
     learnt_by_base: as in `TrainingInputs`.
     """
     from transfercli.data.batching.augment import build
-    from transfercli.data.batching.batches import SAMPLINGS, Share
-    from transfercli.training.distribution.processes import processes
+    from transfercli.data.batching.batches import SAMPLINGS
     from transfercli.training.precision.native import feature_precision
     from transfercli.transfer.training_inputs import TrainingInputs
 
@@ -313,12 +315,13 @@ def training_inputs(
     weights = class_weights(config.training.class_weights, training)
     report_class_counts(training, weights, config.training.sampling, reporter)
 
-    share = Share(processes().devices, batchnorm_trains(config.model))
+    share = share_of(config)
 
     def make_batches(source: Rows, augment: Augment | StepAugmentation | None) -> Batches:
         batches_class, size = SAMPLINGS[config.training.sampling], config.data.batch_size
-        draws = {"seed": config.seed, "augment": augment}
-        return batches_class(source, training.targets, size, **draws, class_weights=weights, share=share)
+        return batches_class(
+            source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights, share=share
+        )
 
     return TrainingInputs(
         training,
