@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -14,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from transfercli.config.schema import ComputeConfig
+from transfercli.data.archive_members import state_of
 from transfercli.data.cache.images import DiskCache, Store, cache_root, pixel_space
 from transfercli.data.cache.in_memory import MemoryCache
 from transfercli.data.cache.index import Entry
@@ -246,7 +246,7 @@ def _noted(arriving: Iterator[tuple[int, str]], handed: list[tuple[int, str]]) -
 def _state(file: str) -> FileState | None:
     """Return the state of a file; None if it does not exist or the name is impossible."""
     try:
-        return FileState.of(os.stat(file))  # noqa: PTH116 - building a Path for many files takes longer than the call
+        return state_of(file)
     except (OSError, ValueError):
         return None
 

@@ -36,7 +36,7 @@ from transfercli.data.sources.listing import (
     list_split,
 )
 from transfercli.data.sources.lost_paths import check_found
-from transfercli.data.sources.places import recorded_place
+from transfercli.data.sources.storage.table_paths import recorded_place
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.splitting.assignments import SPLITS, Assignments
 from transfercli.data.splitting.copy_groups import Sample

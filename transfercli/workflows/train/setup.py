@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +83,7 @@ def set_up(
     from transfercli.training import history
     from transfercli.training.checkpoints import Checkpoints
     from transfercli.training.checks import warn_of_plan
+    from transfercli.training.distribution.processes import processes
     from transfercli.training.frozen import constant_tensors
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.dry_run import DryRunBuilder
@@ -116,7 +117,8 @@ def set_up(
         if is_best:  # before the checkpoint: after a kill between the two, the epoch is repeated, and this too
             assert trainer.validated is not None, "an epoch is validated before it is kept"
             keep_answers(job, builder, trainer.validated)
-        checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
+        if processes().is_chief:
+            checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
         history.append(job.run.metrics, progress.line)
 
     validation = builder.inputs.validation
@@ -209,6 +211,8 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan,
     Raises `ConfigError` if a phase names a layer that the base does not have.
     """
     from transfercli.training.backend import step_precision
+    from transfercli.training.distribution.agreement import from_chief
+    from transfercli.training.distribution.processes import processes
     from transfercli.training.frozen import layers_of
     from transfercli.training.phases import recorded_phases
     from transfercli.training.progress import Plan
@@ -225,6 +229,9 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan,
         phases, tried, limit = choose_phases(config, builder, reporter)
     else:
         phases = phases_of(config, tuple(classifier.stages))
+    if processes().count > 1:  # those of the first process, as measured times and solutions differ
+        entries = [asdict(phase) for phase in phases]
+        phases = recorded_phases(from_chief(lambda: entries))
     for number, phase in enumerate(phases):
         try:
             layers_of(classifier, phase)
@@ -240,14 +247,17 @@ def choose_phases(
     config: ExperimentConfig, builder: PhaseBuilder, reporter: Reporter
 ) -> tuple[list[Phase], list[Tried], TimeLimit | None]:
     """Return the phases of `auto`, the heads that it tried, and with a budget in seconds its limit."""
+    from transfercli.training.distribution.agreement import from_chief
     from transfercli.training.progress import TimeLimit
     from transfercli.transfer import choice
-    from transfercli.transfer.auto import explanation
+    from transfercli.transfer.auto import Measurements, explanation
     from transfercli.transfer.measuring import measure
     from transfercli.transfer.strategies import phases_of
 
     started, in_seconds = time.perf_counter(), not isinstance(config.transfer.budget, str)
     measured, limit = measure(builder, config.transfer.budget), None
+    own = asdict(measured)
+    measured = Measurements(**from_chief(lambda: own))  # each process measures other times
     tried = choice.choose_head(builder, reporter, started + measured.budget if in_seconds else None)
     measured = replace(measured, aligned=builder.aligned)
     if in_seconds:
@@ -285,7 +295,8 @@ def training_inputs(
     learnt_by_base: as in `TrainingInputs`.
     """
     from transfercli.data.batching.augment import build
-    from transfercli.data.batching.batches import SAMPLINGS
+    from transfercli.data.batching.batches import SAMPLINGS, Share
+    from transfercli.training.distribution.processes import processes
     from transfercli.training.precision.native import feature_precision
     from transfercli.transfer.training_inputs import TrainingInputs
 
@@ -294,9 +305,12 @@ def training_inputs(
     weights = class_weights(config.training.class_weights, training)
     report_class_counts(training, weights, config.training.sampling, reporter)
 
+    share = Share(processes().devices, batchnorm_trains(config.model))
+
     def make_batches(source: Rows, augment: Augment | StepAugmentation | None) -> Batches:
         batches_class, size = SAMPLINGS[config.training.sampling], config.data.batch_size
-        return batches_class(source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights)
+        draws = {"seed": config.seed, "augment": augment}
+        return batches_class(source, training.targets, size, **draws, class_weights=weights, share=share)
 
     return TrainingInputs(
         training,
