@@ -17,6 +17,7 @@ from transfercli.data.archive_members import state_of
 from transfercli.data.cache.images import DiskCache, Store, cache_root, pixel_space
 from transfercli.data.cache.in_memory import MemoryCache
 from transfercli.data.cache.index import Entry
+from transfercli.data.cache.network_disk import warn_of_network_disk
 from transfercli.data.cache.recheck import Recheck
 from transfercli.data.cache.segments import RESERVED_SHARE, available_bytes
 from transfercli.data.cache.stored_images import NoCache, stored_images
@@ -274,6 +275,7 @@ def _open_store(reading: Reading, total: int) -> Store:
         try:
             available = available_bytes(root, max_bytes)
             if wanted <= available:
+                warn_of_network_disk(root, reading.reporter)
                 return DiskCache(root, reading.geometry, available)
             reason = f"{needed} the disk has room for {available / 1e9:.3f} GB in the cache folder {str(root)!r}"
             if compute.cache == "require":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transfercli.config.types import REGRESSION
 from transfercli.data.cache.images import cache_root
+from transfercli.data.cache.network_disk import warn_of_network_disk
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs import record
@@ -290,8 +291,9 @@ def feature_cache(config: ExperimentConfig, reporter: Reporter, run: Path | None
     compute = config.compute
     if compute.cache == "off":
         return None
-    pixels = geometry_of(config).name
-    return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), pixels, reporter, run)
+    pixels, root = geometry_of(config).name, cache_root(compute)
+    warn_of_network_disk(root, reporter)
+    return FeatureCache(root, int(compute.cache_max_gb * 1e9), pixels, reporter, run)
 
 
 def training_inputs(
