@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -150,8 +151,7 @@ class _Stream:
             fn_constructor_args=(self._task, workers.cores, transfercli.__version__, variables),
             num_cpus=workers.cores,
             num_gpus=workers.gpus,
-            max_restarts=RETRIES,
-            max_task_retries=RETRIES,
+            ray_remote_args_fn=partial(dict, max_restarts=RETRIES, max_task_retries=RETRIES),
         )
         yield from results.iter_batches(batch_size=None, prefetch_batches=1)
 
