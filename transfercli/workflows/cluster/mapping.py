@@ -10,8 +10,8 @@ import os
 import queue
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -144,15 +144,18 @@ class _Stream:
             names = [os.fsencode(self._paths[row]) for row in rows]
             tables.append(pyarrow.table({ROW: rows, PATH: pyarrow.array(names, pyarrow.binary())}))
         variables = environment(workers.cores)
-        results = ray.data.from_arrow(tables).map_batches(
-            Worker,
-            batch_size=None,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(workers.count, len(tables))),
-            fn_constructor_args=(self._task, workers.cores, transfercli.__version__, variables),
-            num_cpus=workers.cores,
-            num_gpus=workers.gpus,
-            ray_remote_args_fn=partial(dict, max_restarts=RETRIES, max_task_retries=RETRIES),
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of options of Ray's actors, which have no other name
+            results = ray.data.from_arrow(tables).map_batches(
+                Worker,
+                batch_size=None,
+                compute=ray.data.ActorPoolStrategy(size=min(workers.count, len(tables))),
+                fn_constructor_args=(self._task, workers.cores, transfercli.__version__, variables),
+                num_cpus=workers.cores,
+                num_gpus=workers.gpus,
+                max_restarts=RETRIES,
+                max_task_retries=RETRIES,
+            )
         yield from results.iter_batches(batch_size=None, prefetch_batches=1)
 
 
