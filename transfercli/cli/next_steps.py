@@ -60,6 +60,8 @@ def after_schema(own: Mapping[str, Any], result: Any) -> Words:
 
 
 def after_check(own: Mapping[str, Any], result: Any) -> Words | None:
+    if own["shard"] is not None and result.report.usable:
+        return ("data", "check", own["config"], *_overrides(own), *_runs(own))
     if result.report.usable:
         return ("finetune", own["config"], *_overrides(own), *_runs(own), "--dry-run")
     if own["report"] is None:
@@ -221,6 +223,11 @@ def after_promotion(own: Mapping[str, Any], result: Any) -> Words:
 def after_cache_show(own: Mapping[str, Any], result: Any) -> Words:
     folder = [] if own["folder"] is None else ["--dir", own["folder"]]
     return ("cache", "show" if result.cleared else "clear", *folder)
+
+
+def after_cache_merge(own: Mapping[str, Any], result: Any) -> Words:
+    folder = [] if own["folder"] is None else ["--dir", own["folder"]]
+    return ("cache", "show", *folder)
 
 
 def after_weights(own: Mapping[str, Any], result: Any) -> Words:

@@ -11,7 +11,7 @@ from transfercli.models.multiplications import multiplications
 from transfercli.models.passes.batch_size import BATCH
 from transfercli.models.surgery import Cut, cut_below
 from transfercli.transfer.auto import SLOWDOWN, Measurements
-from transfercli.transfer.features.cost_model import MULTIPLICATIONS_PER_SECOND
+from transfercli.transfer.features.device_speeds import PROCESSOR
 from transfercli.transfer.phase_builder import PhaseBuilder
 from transfercli.transfer.probe.families import family_of
 from transfercli.transfer.probe.probe import FOLDS, PASSES, solve_seconds
@@ -35,9 +35,9 @@ def measure(builder: PhaseBuilder, budget: float | str) -> Measurements:
     width = int(np.prod(base_cut.feature_shape))
     if isinstance(budget, str):
         size = BATCH
-        batch, slowdown = size * total / MULTIPLICATIONS_PER_SECOND, 1.0
+        batch, slowdown = size * total / PROCESSOR.float32, 1.0
         start, compiling = COMPILE_SECONDS + batch, COMPILE_SECONDS
-        solving = 2 * PASSES * FOLDS * images * width * classes / MULTIPLICATIONS_PER_SECOND
+        solving = 2 * PASSES * FOLDS * images * width * classes / PROCESSOR.float32
     else:
         batch, start, compiling, slowdown = _times(builder, base_cut)
         solving = solve_seconds(images, width, classes)

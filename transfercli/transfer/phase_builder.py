@@ -9,6 +9,7 @@ from functools import partial
 import keras
 import numpy as np
 
+from transfercli.data.batching.step_augmentation import StepAugmentation, in_step
 from transfercli.data.dataset import Split, joined
 from transfercli.errors import ConfigError
 from transfercli.models.batchnorm_folding import fold
@@ -19,9 +20,13 @@ from transfercli.models.pooling import POOL
 from transfercli.models.surgery import Cut, cut_after_base, cut_below
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
+from transfercli.text import counted
+from transfercli.training.augmented_model import AugmentedModel
+from transfercli.training.distribution.agreement import first_text
 from transfercli.training.frozen import lowest_trained
 from transfercli.training.phases import Phase, PhaseSetup, Unfreeze
 from transfercli.transfer.auxiliary_images import with_auxiliary
+from transfercli.transfer.features.caching_decisions import CachingDecisions
 from transfercli.transfer.features.cost_model import CachingCost, reason_not_to_cache
 from transfercli.transfer.features.features import UNUSABLE, FeatureCache, features_of
 from transfercli.transfer.features.prefix import Prefix, checked_prefix
@@ -35,8 +40,9 @@ class PhaseBuilder:
     """Function of a phase that returns its `PhaseSetup`, for a classifier whose layers are frozen for that phase.
 
     cache: None if it is off. start: weights before the first phase, for a blend. aligns: the labelled images may be
-    aligned with unlabelled ones of another domain. counts: numbers of training and of validation images, if `inputs`
-    are a part of them. parts: number of caches that share the features.
+    aligned with unlabelled ones of another domain. decisions: to cache features, recorded ones of a resumed run.
+    counts: numbers of training and of validation images, if `inputs` are a part of them. parts: number of caches that
+    share the features.
     """
 
     dry_run = False  # True: store no measured difference and report no result
@@ -45,6 +51,7 @@ class PhaseBuilder:
         self, classifier: Classifier, inputs: TrainingInputs, cache: FeatureCache | None, reporter: Reporter
     ) -> None:
         self.classifier, self.inputs, self.cache, self.reporter = classifier, inputs, cache, reporter
+        self.decisions = CachingDecisions()
         self.start: dict[str, np.ndarray] = {}
         self.aligns = True
         self.counts: tuple[int, int] | None = None
@@ -82,8 +89,11 @@ class PhaseBuilder:
 
     def on_images(self) -> PhaseSetup:
         """Return the set-up that trains the whole model on images."""
-        batches = self.inputs.make_batches(self.inputs.training.images, self.inputs.augment)
-        return PhaseSetup(self.classifier.model, batches, self.inputs.validation.images)
+        augment, model = self.inputs.augment and in_step(self.inputs.augment), self.classifier.model
+        if isinstance(augment, StepAugmentation):
+            model = AugmentedModel(model, augment)
+        batches = self.inputs.make_batches(self.inputs.training.images, augment)
+        return PhaseSetup(model, batches, self.inputs.validation.images)
 
     # -- with features
 
@@ -91,8 +101,15 @@ class PhaseBuilder:
         """Return the reason not to cache the features after a cut, or "". Raises `ConfigError` if they are required."""
         if not multiplications(cut.prefix):
             return "nothing is computed there"
-        reason = self._obstacle(self.caching_cost(cut, phase, views))
-        if reason and self.inputs.required:
+        name, cost = f"{cut.last_layer}, {counted(phase.epochs, 'epoch')}", self.caching_cost(cut, phase, views)
+
+        def obstacle() -> str:
+            return first_text(self._obstacle(cost))  # of any process that trains
+
+        # If they are required, an obstacle is an error, and it is gone once it has been removed.
+        required = self.inputs.required
+        reason = obstacle() if required else self.decisions.reason(name, obstacle)
+        if reason and required:
             raise ConfigError(
                 f"compute.cache is 'require', but the features after {cut.last_layer} cannot be cached: {reason}",
                 "set compute.cache to auto, or remove the obstacle",
@@ -108,8 +125,8 @@ class PhaseBuilder:
         if self.inputs.augment and self.inputs.augment.soft:
             return "the augmentation mixes images of a batch"
         try:
-            free = min(self.cache.max_bytes, self.parts * self.cache.available_bytes())
-            return reason_not_to_cache(cost, free, required=self.inputs.required)
+            available = min(self.cache.max_bytes, self.parts * self.cache.available_bytes())
+            return reason_not_to_cache(cost, available, self.decisions.speeds, required=self.inputs.required)
         except UNUSABLE as error:
             return f"the cache folder cannot be used: {error}"
 
@@ -117,8 +134,9 @@ class PhaseBuilder:
         """Return the cost of caching the features after a cut."""
         training, validation = self.counts or (len(self.inputs.training), len(self.inputs.validation))
         rows = training * views_per_image(views) + validation
-        row_bytes = Prefix(cut, self.inputs.precision).row_bytes
-        return CachingCost(multiplications(cut.prefix), row_bytes, training + validation, rows, phase.epochs)
+        precision = self.inputs.precision
+        row_bytes = Prefix(cut, precision).row_bytes
+        return CachingCost(multiplications(cut.prefix), row_bytes, training + validation, rows, phase.epochs, precision)
 
     def cut_after_base(self) -> Cut:
         """Cut after the base and the head's pooling; it is built once, as that takes longer than solving for a head."""

@@ -20,11 +20,10 @@ from transfercli.config.schema import ExperimentConfig
 from transfercli.data.cache.images import cache_root, pixel_space
 from transfercli.data.dataset import CacheCounts, Dataset, Split
 from transfercli.data.ingest import Reading
-from transfercli.data.load import load_dataset
+from transfercli.data.load import check_paths, load_dataset
 from transfercli.data.sources.auxiliary import RELATED, UNLABELLED, list_all
 from transfercli.data.sources.keras_datasets import is_keras
-from transfercli.data.sources.listing import Listing, base_folder, check_classes, check_label_names
-from transfercli.data.sources.lost_paths import check_found
+from transfercli.data.sources.listing import Listing, check_classes, check_label_names
 from transfercli.data.validation import Findings, IngestedFile, first_problems, read_images
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
@@ -168,7 +167,7 @@ def resolved(request: FeaturesRequest, reporter: Reporter) -> ExperimentConfig:
 def feature_plan(config: ExperimentConfig, runs: Path, reporter: Reporter) -> FeaturePlan:
     """List all images of a config. Raises `DataError` if their names show that no training could begin."""
     listing, auxiliary = list_all(config.data, reporter, config.task)
-    check_found(listing.items, base_folder(config.data.train), config.data.path_template)
+    check_paths(listing, config.data, config.compute)
     check_classes(listing)
     check_label_names(listing, config.data.expect)
     others = [*auxiliary.unlabelled, *(item for items in auxiliary.related for item in items)]
