@@ -41,7 +41,7 @@ def train(folder: Path) -> None:
         "training": {"epochs": 1},
     }
     (folder / "digits.yaml").write_text(yaml.safe_dump(config))
-    subprocess.run([*PROGRAM, "pretrain", "digits.yaml", "--quiet"], cwd=folder, check=True, stdout=nowhere)
+    subprocess.run([*PROGRAM, "pretrain", "digits.yaml", "--quiet"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
 def copy_images(folder: Path, count: int) -> list[str]:
