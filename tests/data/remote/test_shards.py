@@ -37,7 +37,9 @@ def shards(images: Path, folder: Path, ending: str = "cls", size: int = 8) -> li
         for row, file in enumerate(files[start : start + size], start):
             label = file.parent.name
             members[f"{row:06}.png"] = file.read_bytes()
-            members[f"{row:06}.{ending}"] = json.dumps({"label": label}).encode() if ending == "json" else label.encode()
+            members[f"{row:06}.{ending}"] = (
+                json.dumps({"label": label}).encode() if ending == "json" else label.encode()
+            )
         written.append(write_tar(folder / f"train-{number:06}.tar", members))
     return written
 
