@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,7 +18,8 @@ from transfercli.data.cache.images import DiskCache, Store, cache_root, pixel_sp
 from transfercli.data.cache.in_memory import MemoryCache
 from transfercli.data.cache.index import Entry
 from transfercli.data.cache.recheck import Recheck
-from transfercli.data.cache.stored_images import stored_images
+from transfercli.data.cache.segments import RESERVED_SHARE, available_bytes
+from transfercli.data.cache.stored_images import NoCache, stored_images
 from transfercli.data.dataset import CacheCounts
 from transfercli.data.decoding.decode import MAX_BYTES, array_sha256, decode_file, resize_array
 from transfercli.data.decoding.pool import decode_files
@@ -258,19 +261,41 @@ def _differing_text(differing: Sequence[str], count: int) -> str:
 
 
 def _open_store(reading: Reading, total: int) -> Store:
+    """Return the image cache; or, if it is off or has no room for `total` images, a store for this run alone."""
     compute, wanted = reading.compute, total * pixel_space(reading.geometry).row_bytes
     if compute.cache == "off":
-        return MemoryCache(reading.geometry)
+        return _store_for_this_run(reading, wanted, "compute.cache is off")
     max_bytes = int(compute.cache_max_gb * 1e9)
     root = cache_root(compute)
+    needed = f"these images need {wanted / 1e9:.3f} GB and"
     if wanted > max_bytes:
-        reason = f"these images need {wanted / 1e9:.3f} GB and compute.cache_max_gb is {compute.cache_max_gb:g}"
+        reason = f"{needed} compute.cache_max_gb is {compute.cache_max_gb:g}"
     else:
         try:
-            return DiskCache(root, reading.geometry, max_bytes)
+            available = available_bytes(root, max_bytes)
+            if wanted <= available:
+                return DiskCache(root, reading.geometry, available)
+            reason = f"{needed} the disk has room for {available / 1e9:.3f} GB in the cache folder {str(root)!r}"
         except (OSError, sqlite3.Error) as error:
             reason = f"the cache folder {str(root)!r} cannot be used: {error}"
     if compute.cache == "require":
         raise ConfigError(f"compute.cache is 'require', but {reason}", "set compute.cache_dir or compute.cache_max_gb")
-    reading.reporter.warning(f"{reason}; images are decoded for this run only")
-    return MemoryCache(reading.geometry)
+    store = _store_for_this_run(reading, wanted, reason)
+    if not isinstance(store, NoCache):
+        reading.reporter.warning(f"{reason}; images are decoded for this run only")
+    return store
+
+
+def _store_for_this_run(reading: Reading, wanted: int, reason: str) -> Store:
+    """Return a temporary file for the images; if it has no room for them either, warn and keep none."""
+    try:
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+    except OSError:  # without a temporary folder, they are kept in memory
+        return MemoryCache(reading.geometry)
+    if wanted <= free * (1 - RESERVED_SHARE):
+        return MemoryCache(reading.geometry)
+    reading.reporter.warning(
+        f"{reason}, and the temporary folder has {free / 1e9:.3f} GB free: images are decoded again each time they are"
+        " read, which is slow (a larger disk for compute.cache_dir avoids it)"
+    )
+    return NoCache(reading.geometry)

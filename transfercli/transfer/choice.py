@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from transfercli.reporting import Reporter
+from transfercli.training.distribution.agreement import from_chief
 from transfercli.transfer.phase_builder import PhaseBuilder
 from transfercli.transfer.probe.cross_validation import OutOfFold
 from transfercli.transfer.probe.heads import heads_for
@@ -52,7 +53,8 @@ def choose_head(builder: PhaseBuilder, reporter: Reporter, deadline: float | Non
     found: list[tuple[str, OutOfFold, float]] = []
     taken = 0.0
     for number, name in enumerate(names):
-        if deadline is not None and time.perf_counter() + taken > deadline:  # the chosen head is solved once more
+        # The chosen head is solved once more.
+        if deadline is not None and from_chief(lambda ends=taken - deadline: time.perf_counter() + ends > 0):
             untried = Tried(names[-1], None, None, None, None, 0.0, chosen=True)
             return [*(_tried(*each, chosen=False) for each in found), untried]
         reporter.progress("candidates", number, len(names), "heads")

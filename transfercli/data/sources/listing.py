@@ -26,6 +26,7 @@ from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import column_names, is_table, table_items
 from transfercli.errors import ConfigError, DataError
 from transfercli.reporting import Reporter
+from transfercli.shards import Shard
 from transfercli.text import counted, first_of
 
 HELD_OUT = ("validation", "test")
@@ -99,6 +100,12 @@ class Listing:
 
     def __len__(self) -> int:
         return len(self.items) + sum(len(arrays.images) for arrays in self.arrays)
+
+    def part(self, shard: Shard) -> Listing:
+        """Return a shard of the files, and of each split's arrays, with the facts of the whole."""
+        rows = slice(shard.number - 1, None, shard.count)
+        arrays = [one.at(rows) for one in self.arrays]
+        return replace(self, items=shard.of(self.items), arrays=arrays)
 
 
 def base_folder(root: str) -> Path:

@@ -15,13 +15,13 @@ from transfercli.text import counted
 _MAX_FOLDERS = 50  # sub-folders in which the file is looked for
 
 
-def check_found(items: Sequence[Item], base: Path, copies: Path, template: str | None = None) -> None:
+def check_found(items: Sequence[Item], base: Path, template: str | None, copies: Path) -> None:
     """Raise `DataError` if none of the files of a split exists, as when all paths start in another folder.
 
     Args:
         base: folder that the names of the items are relative to.
-        copies: folder of the local copies of remote objects, which may not be here yet.
         template: `data.path_template`, which made the names.
+        copies: folder of the local copies of remote objects, which may not be here yet.
     """
     for split in sorted({item.split for item in items}):
         members = [item for item in items if item.split == split]

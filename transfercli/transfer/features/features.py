@@ -7,27 +7,31 @@ everything else that determines the features. A run with another head, learning 
 from __future__ import annotations
 
 import hashlib
-import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from transfercli.data.cache.index import Entry, Index
+from transfercli.data.cache.index import Entry
 from transfercli.data.cache.rows import StoredRows
-from transfercli.data.cache.segments import Segments, make_private_folder
+from transfercli.data.cache.segments import Segments, available_bytes
 from transfercli.data.dataset import Split
+from transfercli.errors import DiskError
+from transfercli.models.passes.batch_size import BATCH
+from transfercli.models.placement import on_each_device
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows, Indices, JoinedRows, Rows, release
-from transfercli.transfer.features.prefix import BATCH, Prefix, compute_features
+from transfercli.training.distribution.agreement import any_of, first_text, meet
+from transfercli.training.distribution.caches import keeps
+from transfercli.training.distribution.processes import processes
+from transfercli.transfer.features.prefix import Prefix, compute_features
 from transfercli.transfer.features.views import Views, all_views, views_per_image
 
-RESERVED_SHARE = 0.1  # of the free disk space, left to other programs
 KEEP_SECONDS = 60.0  # a kill loses at most the features computed in this time
 UNUSABLE = (sqlite3.Error, OSError)  # a cache that cannot be opened, read or written
 
@@ -78,17 +82,9 @@ class FeatureCache:
     misses: int = 0
     reserved_bytes: int = 0
 
-    def available_bytes(self) -> float:
-        """Return the bytes that features may take if all other rows are evicted.
-
-        Rows in the cache count as available, so a restarted run gets the same answer as before it wrote some. Raises
-        `OSError` or `sqlite3.Error` if the cache cannot be used.
-        """
-        make_private_folder(self.root)
-        with closing(Index(self.root)) as index:
-            stored = sum(size for _, _, size in index.segments())
-        free = max(0, shutil.disk_usage(self.root).free - self.reserved_bytes)
-        return min(self.max_bytes, stored + free * (1 - RESERVED_SHARE))
+    def available_bytes(self) -> int:
+        """Return the bytes that features may take; raises as the function of this name in `segments`."""
+        return available_bytes(self.root, self.max_bytes, self.reserved_bytes)
 
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> EpochFeatures:
         """Return the features of every image and view of a split, from the cache or computed now and stored.
@@ -98,15 +94,18 @@ class FeatureCache:
         """
         inputs, keys = all_views(split.images, views), _keys(split, views)
         parts = self._parts(prefix, views)
+        waiting = partial(self.reporter.progress, "waiting for features of another process", 0, 0)
+        writes = keeps(self.root, waiting)
         try:
-            missing = _missing(parts, keys)
+            missing = _missing(parts, keys, waiting)
             for part in parts:
                 part.add_user(self.run)
             if len(missing):
-                waiting = partial(self.reporter.progress, "waiting for features of another process", 0, 0)
-                with parts[0].store.filling(keys, waiting):
-                    missing = _missing(parts, keys)  # another process may have made them meanwhile
-                    self._compute(prefix, inputs, keys, missing, parts)
+                with parts[0].store.filling(keys, waiting) if writes else nullcontext():
+                    missing = _missing(parts, keys, waiting)  # another process may have made them meanwhile
+                    self._compute(prefix, inputs, keys, missing, parts if writes else [])
+                meet(waiting)
+                _lacking(parts, keys)  # looks up the rows that another process with the same cache has stored
         finally:
             for part in parts:
                 part.store.close()
@@ -145,7 +144,7 @@ class FeatureCache:
         keys = _keys(split, views)
         parts = self._parts(prefix, views)
         try:
-            return len(_missing(parts, keys))
+            return int(np.count_nonzero(_lacking(parts, keys)))
         finally:
             for part in parts:
                 part.store.close()
@@ -156,19 +155,20 @@ class FeatureCache:
         measure: returns the difference; keep: store it.
         """
         first = hashlib.sha256("".join(split.sha256s[:BATCH]).encode())
-        store = Segments(self.root, prefix.output_space(self.pixels), int(self.available_bytes()))
+        store = Segments(self.root, prefix.output_space(self.pixels), self.available_bytes())
         try:
             entry = store.entry(key := f"difference:{first.hexdigest()}")
-            if entry is None:
+            known = first_text(entry.problem if entry else "")
+            if not known:
                 entry = Entry(key, problem=repr(measure()))
-                if keep:
+                if keep and keeps(self.root):
                     store.append(entry, None)
         finally:
             store.close()
-        return float(entry.problem)
+        return float(known or entry.problem)
 
     def _parts(self, prefix: Prefix, views: Views | None) -> list[_Part]:
-        available, parts, start = int(self.available_bytes()), [], 0
+        available, parts, start = self.available_bytes(), [], 0
         spaces = prefix.spaces(self.pixels, views)
         for space in spaces:
             values = slice(None) if len(spaces) == 1 else slice(start, start := start + space.shape[0])
@@ -217,7 +217,8 @@ class _Remake:
     values: slice
 
     def __call__(self, row: int) -> np.ndarray:
-        feature: np.ndarray = self.prefix(self.inputs.read(np.array([row])))[0]
+        with on_each_device():  # only this process lacks the row
+            feature: np.ndarray = self.prefix(self.inputs.read(np.array([row])))[0]
         return feature[self.values]
 
 
@@ -235,14 +236,27 @@ def features_of(
     """
     inputs = all_views(split.images, views)
     if cache is not None:
-        try:
-            if len(inputs) * prefix.row_bytes <= cache.available_bytes():
+        reason = first_text(_reason_not_stored(cache, len(inputs) * prefix.row_bytes))
+        if not reason:
+            try:
                 return cache.features(split, prefix, views)
-            give_up("the features do not fit into the feature cache (compute.cache_max_gb, or free disk space)")
-        except UNUSABLE as error:
-            give_up(f"the feature cache cannot be used: {error}")
+            except UNUSABLE as error:
+                reason = f"the feature cache cannot be used: {error}"
+                if processes().count > 1:
+                    raise DiskError(reason, "set compute.cache_dir to a folder that can be written") from error
+        give_up(reason)
     rows = compute_features(prefix, inputs, np.arange(len(inputs)), reporter)
     return EpochFeatures(ArrayRows(_stacked(rows, len(inputs))), views_per_image(views))
+
+
+def _reason_not_stored(cache: FeatureCache, needed: int) -> str:
+    """Return why features of `needed` bytes cannot be stored, or ""."""
+    try:
+        if needed <= cache.available_bytes():
+            return ""
+    except UNUSABLE as error:
+        return f"the feature cache cannot be used: {error}"
+    return "the features do not fit into the feature cache (compute.cache_max_gb, or free disk space)"
 
 
 def _stacked(rows: Iterator[tuple[int, np.ndarray]], count: int) -> np.ndarray:
@@ -255,9 +269,14 @@ def _stacked(rows: Iterator[tuple[int, np.ndarray]], count: int) -> np.ndarray:
     return array
 
 
-def _missing(parts: Sequence[_Part], keys: Sequence[str]) -> np.ndarray:
-    """Return the indices of the rows that a part lacks, int64 [M]."""
-    return np.flatnonzero(np.any([part.look_up(keys) for part in parts], axis=0))
+def _missing(parts: Sequence[_Part], keys: Sequence[str], waiting: Callable[[], None]) -> np.ndarray:
+    """Return the indices of the rows that a part lacks, in the cache of any process, int64 [M]."""
+    return np.flatnonzero(any_of(_lacking(parts, keys), waiting))
+
+
+def _lacking(parts: Sequence[_Part], keys: Sequence[str]) -> np.ndarray:
+    """Return True for each row that a part lacks, bool [N]."""
+    return np.any([part.look_up(keys) for part in parts], axis=0)
 
 
 def _keys(split: Split, views: Views | None) -> list[str]:

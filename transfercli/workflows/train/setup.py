@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from transfercli.config.types import REGRESSION
 from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
+from transfercli.runs import record
 from transfercli.runs.record import RunRecord
 from transfercli.text import counted
 from transfercli.workflows.confidence import warn_of_abstention
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
     from transfercli.data.batching.augment import Augment
     from transfercli.data.batching.batches import Batches
+    from transfercli.data.batching.step_augmentation import StepAugmentation
     from transfercli.data.dataset import Dataset
     from transfercli.models.classifier import Classifier
     from transfercli.rows import Rows
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from transfercli.training.progress import Plan, Progress, TimeLimit
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.choice import Tried
+    from transfercli.transfer.features.caching_decisions import CachingDecisions
     from transfercli.transfer.features.features import FeatureCache
     from transfercli.transfer.phase_builder import PhaseBuilder
     from transfercli.transfer.training_inputs import TrainingInputs
@@ -79,6 +82,7 @@ def set_up(
     from transfercli.training import history
     from transfercli.training.checkpoints import Checkpoints
     from transfercli.training.checks import warn_of_plan
+    from transfercli.training.distribution.processes import processes
     from transfercli.training.frozen import constant_tensors
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.dry_run import DryRunBuilder
@@ -90,6 +94,7 @@ def set_up(
     used = without_changed_copies(job, dataset, reporter)
     inputs = training_inputs(job.config, used, classifier.labels, reporter, learnt_by_base)
     builder = builder_class(classifier, inputs, features, reporter)
+    builder.decisions = caching_decisions(job, dry_run=dry_run)
     if chooses_normalisation(job.config, head_of(job.config)) and not (dry_run or job.run.record.exists()):
         with watch("features"):
             set_normalisation(builder, job.config)
@@ -111,13 +116,34 @@ def set_up(
         if is_best:  # before the checkpoint: after a kill between the two, the epoch is repeated, and this too
             assert trainer.validated is not None, "an epoch is validated before it is kept"
             keep_answers(job, builder, trainer.validated)
-        checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
+        if processes().is_chief:
+            checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
         history.append(job.run.metrics, progress.line)
 
     validation = builder.inputs.validation
     timed = _timed(builder, watch)
     trainer = Trainer(classifier, timed, validation.targets, plan, reporter, keep, validation.groups)
     return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features, candidates)
+
+
+def caching_decisions(job: Job, *, dry_run: bool = False) -> CachingDecisions:
+    """Return the decisions that a resumed run recorded, or none of a new run yet.
+
+    New ones are added to its record, unless this is a dry run.
+    """
+    from transfercli.training.devices import device_name
+    from transfercli.transfer.features.caching_decisions import CachingDecisions
+    from transfercli.transfer.features.device_speeds import speeds_of
+
+    if not job.run.record.exists():
+        decisions = CachingDecisions(speeds_of(device_name()))
+    elif (recorded := RunRecord.read(job.run).caching) is not None:
+        decisions = CachingDecisions.parse(recorded, f"{job.run.record} is damaged: caching")
+    else:  # of an earlier version, which knew one kind of device
+        decisions = CachingDecisions()
+    if not dry_run:
+        decisions.record = lambda caching: record.update(job.run, caching=caching)
+    return decisions
 
 
 def scored_images(builder: PhaseBuilder, plan: Plan) -> int:
@@ -184,6 +210,8 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan,
     Raises `ConfigError` if a phase names a layer that the base does not have.
     """
     from transfercli.training.backend import step_precision
+    from transfercli.training.distribution.agreement import from_chief
+    from transfercli.training.distribution.processes import processes
     from transfercli.training.frozen import layers_of
     from transfercli.training.phases import recorded_phases
     from transfercli.training.progress import Plan
@@ -200,6 +228,9 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan,
         phases, tried, limit = choose_phases(config, builder, reporter)
     else:
         phases = phases_of(config, tuple(classifier.stages))
+    if processes().count > 1:  # those of the first process, as measured times and solutions differ
+        entries = [asdict(phase) for phase in phases]
+        phases = recorded_phases(from_chief(lambda: entries))
     for number, phase in enumerate(phases):
         try:
             layers_of(classifier, phase)
@@ -215,14 +246,17 @@ def choose_phases(
     config: ExperimentConfig, builder: PhaseBuilder, reporter: Reporter
 ) -> tuple[list[Phase], list[Tried], TimeLimit | None]:
     """Return the phases of `auto`, the heads that it tried, and with a budget in seconds its limit."""
+    from transfercli.training.distribution.agreement import from_chief
     from transfercli.training.progress import TimeLimit
     from transfercli.transfer import choice
-    from transfercli.transfer.auto import explanation
+    from transfercli.transfer.auto import Measurements, explanation
     from transfercli.transfer.measuring import measure
     from transfercli.transfer.strategies import phases_of
 
     started, in_seconds = time.perf_counter(), not isinstance(config.transfer.budget, str)
     measured, limit = measure(builder, config.transfer.budget), None
+    own = asdict(measured)
+    measured = Measurements(**from_chief(lambda: own))  # each process measures other times
     tried = choice.choose_head(builder, reporter, started + measured.budget if in_seconds else None)
     measured = replace(measured, aligned=builder.aligned)
     if in_seconds:
@@ -259,8 +293,9 @@ def training_inputs(
     learnt_by_base: as in `TrainingInputs`.
     """
     from transfercli.data.batching.augment import build
-    from transfercli.data.batching.batches import SAMPLINGS
-    from transfercli.training.backend import feature_precision
+    from transfercli.data.batching.batches import SAMPLINGS, Share
+    from transfercli.training.distribution.processes import processes
+    from transfercli.training.precision.native import feature_precision
     from transfercli.transfer.training_inputs import TrainingInputs
 
     training, validation = (with_labels(dataset.splits[name], labels) for name in ("train", "validation"))
@@ -268,9 +303,12 @@ def training_inputs(
     weights = class_weights(config.training.class_weights, training)
     report_class_counts(training, weights, config.training.sampling, reporter)
 
-    def make_batches(source: Rows, augment: Augment | None) -> Batches:
+    share = Share(processes().devices, batchnorm_trains(config.model))
+
+    def make_batches(source: Rows, augment: Augment | StepAugmentation | None) -> Batches:
         batches_class, size = SAMPLINGS[config.training.sampling], config.data.batch_size
-        return batches_class(source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights)
+        draws = {"seed": config.seed, "augment": augment}
+        return batches_class(source, training.targets, size, **draws, class_weights=weights, share=share)
 
     return TrainingInputs(
         training,
