@@ -76,15 +76,15 @@ class World:
         for zygote in self.zygotes:
             stack.callback(zygote.close)
 
-    def start(self, *arguments: str, address: str = "") -> list[Started]:
-        """Start `transfercli ARGUMENT…` on both hosts."""
+    def start(self, *arguments: str, ranks: Sequence[int] = (0, 1)) -> list[Started]:
+        """Start `transfercli ARGUMENT…` on both hosts, or as some of the two processes."""
         launch = {
-            "KERAS_DISTRIBUTION_JOB_ADDRESSES": address or f"{self.hosts[0].name}:{PORT}",
+            "KERAS_DISTRIBUTION_JOB_ADDRESSES": f"{self.hosts[0].name}:{PORT}",
             "KERAS_DISTRIBUTION_NUM_PROCESSES": str(len(self.hosts)),
         }
         return [
-            zygote.start(arguments, {**launch, "KERAS_DISTRIBUTION_PROCESS_ID": str(rank)}, self.folder)
-            for rank, zygote in enumerate(self.zygotes)
+            self.zygotes[rank].start(arguments, {**launch, "KERAS_DISTRIBUTION_PROCESS_ID": str(rank)}, self.folder)
+            for rank in ranks
         ]
 
     def train(self, run_id: str) -> list[Started]:
@@ -191,7 +191,7 @@ def check(world: World, name: str, run_id: str, moment: float, expected: str) ->
             complaints.append(f"started again, it ended with {again.code}: {again.stderr[-600:]}")
     if world.bits(run_id) != expected:
         complaints.append("started again, it ended with other bits")
-    return Outcome(complaints, [end.code if end else 0 for end in ends], seconds, epoch)
+    return Outcome(complaints, [each.process.wait() for each in pair], seconds, epoch)
 
 
 def _end(started: Started, fault: Fault, rank: int, complaints: list[str]) -> Ended | None:
