@@ -1,4 +1,4 @@
-"""Trainings by two hosts, one of which dies, is cut off or stopped: all end in time, and the run goes on bit for bit."""
+"""Trainings by two hosts, one of which dies, is cut off or stopped: all end in time, and the run goes on as it was."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import pytest
 from tests.reliability.host_trials import FAULTS, World, check, two_hosts, undisturbed
 from tests.reliability.hosts import reason_for_no_hosts
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(reason_for_no_hosts()), reason=reason_for_no_hosts() or "hosts"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, str]]:
     """Two hosts, and the bits of a run that nothing disturbed."""
+    if reason := reason_for_no_hosts():
+        pytest.skip(reason)
     folder: Path = tmp_path_factory.mktemp("hosts")
     with two_hosts(folder) as both:
         yield both, undisturbed(both)
