@@ -33,6 +33,7 @@ from transfercli.training.compiling import compile_phase, optimizer_tensors, res
 from transfercli.training.distribution.agreement import from_chief, meet
 from transfercli.training.distribution.batches import mean_without_padding, own_batches
 from transfercli.training.distribution.weights import share_weights
+from transfercli.training.distribution.processes import processes
 from transfercli.training.frozen import constant_tensors, layers_of
 from transfercli.training.losses_of_steps import LossesOfSteps
 from transfercli.training.memory import out_of_memory_error
@@ -265,7 +266,7 @@ class Trainer:
                 history = model.fit(pipeline, epochs=1, shuffle=False, verbose=0, callbacks=losses)
         except Exception as error:
             if is_out_of_space(error):
-                step = partial(_train_step, model, batches)
+                step = partial(_train_step, model, batches) if processes().count == 1 else None
                 raise out_of_memory_error(f"in epoch {epoch}", batches.batch_size, step) from error
             raise
         self._training_weights = assign_average(model)
