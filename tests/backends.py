@@ -22,3 +22,8 @@ def gradient(function: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
     from transfercli.models.explanations.gradients import GRADIENTS
 
     return keras.ops.convert_to_numpy(GRADIENTS[keras.backend.backend()](function, keras.ops.convert_to_tensor(x)))
+
+
+def jax_only(reason: str) -> pytest.MarkDecorator:
+    """Skip a test if Keras runs on another backend than JAX."""
+    return pytest.mark.skipif(os.environ.get("KERAS_BACKEND") != "jax", reason=reason)

@@ -107,7 +107,7 @@ def test_an_installed_wheel_writes_an_example(wheel: Path, tmp_path: Path) -> No
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
-    probe = "import transfercli; print(transfercli.__file__)\nfrom transfercli.cli.app import main; main()"
+    probe = "import transfercli; print(transfercli.__file__, flush=True)\nfrom transfercli.cli.app import main; main()"
     command = [sys.executable, "-c", probe, "config", "init", "--example", "quickstart/finetune", "-o", "f.yaml"]
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(site)}
     answer = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)

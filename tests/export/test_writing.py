@@ -20,6 +20,7 @@ def on_jax(monkeypatch) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
 
 
+@pytest.mark.slow
 def test_another_backend_has_a_tensorflow_format_written_by_a_child(on_jax, predictor, spec, reference, tmp_path):
     path = tmp_path / "model.tflite"
     write("litert", WriteJob(predictor, spec, path, "int8", reference.images), Reporter())

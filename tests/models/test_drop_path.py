@@ -66,6 +66,7 @@ def test_training_skips_blocks_that_train_and_no_frozen_one() -> None:
 
 
 @pytest.mark.parametrize("lora", [None, Lora(2)])
+@pytest.mark.slow
 def test_a_training_is_repeated_and_resumed_to_the_same_bits(digits, lora: Lora | None) -> None:
     phases, kept = [Phase("all", 3, 1e-3, lora=lora)], {}
 

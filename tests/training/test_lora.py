@@ -64,6 +64,7 @@ def test_only_the_kernels_of_the_named_layers_and_the_head_move(digits, unfreeze
 
 
 @pytest.mark.parametrize("job, optimizer", [(job, {"ema": 0.9}), (cnn_job, {})])
+@pytest.mark.slow
 def test_a_training_that_was_stopped_in_a_phase_of_lora_ends_with_the_same_bits(digits, job, optimizer) -> None:
     phases, kept = [Phase("none", 1, 1e-2), lora_phase(3)], {}
     common = {"optimizer": OptimizerConfig(**optimizer)}
@@ -99,6 +100,7 @@ def test_a_checkpoint_is_that_of_a_plain_network_with_the_same_outputs(digits) -
     assert same(tensors(adapted), kept[-1].model)
 
 
+@pytest.mark.slow
 def test_a_phase_after_lora_starts_from_the_merged_kernels_and_trains_them_alone(digits) -> None:
     kept = []
     two = job(digits, [lora_phase(1), Phase("block2", 1, 1e-3)], keep=lambda _, checkpoint, __: kept.append(checkpoint))

@@ -26,7 +26,7 @@ EVERY_OPTION = {"ema": 0.9, "accumulate": 3, "clip_norm": 1.0, "name": "sgd"}
         pytest.param("small_cnn", {}, marks=pytest.mark.slow),
         ("small_cnn", EVERY_OPTION),
         pytest.param("tiny_vit", {"name": "adamw"}, marks=pytest.mark.slow),
-        ("tiny_vit", EVERY_OPTION),
+        pytest.param("tiny_vit", EVERY_OPTION, marks=pytest.mark.slow),
     ],
 )
 def test_two_trainings_give_the_same_bits_and_a_third_goes_on_in_the_middle_of_a_phase(digits, base, optimizer) -> None:

@@ -150,6 +150,7 @@ def test_a_parent_that_is_gone_ends_the_lineage(tabled: Any, tmp_path: Path) -> 
     assert [one["status"] for one in lineage] == ["completed", "gone"]
 
 
+@pytest.mark.slow
 def test_compare_evaluates_anew_what_is_not_of_the_present_model_or_images(tabled: Any) -> None:
     world, _ = tabled
     request = CompareRequest(("digits-source", "tabled"), world.runs)

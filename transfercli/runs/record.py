@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.config.merging import below
-from transfercli.errors import ArtefactError, Interrupted, TransferError
+from transfercli.errors import ArtefactError, Interrupted, PeerLostError, TransferError
 from transfercli.io import atomic
 from transfercli.io.bounded import RESTORE_HINT, read_json
 from transfercli.runs.folder import RunFolder
@@ -54,7 +54,7 @@ def recording_status(run: RunFolder) -> Iterator[None]:
     update(run, status="running")
     try:
         yield
-    except Interrupted:
+    except (Interrupted, PeerLostError):
         mark_interrupted(run)
         raise
     except BaseException as error:
@@ -64,7 +64,7 @@ def recording_status(run: RunFolder) -> Iterator[None]:
 
 
 def mark_interrupted(run: RunFolder) -> None:
-    """Record that a run was stopped on request; an error of the disk is ignored."""
+    """Record that a run was stopped, on request or by the loss of another process; an error of the disk is ignored."""
     with suppress(TransferError, OSError):
         update(run, status="interrupted", finished=utc_now())
 

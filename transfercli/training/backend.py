@@ -19,7 +19,9 @@ import numpy as np
 from transfercli.config.schema import ComputeConfig
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
-from transfercli.training.devices import choose_device
+from transfercli.training.devices import accelerators, choose_device
+from transfercli.training.distribution.batches import own_batches
+from transfercli.training.distribution.start import start
 from transfercli.training.keras_import import import_keras
 
 if TYPE_CHECKING:
@@ -32,30 +34,34 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "PJRT_NPROC")
 DETERMINISTIC = "xla_gpu_deterministic_ops"
 
 
-def prepare(compute: ComputeConfig, seed: int, reporter: Reporter | None = None) -> str:
+def prepare(compute: ComputeConfig, seed: int, reporter: Reporter | None = None, *, distributed: bool = False) -> str:
     """Configure Keras's backend for one training or evaluation and return its name.
 
     To be called before a model is built; a second call in the same process changes only the seed. reporter: for a run
     that may have been trained on another machine, as in `choose_device`. Raises `UsageError` if KERAS_BACKEND cannot be
     used, and `ConfigError` if `compute.device` is not here.
+
+    distributed: share batches over all devices if the config says so, as a training does; raises as `start` does.
     """
     first = "keras" not in sys.modules
     if not first:
         gc.collect()  # models of an earlier training are reference cycles, which keep its image files open
-    _set_variables(compute)
+    set_variables(compute)
     with startup_messages_hidden() if first else nullcontext():
         keras = import_keras()
         name = str(keras.backend.backend())
         if name == "tensorflow":
             _prepare_tensorflow(compute)
         choose_device(compute.device, name, reporter)
+        if distributed:
+            start(compute)
         keras.utils.set_random_seed(seed)
     if first:
         gc.freeze()  # the libraries' objects stay, so that collecting those of a training takes less time
     return name
 
 
-def _set_variables(compute: ComputeConfig) -> None:
+def set_variables(compute: ComputeConfig) -> None:
     """Set the variables that libraries read when they start, unless the user has set them."""
     if compute.threads:
         for name in THREAD_VARIABLES:
@@ -94,13 +100,16 @@ def computing_threads(compute: ComputeConfig) -> int:
 def input_pipeline(batches: Batches) -> Any:
     """Return the data set that `fit` reads in every epoch; each epoch reads `batches` in their order at that time.
 
-    The caller must keep a reference to `batches`. (With a PyDataset, TensorFlow would trace a new pipeline in every
-    call of `fit`, which takes longer than an epoch of training a head.)
+    The next batch is read while a step computes. Call `fit` in the block of `reading`. The caller must keep a reference
+    to `batches`. (With a PyDataset, TensorFlow would trace a new pipeline in every call of `fit`, which takes longer
+    than an epoch of training a head.)
     """
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        return batches
+        from transfercli.data.batching.reading_ahead import ReadAhead
+
+        return ReadAhead(own_batches(batches), to_device)
     import tensorflow as tf
 
     examples = [np.asarray(part) for part in batches[0]]
@@ -115,6 +124,36 @@ def input_pipeline(batches: Batches) -> Any:
         return tuple(tf.ensure_shape(part, shape) for part, shape in zip(parts, shapes, strict=True))
 
     return tf.data.Dataset.range(len(batches)).map(read).prefetch(1)
+
+
+@contextmanager
+def reading(pipeline: Any) -> Iterator[Any]:
+    """End the thread that reads an `input_pipeline` ahead at the end of the block, also after an error."""
+    try:
+        yield pipeline
+    finally:
+        if hasattr(pipeline, "close"):
+            pipeline.close()
+
+
+def to_device(batch: tuple[Any, ...]) -> Any:
+    """Return a batch whose arrays are on their way to the device; with JAX only.
+
+    If computing is distributed, Keras places the rows of each process, and the batch stays as it is.
+    """
+    import jax
+    import keras
+
+    return batch if keras.distribution.distribution() is not None else jax.device_put(batch)
+
+
+def steps_in_flight() -> int:
+    """Return the number of steps that may be under way when the loss of an earlier one is read.
+
+    An accelerator would wait for the next step if every loss were read at once. On a processor nothing is gained, and
+    a request to stop should not wait for a second step.
+    """
+    return 2 if accelerators() else 0
 
 
 _STARTUP_MESSAGES = re.compile(

@@ -23,9 +23,14 @@ BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX"}
 INSTALL = {"tensorflow": "pip install tensorflow", "jax": "pip install 'transfercli[jax]'"}
 
 
+def backend_name() -> str:
+    """Return the backend of this process, also before Keras is imported."""
+    return os.environ.get("KERAS_BACKEND") or DEFAULT
+
+
 def check_backend() -> None:
     """Raise `UsageError` if KERAS_BACKEND names no backend that this program supports, or one that is missing."""
-    name = os.environ.get("KERAS_BACKEND") or DEFAULT
+    name = backend_name()
     if name not in BACKENDS:
         raise UsageError(
             f"KERAS_BACKEND is {name!r}; this program works with {' and '.join(BACKENDS)}",

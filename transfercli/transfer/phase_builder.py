@@ -9,6 +9,7 @@ from functools import partial
 import keras
 import numpy as np
 
+from transfercli.data.batching.step_augmentation import StepAugmentation, in_step
 from transfercli.data.dataset import Split, joined
 from transfercli.errors import ConfigError
 from transfercli.models.batchnorm_folding import fold
@@ -20,6 +21,8 @@ from transfercli.models.surgery import Cut, cut_after_base, cut_below
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.text import counted
+from transfercli.training.augmented_model import AugmentedModel
+from transfercli.training.distribution.agreement import first_text
 from transfercli.training.frozen import lowest_trained
 from transfercli.training.phases import Phase, PhaseSetup, Unfreeze
 from transfercli.transfer.auxiliary_images import with_auxiliary
@@ -38,6 +41,8 @@ class PhaseBuilder:
 
     cache: None if it is off. start: weights before the first phase, for a blend. aligns: the labelled images may be
     aligned with unlabelled ones of another domain. decisions: to cache features, recorded ones of a resumed run.
+    counts: numbers of training and of validation images, if `inputs` are a part of them. parts: number of caches that
+    share the features.
     """
 
     dry_run = False  # True: store no measured difference and report no result
@@ -49,6 +54,8 @@ class PhaseBuilder:
         self.decisions = CachingDecisions()
         self.start: dict[str, np.ndarray] = {}
         self.aligns = True
+        self.counts: tuple[int, int] | None = None
+        self.parts = 1
         self._reason_without_cache = "compute.cache is off"
         self._cut: tuple[Classifier, Cut] | None = None
         self._prefixes: dict[str, Prefix] = {}
@@ -76,25 +83,32 @@ class PhaseBuilder:
     def _setup_of(self, phase: Phase) -> PhaseSetup:
         cut = cut_below(self.classifier, lowest_trained(self.classifier, phase))
         views = views_of(self.inputs.augmentation, self.inputs.augment, phase.epochs)
-        if cut is None or self._reason_not_cached(cut, phase, views):
+        if cut is None or self.reason_not_cached(cut, phase, views):
             return self.on_images()
         return self.on_features(cut, views)
 
     def on_images(self) -> PhaseSetup:
         """Return the set-up that trains the whole model on images."""
-        batches = self.inputs.make_batches(self.inputs.training.images, self.inputs.augment)
-        return PhaseSetup(self.classifier.model, batches, self.inputs.validation.images)
+        augment, model = self.inputs.augment and in_step(self.inputs.augment), self.classifier.model
+        if isinstance(augment, StepAugmentation):
+            model = AugmentedModel(model, augment)
+        batches = self.inputs.make_batches(self.inputs.training.images, augment)
+        return PhaseSetup(model, batches, self.inputs.validation.images)
 
     # -- with features
 
-    def _reason_not_cached(self, cut: Cut, phase: Phase, views: Views | None) -> str:
+    def reason_not_cached(self, cut: Cut, phase: Phase, views: Views | None) -> str:
         """Return the reason not to cache the features after a cut, or "". Raises `ConfigError` if they are required."""
         if not multiplications(cut.prefix):
             return "nothing is computed there"
         name, cost = f"{cut.last_layer}, {counted(phase.epochs, 'epoch')}", self.caching_cost(cut, phase, views)
+
+        def obstacle() -> str:
+            return first_text(self._obstacle(cost))  # of any process that trains
+
         # If they are required, an obstacle is an error, and it is gone once it has been removed.
         required = self.inputs.required
-        reason = self._obstacle(cost) if required else self.decisions.reason(name, lambda: self._obstacle(cost))
+        reason = obstacle() if required else self.decisions.reason(name, obstacle)
         if reason and required:
             raise ConfigError(
                 f"compute.cache is 'require', but the features after {cut.last_layer} cannot be cached: {reason}",
@@ -111,14 +125,14 @@ class PhaseBuilder:
         if self.inputs.augment and self.inputs.augment.soft:
             return "the augmentation mixes images of a batch"
         try:
-            available, speeds = self.cache.available_bytes(), self.decisions.speeds
-            return reason_not_to_cache(cost, available, speeds, required=self.inputs.required)
+            available = min(self.cache.max_bytes, self.parts * self.cache.available_bytes())
+            return reason_not_to_cache(cost, available, self.decisions.speeds, required=self.inputs.required)
         except UNUSABLE as error:
             return f"the cache folder cannot be used: {error}"
 
     def caching_cost(self, cut: Cut, phase: Phase, views: Views | None) -> CachingCost:
         """Return the cost of caching the features after a cut."""
-        training, validation = len(self.inputs.training), len(self.inputs.validation)
+        training, validation = self.counts or (len(self.inputs.training), len(self.inputs.validation))
         rows = training * views_per_image(views) + validation
         precision = self.inputs.precision
         row_bytes = Prefix(cut, precision).row_bytes

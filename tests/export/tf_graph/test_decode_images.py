@@ -91,6 +91,7 @@ def test_bytes_become_the_pixels_that_training_saw(resize, tmp_path):
     assert difference.reshape(len(SIZES), -1)[[0, 1, 3, 4]].max() == 0
 
 
+@pytest.mark.slow
 def test_a_model_that_stretches_refuses_deep_pngs_in_bytes(tmp_path):
     import tensorflow as tf
 

@@ -60,6 +60,7 @@ def test_the_threshold_decides_every_answer_of_an_evaluation(trained: tuple[Worl
     assert result["confusion_matrix"][1][1] == sum(row["predicted"] == row["label"] == "8" for row in rows)
 
 
+@pytest.mark.slow
 def test_an_artefact_gives_the_answers_of_the_run(trained: tuple[World, Path], tmp_path: Path) -> None:
     from transfercli.workflows.export.export import ExportRunRequest, export_run
     from transfercli.workflows.predict.predict import PredictRequest, predict_images

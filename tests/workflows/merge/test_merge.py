@@ -143,6 +143,7 @@ def test_an_average_on_one_frozen_base_has_that_base_once(averaged: Any) -> None
     assert "head/member2_logits/kernel" in tensors
 
 
+@pytest.mark.slow
 def test_an_average_is_evaluated_and_exported_like_any_run(averaged: Any, tmp_path: Path) -> None:
     from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
     from transfercli.workflows.export.export import ExportRunRequest, export_run
@@ -160,6 +161,7 @@ def test_an_average_is_evaluated_and_exported_like_any_run(averaged: Any, tmp_pa
         export_run(ExportRunRequest("average", world.runs, ("torch_safetensors",)), Reporter())
 
 
+@pytest.mark.slow
 def test_layers_below_the_trained_ones_are_shared(trained: Any) -> None:
     merge(trained, "tuned", "plain", "tuned2", to="upper")
     run = stored(trained, "upper")

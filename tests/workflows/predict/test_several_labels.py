@@ -69,6 +69,7 @@ def test_an_artefact_gives_the_same_labels_as_its_run(scenes: Any, images: list[
     assert names(said(world, artefact, images)) == names(said(world, run, images))
 
 
+@pytest.mark.slow
 def test_labels_whose_answer_is_less_probable_than_their_confidence_are_unsure_in_run_and_artefact(
     scenes: Any, images: list[str], tmp_path: Path
 ) -> None:

@@ -69,6 +69,7 @@ def ingested(paths: list[Path], geometry: Geometry) -> np.ndarray:
     return load_unlabelled(items, reading).images.read(np.arange(len(paths)))
 
 
+@pytest.mark.slow
 def test_ingest_predictions_and_artefacts_see_the_same_pixels(run: Any, exported: Any, pictures: Any) -> None:
     import tensorflow as tf
 

@@ -46,6 +46,7 @@ def weights(source: tuple[World, dict[str, Any]]) -> Path:
     return Path(source[1]["run"]) / "checkpoints" / "best" / "model.safetensors"
 
 
+@pytest.mark.slow
 def test_runs_and_files_are_compared_and_what_is_missing_has_a_reason(
     digits_source: World, weights: Path, tmp_path: Path
 ) -> None:
@@ -98,6 +99,7 @@ def test_images_that_a_run_was_trained_on_count_for_no_base(digits_source: World
     assert file["accuracy"] == pytest.approx(run["accuracy"])  # of the same images, though only the run is known
 
 
+@pytest.mark.slow
 def test_a_later_fine_tuning_computes_no_features_again(digits_source: World, tmp_path: Path) -> None:
     compute = {"cache_dir": str(tmp_path / "cache")}
     config = digits_source.config("later", "digits-target", compute=compute)

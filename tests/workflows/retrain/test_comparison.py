@@ -72,6 +72,7 @@ def test_what_a_parent_in_another_experiment_learnt_from_is_no_test_image(nights
     assert result["test"]["images"] == len(tested) - result["test"]["left_out"]
 
 
+@pytest.mark.slow
 def test_a_learnt_image_that_is_saved_anew_is_no_test_image_and_is_told(nights: Nights, source: Any) -> None:
     from PIL import Image
 

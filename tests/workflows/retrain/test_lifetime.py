@@ -36,6 +36,7 @@ def compared(run: str, level: float, decision: str = "kept") -> Decision:
     return Decision(decision, "", "a", run, facts={"comparison": {"lifetime": {"alpha": level}}})
 
 
+@pytest.mark.slow
 def test_each_comparison_is_charged_once_to_its_test_images_also_after_kills(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,7 @@ def scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scenes:
     return found
 
 
+@pytest.mark.slow
 def test_an_image_with_other_labels_is_a_change_and_a_lost_label_a_loss(scenes: Scenes) -> None:
     config = yaml.safe_load(scenes.config.read_text())
     del config["task"]  # the table decides it

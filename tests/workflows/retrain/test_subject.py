@@ -53,6 +53,7 @@ def test_alerts_are_no_part_of_the_hash_of_a_config(tmp_path: Path) -> None:
     assert first == second
 
 
+@pytest.mark.slow
 def test_a_challenger_reads_images_as_the_champion_it_starts_from(nights: Nights) -> None:
     champion = RunFolder(Path(nights.night()["champion"]))
     lines = champion.config.read_text().splitlines(keepends=True)

@@ -254,6 +254,7 @@ def test_started_again_it_trains_nothing_that_is_complete(trained: Any, tmp_path
         place.folds(place.request("all-fold1"))
 
 
+@pytest.mark.slow
 def test_a_stop_keeps_the_folds_and_names_the_command_that_goes_on(trained: Any, tmp_path: Path) -> None:
     place = replace(trained[0], runs=tmp_path / "runs")
 

@@ -55,6 +55,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
     return found
 
 
+@pytest.mark.slow
 def test_folds_are_evaluated_on_their_pooled_answers(scenes: Scenes, capsys: pytest.CaptureFixture[str]) -> None:
     from transfercli.cli.ui.series_tables import show_series
 
@@ -123,6 +124,7 @@ def test_runs_of_two_tasks_are_not_compared_and_commands_that_cannot_work_say_so
         recommend_base(RecommendRequest(scenes.config, scenes.runs), Listener())
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_finds_a_rate_drifts_and_is_promoted(scenes: Scenes) -> None:
     from transfercli.workflows.data.drift import DriftRequest, data_drift
     from transfercli.workflows.retrain.promote import PromoteRequest, promote
@@ -181,6 +183,7 @@ def test_folds_answer_together_with_the_mean_of_their_probabilities_and_threshol
     assert evaluate_answers(mean).metrics["map"] is not None
 
 
+@pytest.mark.slow
 def test_a_sweep_is_won_by_map_with_a_corrected_score(scenes: Scenes) -> None:
     from transfercli.workflows.sweep.result import SweepRequest
     from transfercli.workflows.sweep.sweep import sweep

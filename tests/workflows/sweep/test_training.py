@@ -167,6 +167,7 @@ def test_a_pruned_run_is_not_offered_to_go_on(tmp_path: Path) -> None:
     assert newest_unfinished(tmp_path / "c") is None
 
 
+@pytest.mark.slow
 def test_runs_of_a_session_share_the_file_of_equal_frozen_tensors(source: tuple[World, dict[str, Any]]) -> None:
     world, base = source
     frozen = {"transfer": {"strategy": "feature_extraction"}, "model": {"weights": {"run": base["run"]}}}

@@ -98,6 +98,7 @@ def test_the_scores_stand_beside_one_another(sweep):
     assert result["lines"][1].endswith(": 1, 2, 0")
 
 
+@pytest.mark.slow
 def test_the_test_images_are_evaluated_once_for_each_winner(sweep):
     sweep.trial(9)
     first = sweep.winner()

@@ -44,6 +44,7 @@ def test_a_linear_probe_is_one_line_with_epoch_0_and_can_be_evaluated(heir: Any)
     assert evaluated["metrics"]["accuracy"] > 0.85
 
 
+@pytest.mark.slow
 def test_the_normalisation_is_chosen_before_the_phases_on_features_that_are_computed_once(
     heir: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +68,7 @@ def test_the_normalisation_is_chosen_before_the_phases_on_features_that_are_comp
     assert lines(result)[0]["val_accuracy"] > 0.85
 
 
+@pytest.mark.slow
 def test_another_head_and_rate_compute_no_feature(heir: Any) -> None:
     world, config = heir
     world.train("finetune", config("a", "feature_extraction"))
@@ -113,6 +115,7 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(heir: Any, stage: str, 
     assert one.read_bytes() == two.read_bytes()
 
 
+@pytest.mark.slow
 def test_auto_keeps_its_phases_in_the_run_and_a_resumed_run_obeys_them(heir: Any) -> None:
     world, config = heir
     path = config("kept", "auto", transfer={"budget": 1000}, training={"epochs": 2})
@@ -127,6 +130,7 @@ def test_auto_keeps_its_phases_in_the_run_and_a_resumed_run_obeys_them(heir: Any
     assert [line["epoch"] for line in lines(resumed)] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_run_of_lora_goes_on_to_the_same_bits_and_ends_as_a_plain_network(heir: Any) -> None:
     import safetensors.numpy
 

@@ -103,6 +103,7 @@ def test_a_run_that_went_on_has_the_bits_of_one_with_as_many_epochs_and_the_old_
     assert "the learning rate stays at 0.01" in listener.infos
 
 
+@pytest.mark.slow
 def test_stopped_in_its_first_or_a_later_epoch_it_goes_on_to_the_same_bits(shared: World) -> None:
     run = shared.runs / "t"
     go_on(shared, "t/a", 3, run_id="three")
@@ -127,6 +128,7 @@ def test_stopped_in_its_first_or_a_later_epoch_it_goes_on_to_the_same_bits(share
         pytest.param("gradual", {"name": "adamw", "weight_decay": 0.01}, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_the_last_phase_goes_on_with_its_layers_and_the_whole_state_of_its_optimizer(
     world: World, strategy: str, optimizer: dict[str, Any]
 ) -> None:
@@ -153,6 +155,7 @@ def test_the_last_phase_goes_on_with_its_layers_and_the_whole_state_of_its_optim
     assert equal_checkpoints(world.runs / "t/b", world.runs / "t/whole")
 
 
+@pytest.mark.slow
 def test_a_schedule_that_ended_begins_again_and_others_go_on(copied: World) -> None:
     def rates(run: str) -> list[float]:
         return [line["learning_rate"] for line in lines_of(copied.runs / "t" / run)]

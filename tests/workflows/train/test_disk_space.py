@@ -13,6 +13,7 @@ from transfercli.errors import DiskError
 Disk = namedtuple("Disk", "total used free")
 
 
+@pytest.mark.slow
 def test_a_disk_without_room_is_told_before_training_with_what_is_needed_and_free(world, monkeypatch) -> None:
     config = world.config("small", "digits-target", training={"epochs": 1})
     needed = world.train("pretrain", config, dry_run=True)["run_bytes"]

@@ -91,6 +91,7 @@ def test_a_kept_head_refuses_new_labels_and_one_of_another_task(scenes, world) -
         world.train("finetune", config)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_with_several_labels_goes_on_to_the_same_bits(scenes, world) -> None:
     extra = (
         "model.head.dropout=0.2",

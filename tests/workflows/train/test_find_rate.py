@@ -59,6 +59,7 @@ def test_the_key_is_the_one_that_sets_the_rate_of_the_first_gradient_phase(
     assert not world.runs.exists()
 
 
+@pytest.mark.slow
 def test_a_solved_head_has_no_rate(world, source, tmp_path: Path) -> None:
     weights = {"weights": {"run": str(Path(source[1]["run"]).resolve())}}
     with pytest.raises(ConfigError, match="no phase of this config trains by gradients"):

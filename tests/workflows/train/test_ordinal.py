@@ -22,6 +22,7 @@ def run_of(result: dict[str, Any]) -> StoredRun:
     return StoredRun(RunFolder(Path(result["run"])))
 
 
+@pytest.mark.slow
 def test_a_scale_is_learnt_by_gradients_and_evaluated_with_its_own_metrics(world) -> None:
     evaluation = {"metrics": ["mae"], "gates": {"quadratic_kappa": 0.0}}
     transfer = {"strategy": "scratch"}

@@ -185,6 +185,7 @@ def test_a_child_that_solves_a_head_of_its_own_is_not_warned_of_its_parent_s_ref
     assert not [text for text in reporter.warnings if "learnt from" in text]
 
 
+@pytest.mark.slow
 def test_images_that_the_base_was_trained_on_do_not_score_a_head_on_it(runs: Any, tmp_path: Path) -> None:
     """The base is trained on the images of which the head is solved then: most are right, held out or not."""
     from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run

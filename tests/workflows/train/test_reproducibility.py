@@ -23,6 +23,7 @@ def test_auto_depends_on_measured_times_only_with_a_budget_in_seconds(budget: st
     assert all("transfer.budget in seconds" in reason for reason in found)
 
 
+@pytest.mark.slow
 def test_a_run_records_what_its_bits_depend_on_and_warns_where_it_goes_on_with_something_else(world) -> None:
     config, listener = world.config("rec", "digits-target", training={"epochs": 1}), Listener()
     loose = ("compute.deterministic=false",)

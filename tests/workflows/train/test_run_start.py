@@ -33,6 +33,7 @@ def test_a_run_without_a_finished_epoch_says_so_and_how_to_go_on(world) -> None:
         assert f"transfercli finetune --runs {world.runs} --resume early/night" in str(caught.value.hint)
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_drops_what_came_of_its_earlier_state_and_a_complete_one_keeps_it(world) -> None:
     config = world.config("late", "digits-target", training={"epochs": 2})
     with pytest.raises(Interrupted):

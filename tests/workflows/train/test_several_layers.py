@@ -45,6 +45,7 @@ def test_a_run_records_the_stages_that_its_head_reads(several: Any) -> None:
     assert head["normalisation"] != "none"
 
 
+@pytest.mark.slow
 def test_features_of_several_layers_are_those_of_one(several: Any, source: Any) -> None:
     world, first = several
     images = first["cache"]["features"]["misses"]

@@ -155,6 +155,7 @@ def test_a_dry_run_estimates_and_writes_nothing(world) -> None:
     assert not world.runs.exists()
 
 
+@pytest.mark.slow
 def test_imagenet_weights_that_are_missing_stop_a_training_before_the_images_are_read_but_no_dry_run(
     world, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,7 +67,8 @@ class LoadableModel:
     cores that decoding may use, or None for all. scores: reads the scores for prediction sets; None if the model is of
     an earlier version. always_abstaining: reads why it abstains from every image; "" if it does not. several: True if
     an image may have several labels. has_numbers: True if each image gets a number. batch_size: returns the number of
-    images per forward pass, which on an accelerator is larger once the model is loaded.
+    images per forward pass, which on an accelerator is larger once the model is loaded. location: absolute path, which
+    another process finds the same model by.
     """
 
     labels: tuple[str, ...]
@@ -79,12 +80,15 @@ class LoadableModel:
     several: bool = False
     has_numbers: bool = False
     batch_size: Callable[[], int] = lambda: BATCH
+    location: Path = Path()
 
 
 def find_model(name: str, runs: Path, reporter: Reporter) -> LoadableModel:
     """Return the run or artefact that `name` names. Raises `ArtefactError` with the existing runs if there is none."""
-    artefact = _find_artefact(Path(name))
-    return _from_artefact(*artefact) if artefact else _from_run(StoredRun.find(name, runs, reporter))
+    if artefact := _find_artefact(Path(name)):
+        return replace(_from_artefact(*artefact), location=Path(name).absolute())
+    run = StoredRun.find(name, runs, reporter)
+    return replace(_from_run(run), location=run.path.absolute())
 
 
 def with_sets(model: LoadableModel, name: str, level: float) -> LoadableModel:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.types import REGRESSION
 from transfercli.data.cache.images import cache_root
+from transfercli.data.cache.network_disk import warn_of_network_disk
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs import record
@@ -17,6 +18,7 @@ from transfercli.text import counted
 from transfercli.workflows.confidence import warn_of_abstention
 from transfercli.workflows.fitted_trust import write_fitted_trust
 from transfercli.workflows.resolved_config import architecture, batchnorm_trains, geometry_of, head_of
+from transfercli.workflows.train.distribution import report_share, share_of
 from transfercli.workflows.train.learnt_before import without_changed_copies
 from transfercli.workflows.train.training_data import class_weights, report_class_counts, sampled_weights, with_labels
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
     from transfercli.data.batching.augment import Augment
     from transfercli.data.batching.batches import Batches
+    from transfercli.data.batching.step_augmentation import StepAugmentation
     from transfercli.data.dataset import Dataset
     from transfercli.models.classifier import Classifier
     from transfercli.rows import Rows
@@ -81,6 +84,7 @@ def set_up(
     from transfercli.training import history
     from transfercli.training.checkpoints import Checkpoints
     from transfercli.training.checks import warn_of_plan
+    from transfercli.training.distribution.processes import processes
     from transfercli.training.frozen import constant_tensors
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.dry_run import DryRunBuilder
@@ -103,6 +107,8 @@ def set_up(
     if dataset.auxiliary.related is None and any(phase.kind == "train" for phase in plan.phases):
         builder.aligns = False  # these phases see the labelled images where they are
     images = {name: len(split) for name, split in dataset.splits.items()}
+    if any(phase.kind == "train" for phase in plan.phases):
+        report_share(job.config, len(builder.inputs.training), reporter)
     warn_of_plan(plan, job.config.data.batch_size, images, reporter)
     refitted = any(phase.kind == "refit" and not phase.epochs for phase in plan.phases)  # all labelled images score it
     warn_of_abstention(job.config.evaluation, scored_images(builder, plan), reporter, refitted=refitted)
@@ -114,7 +120,8 @@ def set_up(
         if is_best:  # before the checkpoint: after a kill between the two, the epoch is repeated, and this too
             assert trainer.validated is not None, "an epoch is validated before it is kept"
             keep_answers(job, builder, trainer.validated)
-        checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
+        if processes().is_chief:
+            checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
         history.append(job.run.metrics, progress.line)
 
     validation = builder.inputs.validation
@@ -212,6 +219,8 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan,
     The phases are those of the config's strategy, or the recorded ones of a resumed run, for which nothing is tried.
     Raises `ConfigError` if a phase names a layer that the base does not have.
     """
+    from transfercli.training.distribution.agreement import from_chief
+    from transfercli.training.distribution.processes import processes
     from transfercli.training.frozen import layers_of
     from transfercli.training.phases import recorded_phases
     from transfercli.training.precision.steps import step_precision
@@ -229,6 +238,9 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan,
         phases, tried, limit = choose_phases(config, builder, reporter)
     else:
         phases = phases_of(config, tuple(classifier.stages))
+    if processes().count > 1:  # those of the first process, as measured times and solutions differ
+        entries = [asdict(phase) for phase in phases]
+        phases = recorded_phases(from_chief(lambda: entries))
     for number, phase in enumerate(phases):
         try:
             layers_of(classifier, phase)
@@ -248,14 +260,17 @@ def choose_phases(
     config: ExperimentConfig, builder: PhaseBuilder, reporter: Reporter
 ) -> tuple[list[Phase], list[Tried], TimeLimit | None]:
     """Return the phases of `auto`, the heads that it tried, and with a budget in seconds its limit."""
+    from transfercli.training.distribution.agreement import from_chief
     from transfercli.training.progress import TimeLimit
     from transfercli.transfer import choice
-    from transfercli.transfer.auto import explanation
+    from transfercli.transfer.auto import Measurements, explanation
     from transfercli.transfer.measuring import measure
     from transfercli.transfer.strategies import phases_of
 
     started, in_seconds = time.perf_counter(), not isinstance(config.transfer.budget, str)
     measured, limit = measure(builder, config.transfer.budget), None
+    own = asdict(measured)
+    measured = Measurements(**from_chief(lambda: own))  # each process measures other times
     tried = choice.choose_head(builder, reporter, started + measured.budget if in_seconds else None)
     measured = replace(measured, aligned=builder.aligned)
     if in_seconds:
@@ -276,8 +291,9 @@ def feature_cache(config: ExperimentConfig, reporter: Reporter, run: Path | None
     compute = config.compute
     if compute.cache == "off":
         return None
-    pixels = geometry_of(config).name
-    return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), pixels, reporter, run)
+    pixels, root = geometry_of(config).name, cache_root(compute)
+    warn_of_network_disk(root, reporter)
+    return FeatureCache(root, int(compute.cache_max_gb * 1e9), pixels, reporter, run)
 
 
 def training_inputs(
@@ -301,9 +317,13 @@ def training_inputs(
     weights = class_weights(config.training.class_weights, training)
     report_class_counts(training, weights, config.training.sampling, reporter)
 
-    def make_batches(source: Rows, augment: Augment | None) -> Batches:
+    share = share_of(config)
+
+    def make_batches(source: Rows, augment: Augment | StepAugmentation | None) -> Batches:
         batches_class, size = SAMPLINGS[config.training.sampling], config.data.batch_size
-        return batches_class(source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights)
+        return batches_class(
+            source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights, share=share
+        )
 
     return TrainingInputs(
         training,
