@@ -20,9 +20,10 @@ from transfercli.config.schema import HeadConfig
 from transfercli.models.architecture import Architecture
 from transfercli.models.classifier import build_classifier
 from transfercli.models.multiplications import multiplications
+from transfercli.models.passes.batch_size import BATCH
 from transfercli.models.surgery import cut_after_base
 from transfercli.models.trainable.freezing import freeze_below
-from transfercli.transfer.features.prefix import BATCH, Prefix
+from transfercli.transfer.features.prefix import Prefix
 from transfercli.transfer.phase_builder import upper_model
 
 BASES = {"resnet50": "avg", "vit_small_patch16": "token"}

@@ -12,6 +12,7 @@
     ├── BusyError                       75  another process holds the experiment's lock
     │   └── SplitsChangedError          75  another process assigned the same images to other splits meanwhile
     ├── PeerLostError                   75  another process of the same training died, failed or did not come
+    ├── ClusterError                    75  a cluster does not answer, or lost its nodes
     └── Interrupted               130, 143  SIGINT or SIGTERM was received
 
 A message states what was wrong, the value received and the values allowed; the hint states the fix.
@@ -106,6 +107,12 @@ class PeerLostError(TransferError):
     kind = "peer"
 
 
+class ClusterError(TransferError):
+    """Raised if a cluster does not answer or lost its nodes; the same command can succeed later."""
+
+    kind = "cluster"
+
+
 class Interrupted(TransferError):
     """Raised after SIGINT or SIGTERM, at a point where stopping loses no work."""
 
@@ -127,6 +134,7 @@ EXIT_CODES = {
     "room": 8,
     "busy": 75,
     "peer": 75,
+    "cluster": 75,
 }
 
 

@@ -12,8 +12,10 @@ import pytest
 from tests.export.any_network import ANY_NETWORK
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import WriteJob
+from transfercli.export.writing import write
 from transfercli.models.inference_model import without_score
 from transfercli.models.unknown.layers import score_of
+from transfercli.reporting import Reporter
 from transfercli.transfer.unknown.fit import DEFAULT, Known, fit_score, fit_space
 
 SCORED = [name for name, row in FORMATS.items() if row.scored]
@@ -43,7 +45,7 @@ def test_the_score_comes_out_of_the_artefact(
 ) -> None:
     own = replace(spec, unknown={"score": scored.score.name, "threshold": scored.score.threshold})
     path = tmp_path / (FORMATS[name].entry or name)
-    FORMATS[name].write(WriteJob(scored.model, own, path))
+    write(name, WriteJob(scored.model, own, path), Reporter())
     artefact = FORMATS[name].read(path)
     assert artefact.spec == own
     expected = scored.model.predict_on_batch(examples.images)

@@ -16,6 +16,8 @@ import typer
 from tests.workflows.conftest import World
 from transfercli.cli.app import app, main
 from transfercli.config.loader import load
+from transfercli.data.cache.images import DiskCache
+from transfercli.data.image import Geometry
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -45,6 +47,7 @@ def place(source: tuple[World, dict[str, Any]], tmp_path_factory: pytest.TempPat
     shutil.copytree(world.samples / "digits-source" / "test" / "0", folder / "new" / "0")
     shutil.copytree(world.samples / "digits-target" / "test" / "5", folder / "unlabelled")
     shutil.copytree(world.samples / "digits-target" / "train", folder / "others")
+    DiskCache(folder / "own", Geometry(8, 8), 10**6).close()
     image = min((world.samples / "digits-source" / "test" / "0").iterdir())
     return Place(folder, run.name, image)
 
@@ -98,6 +101,15 @@ CALLS: list[tuple[str, int, set[str]]] = [
     ("cache clear --dir nothing", 0, CACHE | {"freed", "in_use"}),
     ("data check digits-source.yaml --no-mislabelled", 0, CHECK),
     ("data check digits-source.yaml --set data.train=gone", 4, CHECK),
+    ("data check digits-source.yaml --shard 1/2", 0, CHECK | {"shard", "cache"}),
+    ("data check digits-source.yaml --shard 0/2", 2, ERROR),
+    (
+        "data features digits-source.yaml --set model.weights=none",
+        0,
+        {"shard", "folder", "images", "features", "cache"},
+    ),
+    ("cache merge own", 0, {"folder", "from", "taken", "known", "bytes", "caches", "refused"}),
+    ("cache merge new", 2, ERROR),
     (
         "data diff digits-source.yaml digits-source",
         0,
@@ -128,6 +140,9 @@ CALLS: list[tuple[str, int, set[str]]] = [
     ("evaluate digits-source", 0, EVALUATE),
     ("evaluate digits-source --min accuracy=1.0", 5, EVALUATE),
     ("evaluate nobody", 6, ERROR),
+    ("evaluate digits-source --shard 1/1", 0, {"run", "split", "shard", "examples", "file", "known"}),
+    ("evaluate digits-source --merge-shards 1", 0, EVALUATE),
+    ("evaluate digits-source --merge-shards 2", 6, ERROR),
     ("predict digits-source {IMAGE} gone.png", 0, {"images", "failed", "predictions"}),
     ("predict digits-source {IMAGE} gone.png --strict", 4, {"error", "images", "failed", "predictions"}),
     ("predict digits-source gone.png", 4, {"error", "images", "failed", "predictions"}),

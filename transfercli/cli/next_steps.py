@@ -60,11 +60,19 @@ def after_schema(own: Mapping[str, Any], result: Any) -> Words:
 
 
 def after_check(own: Mapping[str, Any], result: Any) -> Words | None:
+    if own["shard"] is not None and result.report.usable:
+        return ("data", "check", own["config"], *_overrides(own), *_runs(own))
     if result.report.usable:
         return ("finetune", own["config"], *_overrides(own), *_runs(own), "--dry-run")
     if own["report"] is None:
         return ("data", "check", own["config"], *_overrides(own), *_runs(own), "--report", "DIR")
     return None
+
+
+def after_features(own: Mapping[str, Any], result: Any) -> Words:
+    if result.shard and result.shard.count > 1:
+        return ("cache", "merge", "DIR")  # the caches of the shards
+    return ("finetune", own["config"], *_overrides(own), *_runs(own))
 
 
 def after_diff(own: Mapping[str, Any], result: Any) -> Words:
@@ -131,6 +139,8 @@ def after_sweep(own: Mapping[str, Any], result: Any) -> Words | None:
 
 
 def after_evaluation(own: Mapping[str, Any], result: Any) -> Words | None:
+    if hasattr(result, "shard"):
+        return tuple(result.merge)
     if hasattr(result, "kind") or hasattr(result, "name"):  # of several runs
         is_folds = getattr(result, "kind", "folds") == "folds"
         return ("merge", result.name, "--as", "NAME", *_runs(own)) if is_folds else None
@@ -213,6 +223,11 @@ def after_promotion(own: Mapping[str, Any], result: Any) -> Words:
 def after_cache_show(own: Mapping[str, Any], result: Any) -> Words:
     folder = [] if own["folder"] is None else ["--dir", own["folder"]]
     return ("cache", "show" if result.cleared else "clear", *folder)
+
+
+def after_cache_merge(own: Mapping[str, Any], result: Any) -> Words:
+    folder = [] if own["folder"] is None else ["--dir", own["folder"]]
+    return ("cache", "show", *folder)
 
 
 def after_weights(own: Mapping[str, Any], result: Any) -> Words:

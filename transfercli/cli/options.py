@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from transfercli.cli import completion
+from transfercli.cli.choices import Engine
 from transfercli.runs.folder import DEFAULT_RUNS
 
 ConfigFile = Annotated[
@@ -44,11 +45,24 @@ Overrides = Annotated[
     ),
 ]
 Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="time to wait for the experiment's lock")]
+Part = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="i/n",
+        help="do the i-th of n parts of the work, counted from 1, such as 1/4",
+        show_default=False,
+    ),
+]
 MaxBad = Annotated[
     float | None,
     typer.Option(
         "--max-bad", metavar="X", min=0, max=1, help="largest fraction of unreadable images; default: the run's config"
     ),
+]
+OnEngine = Annotated[
+    Engine,
+    typer.Option("--engine", help="this process, or the cluster that RAY_ADDRESS names (without it, all cores)"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print exactly one JSON object on stdout")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print only warnings and errors on stderr")]

@@ -14,6 +14,7 @@ from transfercli.config.paths import PATH_KEYS, TABLE_SUFFIXES, is_address
 from transfercli.config.schema import DataConfig, ExperimentConfig, LoraConfig
 from transfercli.config.types import CLASSIFY, LABEL_MONITORS, MULTILABEL, ORDINAL, bound_of, is_gate
 from transfercli.errors import ConfigError
+from transfercli.io.addresses import SCHEMES, is_remote, problem_of, without_secrets
 from transfercli.text import did_you_mean
 
 KeyProblems = Iterator[tuple[KeyPath, str]]
@@ -26,14 +27,8 @@ KEYS_OF_TASKS: dict[KeyPath, tuple[str, ...]] = {
     ("evaluation", "threshold"): (CLASSIFY,),
 }
 FOLD_KEYS = {"folds": "the number of folds", "fold": "the fold that validates, from 1"}
-# Scheme of an address -> the usual command that copies from there.
-COPY_COMMANDS = {
-    "s3": "copy the files here (aws s3 sync)",
-    "gs": "copy the files here (gcloud storage rsync)",
-    "hf": "copy the files here (hf download)",
-    "http": "download the files",
-    "https": "download the files",
-}
+# Keys whose images may be remote; other paths are of this machine.
+REMOTE_KEYS: tuple[KeyPath, ...] = (("data", "train"), ("data", "validation"), ("data", "test"))
 # Strategies without a linear head that is solved for, at the end or as their start, have no use for such images.
 WITHOUT_SOLVED_HEAD = ("feature_extraction", "scratch")
 AUXILIARY = ("unlabelled", "related")
@@ -65,14 +60,20 @@ def _local_files(data: Any) -> KeyProblems:
     for path, texts in [*values]:
         values += [((*path, row), text) for row, text in enumerate(texts)] if isinstance(texts, list) else []
     for path, value in values:
-        if isinstance(value, str) and is_address(value):
-            scheme, _, rest = value.partition("://")
-            mend = f"give the path alone: /{rest.lstrip('/')}"
-            if scheme.lower() != "file":
-                mend = (
-                    f"{COPY_COMMANDS.get(scheme.lower(), 'copy the files here')}, or mount them, and give that folder"
-                )
-            yield path, f"{format_value(value)} is an address; only files of this machine are read; {mend}"
+        if not isinstance(value, str) or not is_address(value):
+            continue
+        if path in REMOTE_KEYS and is_remote(value):
+            if problem := problem_of(value):
+                yield path, problem
+            continue
+        scheme, _, rest = value.partition("://")
+        mend = f"give the path alone: /{rest.lstrip('/')}"
+        if scheme.lower() != "file":
+            mend = "copy the files here, or mount them, and give that folder"
+        allowed = "is an address; only files of this machine are read here"
+        if path in REMOTE_KEYS:
+            allowed = f"is an address of another kind; remote images are read from {', '.join(SCHEMES[:-1])}"
+        yield path, f"{format_value(without_secrets(value))} {allowed}; {mend}"
 
 
 def _phases_alone(data: Any) -> KeyProblems:

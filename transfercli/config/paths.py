@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from transfercli.errors import ConfigError
+from transfercli.io.addresses import is_remote, local_copy
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -32,22 +35,48 @@ class ConfigPath(str):
     """The text of a path in a config, and the absolute path it means; equal to the plain text.
 
     Attributes:
-        path: absolute; links are not followed.
+        path: absolute; links are not followed. Of an address, its local copy.
         folder: the folder that the text is relative to.
+        cache: the folder of the caches, which holds local copies of remote data; None: the user's.
     """
 
     path: Path
     folder: Path
+    cache: Path | None
 
-    def __new__(cls, text: str, folder: Path) -> ConfigPath:
+    def __new__(cls, text: str, folder: Path, cache: Path | None = None) -> ConfigPath:
         self = super().__new__(cls, text)
-        self.folder = folder
-        self.path = folder.absolute() / Path(text).expanduser()
+        self.folder, self.cache = folder, cache
+        if is_remote(text):
+            self.path = _local_copy(text, cache or user_cache())
+        else:
+            self.path = folder.absolute() / Path(text).expanduser()
         return self
 
-    def __getnewargs__(self) -> tuple[str, Path]:  # type: ignore[override]
+    def __getnewargs__(self) -> tuple[str, Path, Path | None]:  # type: ignore[override]
         """Return the arguments with which copies are made."""
-        return str(self), self.folder
+        return str(self), self.folder, self.cache
+
+
+def user_cache() -> Path:
+    """Return the folder of all caches if a config names none: TRANSFERCLI_CACHE, or the user's cache folder."""
+    import platformdirs
+
+    folder = os.environ.get("TRANSFERCLI_CACHE") or platformdirs.user_cache_dir("transfercli")
+    return Path(folder).expanduser().absolute()
+
+
+def cache_of(text: str) -> Path:
+    """Return the folder of the caches that holds the local copies of a config's remote data."""
+    return text.cache if isinstance(text, ConfigPath) and text.cache else user_cache()
+
+
+def _local_copy(address: str, cache: Path) -> Path:
+    try:
+        return local_copy(address, cache)
+    except ValueError as error:
+        mend = "give an address such as s3://BUCKET/images, without .. and empty parts"
+        raise ConfigError(str(error), mend) from None
 
 
 def absolute_path(text: str) -> Path:
@@ -61,7 +90,7 @@ def normalised_path(text: str) -> Path:
 
 
 def is_address(text: str) -> bool:
-    """Return True for an address such as `s3://bucket/images`; files are read from this machine only."""
+    """Return True for an address of any kind, such as `s3://bucket/images` or `file:///images`."""
     return _ADDRESS.match(text) is not None
 
 
@@ -72,14 +101,24 @@ def base_of(text: str) -> Path:
 
 def resolve_paths(section: Section, folder: Path, prefix: tuple[str, ...] = ()) -> Section:
     """Return a config, or its section at `prefix`, whose paths are `ConfigPath`s relative to `folder`."""
+    return _resolved(section, folder, _cache_folder(section, folder, prefix), prefix)
+
+
+def _cache_folder(section: BaseModel, folder: Path, prefix: tuple[str, ...]) -> Path | None:
+    """Return `compute.cache_dir` of a whole config, absolute, or None."""
+    given = None if prefix else getattr(section, "compute").cache_dir  # noqa: B009 - only of a whole config
+    return ConfigPath(given, folder).path if given else None
+
+
+def _resolved(section: Section, folder: Path, cache: Path | None, prefix: tuple[str, ...]) -> Section:
     names = {key[len(prefix)] for key in (*PATH_KEYS, STORE) if key[: len(prefix)] == prefix}
     updates: dict[str, Any] = {}
     for name in names & section.model_fields_set:  # no default is a path
         value = getattr(section, name)
         if isinstance(value, str):
-            updates[name] = ConfigPath(value, folder)
+            updates[name] = ConfigPath(value, folder, cache)
         elif isinstance(value, list):
-            updates[name] = [ConfigPath(text, folder) for text in value]
+            updates[name] = [ConfigPath(text, folder, cache) for text in value]
         elif hasattr(value, "model_copy"):
-            updates[name] = resolve_paths(value, folder, (*prefix, name))
+            updates[name] = _resolved(value, folder, cache, (*prefix, name))
     return section.model_copy(update=updates)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from transfercli.config.schema import ComputeConfig
+from transfercli.data.archive_members import state_of
 from transfercli.data.cache.images import DiskCache, Store, cache_root, pixel_space
 from transfercli.data.cache.in_memory import MemoryCache
 from transfercli.data.cache.index import Entry
 from transfercli.data.cache.recheck import Recheck
-from transfercli.data.cache.stored_images import stored_images
+from transfercli.data.cache.segments import RESERVED_SHARE, available_bytes
+from transfercli.data.cache.stored_images import NoCache, stored_images
 from transfercli.data.dataset import CacheCounts
-from transfercli.data.decoding.decode import array_sha256, decode_file, resize_array
+from transfercli.data.decoding.decode import MAX_BYTES, array_sha256, decode_file, resize_array
 from transfercli.data.decoding.pool import decode_files
 from transfercli.data.decoding.worker_client import WorkersUnavailableError
 from transfercli.data.image import Decoded, FileState, Geometry
+from transfercli.data.remote.remote_files import RemoteFiles
 from transfercli.data.sources.folders import Item
 from transfercli.data.sources.keras_datasets import Arrays
 from transfercli.errors import ConfigError
@@ -64,6 +70,7 @@ class Ingest:
         self.geometry, self.compute, self.reporter = reading.geometry, reading.compute, reading.reporter
         self.recheck = reading.recheck
         self.store = _open_store(reading, total)
+        self.remote = RemoteFiles([], cache_root(reading.compute), MAX_BYTES, self._report)
         self.total, self.done = total, 0
         self.hits, self.misses = 0, 0
 
@@ -92,7 +99,9 @@ class Ingest:
     def files(self, items: Sequence[Item]) -> list[Entry]:
         """Read all files and return one entry per file, with its problem if there is one."""
         refused = {item.file: Entry("", problem=item.problem) for item in items if item.problem}
-        states = {item.file: _state(item.file) for item in items if not item.problem}
+        named = [item.file for item in items if not item.problem]
+        self.remote = RemoteFiles(named, cache_root(self.compute), MAX_BYTES, self._report)
+        states = {file: self.remote.states.get(file) if file in self.remote.files else _state(file) for file in named}
         present = {file: state for file, state in states.items() if state}
         known = self._lookup(present)
         if len(known) == len(present) or not isinstance(self.store, DiskCache):
@@ -111,7 +120,8 @@ class Ingest:
         known: Mapping[str, Entry],
     ) -> list[Entry]:
         """Return one entry per file: refused, known, or read now."""
-        sample = self.recheck.sample(known) if self.recheck else frozenset()
+        local = {file: entry for file, entry in known.items() if file not in self.remote.files}
+        sample = self.recheck.sample(local) if self.recheck else frozenset()
         unread = {file: entry for file, entry in known.items() if file not in sample}
         self.store.make_room((len(states) - len(known)) * self.store.space.row_bytes)
         for entry in (*refused.values(), *unread.values()):
@@ -135,6 +145,10 @@ class Ingest:
         size = sum(state.size for state in states.values() if state)
         return {files[index]: self._keep(files[index], decoded) for index, decoded in self._decode(files, size)}
 
+    def decode_again(self, file: str) -> Decoded:
+        """Decode a file of this pass again, after fetching it if it is remote and its copy had to give way."""
+        return decode_file(self.remote.fetch(file), self.geometry)
+
     def arrays(self, arrays: Arrays) -> list[Entry]:
         """Add images that are in memory and return one entry per image."""
         hashes = [array_sha256(image) for image in arrays.images]
@@ -156,19 +170,41 @@ class Ingest:
 
     def _decode(self, files: list[str], size: int) -> Iterator[tuple[int, Decoded]]:
         """Yield (index into `files`, result); `size` is the total size of the files in bytes."""
+        if self.remote.files.isdisjoint(files):
+            yield from self._decode_arriving(files, size, iter(enumerate(files)), lambda: None)
+            return
+        with closing(self.remote.arriving(files, self._room_for_copies())) as arrivals:
+            arrived = set[int]()
+            for number, decoded in self._decode_arriving(files, size, arrivals, arrivals.close):
+                arrived.add(number)
+                yield number, decoded
+            for number in sorted({*range(len(files))} - arrived):
+                yield number, Decoded(problem=arrivals.problems.get(files[number], "cannot be fetched"))
+
+    def _room_for_copies(self) -> int:
+        """Return the bytes that the limit of the caches leaves for local copies of remote files."""
+        pixels = sum(size for _, _, size in self.store.index.segments()) if isinstance(self.store, DiskCache) else 0
+        return int(self.compute.cache_max_gb * 1e9) - pixels
+
+    def _decode_arriving(
+        self, files: list[str], size: int, arriving: Iterator[tuple[int, str]], stop: Callable[[], None]
+    ) -> Iterator[tuple[int, Decoded]]:
+        """Yield (index into `files`, result) of the files that arrive; `stop` ends the waiting for them."""
         workers = min(self.compute.threads or usable_cores(), len(files))
+        handed = list[tuple[int, str]]()
         done: set[int] = set()
         if workers > 1 and len(files) * SECONDS_A_FILE + size * SECONDS_A_BYTE > SMALL_PASS_SECONDS:
             index = self.store.index.file if isinstance(self.store, DiskCache) else None
             try:
-                for number, decoded in decode_files(files, self.geometry, workers=workers, index=index):
+                source = _noted(arriving, handed)
+                for number, decoded in decode_files(files, self.geometry, workers, index, source, stop):
                     done.add(number)
                     yield number, decoded
             except WorkersUnavailableError as error:
                 self.reporter.warning(
                     f"worker processes cannot be used ({error}): images are decoded one after the other"
                 )
-        for number, file in enumerate(files):
+        for number, file in chain(handed, arriving):
             if number not in done:
                 yield number, decode_file(file, self.geometry, lambda sha256: self.store.entry(sha256) is not None)
 
@@ -176,11 +212,15 @@ class Ingest:
         known = self.store.entry(decoded.sha256) if decoded.sha256 else None
         if known is None and decoded.pixels is None and not decoded.problem:
             decoded = decode_file(file, self.geometry)  # its cache entry disappeared or is damaged
+        self.remote.used(file)
         if not decoded.sha256:
             entry = Entry("", problem=decoded.problem)
         else:
             entry = known or self.store.add(decoded)
-            self.store.remember(file, decoded)
+            if file not in self.remote.files:
+                self.store.remember(file, decoded)
+            elif file in self.remote.states:
+                self.store.remember(file, replace(decoded, state=self.remote.states[file]))
         self._count(not entry.problem, hit=known is not None)
         return entry
 
@@ -195,10 +235,17 @@ class Ingest:
         self.reporter.progress(stage, self.done, self.total, "files")
 
 
+def _noted(arriving: Iterator[tuple[int, str]], handed: list[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Yield what arrives, and append it to `handed`."""
+    for pair in arriving:
+        handed.append(pair)
+        yield pair
+
+
 def _state(file: str) -> FileState | None:
     """Return the state of a file; None if it does not exist or the name is impossible."""
     try:
-        return FileState.of(os.stat(file))  # noqa: PTH116 - building a Path for many files takes longer than the call
+        return state_of(file)
     except (OSError, ValueError):
         return None
 
@@ -214,19 +261,41 @@ def _differing_text(differing: Sequence[str], count: int) -> str:
 
 
 def _open_store(reading: Reading, total: int) -> Store:
+    """Return the image cache; or, if it is off or has no room for `total` images, a store for this run alone."""
     compute, wanted = reading.compute, total * pixel_space(reading.geometry).row_bytes
     if compute.cache == "off":
-        return MemoryCache(reading.geometry)
+        return _store_for_this_run(reading, wanted, "compute.cache is off")
     max_bytes = int(compute.cache_max_gb * 1e9)
     root = cache_root(compute)
+    needed = f"these images need {wanted / 1e9:.3f} GB and"
     if wanted > max_bytes:
-        reason = f"these images need {wanted / 1e9:.3f} GB and compute.cache_max_gb is {compute.cache_max_gb:g}"
+        reason = f"{needed} compute.cache_max_gb is {compute.cache_max_gb:g}"
     else:
         try:
-            return DiskCache(root, reading.geometry, max_bytes)
+            available = available_bytes(root, max_bytes)
+            if wanted <= available:
+                return DiskCache(root, reading.geometry, available)
+            reason = f"{needed} the disk has room for {available / 1e9:.3f} GB in the cache folder {str(root)!r}"
         except (OSError, sqlite3.Error) as error:
             reason = f"the cache folder {str(root)!r} cannot be used: {error}"
     if compute.cache == "require":
         raise ConfigError(f"compute.cache is 'require', but {reason}", "set compute.cache_dir or compute.cache_max_gb")
-    reading.reporter.warning(f"{reason}; images are decoded for this run only")
-    return MemoryCache(reading.geometry)
+    store = _store_for_this_run(reading, wanted, reason)
+    if not isinstance(store, NoCache):
+        reading.reporter.warning(f"{reason}; images are decoded for this run only")
+    return store
+
+
+def _store_for_this_run(reading: Reading, wanted: int, reason: str) -> Store:
+    """Return a temporary file for the images; if it has no room for them either, warn and keep none."""
+    try:
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+    except OSError:  # without a temporary folder, they are kept in memory
+        return MemoryCache(reading.geometry)
+    if wanted <= free * (1 - RESERVED_SHARE):
+        return MemoryCache(reading.geometry)
+    reading.reporter.warning(
+        f"{reason}, and the temporary folder has {free / 1e9:.3f} GB free: images are decoded again each time they are"
+        " read, which is slow (a larger disk for compute.cache_dir avoids it)"
+    )
+    return NoCache(reading.geometry)

@@ -14,6 +14,7 @@ import numpy as np
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.config.types import Task
 from transfercli.data.auxiliary_images import with_auxiliary
+from transfercli.data.cache.images import cache_root
 from transfercli.data.cache.recheck import Recheck
 from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.image import Geometry
@@ -23,7 +24,7 @@ from transfercli.data.label_sets import LabelSet
 from transfercli.data.manifest import read_pixels
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.auxiliary import AuxiliaryListing, list_all, without_auxiliary
-from transfercli.data.sources.folders import SHELL_PATH_HINT, Item, absolute, check_exists, sub_folders
+from transfercli.data.sources.folders import SHELL_PATH_HINT, Item, check_exists, sub_folders
 from transfercli.data.sources.groups import groups_if_any
 from transfercli.data.sources.labels import normalised_label
 from transfercli.data.sources.listing import (
@@ -35,6 +36,7 @@ from transfercli.data.sources.listing import (
     list_split,
 )
 from transfercli.data.sources.lost_paths import check_found
+from transfercli.data.sources.storage.table_paths import recorded_place
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.splitting.assignments import SPLITS, Assignments
 from transfercli.data.splitting.copy_groups import Sample
@@ -56,7 +58,9 @@ from transfercli.data.validation import (
     warn_of_several_labels,
 )
 from transfercli.errors import ArtefactError, DataError
+from transfercli.io.addresses import COPIES
 from transfercli.reporting import Reporter
+from transfercli.shards import Shard
 from transfercli.text import counted
 
 T = TypeVar("T")
@@ -121,7 +125,7 @@ class CheckedImages:
 def read_checked_images(request: DataRequest, reporter: Reporter) -> CheckedImages:
     """Read all images of a config and check them. Raises `DataError` if the data cannot be used."""
     listing, auxiliary = list_all(request.config, reporter, request.task)
-    check_found(listing.items, base_folder(request.config.train), request.config.path_template)
+    check_paths(listing, request.config, request.compute)
     check_classes(listing)
     check_label_names(listing, request.config.expect)
     findings = _read(request, listing, reporter)
@@ -131,6 +135,11 @@ def read_checked_images(request: DataRequest, reporter: Reporter) -> CheckedImag
     check_held_out_labels(request.config.expect, findings)
     warn_of_several_labels(findings)
     return CheckedImages(findings, auxiliary)
+
+
+def check_paths(listing: Listing, config: DataConfig, compute: ComputeConfig) -> None:
+    """Raise `DataError` if none of the files of a split exists."""
+    check_found(listing.items, base_folder(config.train), config.path_template, cache_root(compute) / COPIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +166,7 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     if listed is None:
         return Examination(refusals=refusals)
     listing, auxiliary = listed
-    base, template = base_folder(request.config.train), request.config.path_template
-    _attempt(partial(check_found, listing.items, base, template), refusals)
+    _attempt(partial(check_paths, listing, request.config, request.compute), refusals)
     later = list[DataError]() if refusals else refusals  # other errors follow from the lost files
     known = len(refusals)
     _attempt(partial(check_classes, listing), refusals)
@@ -174,6 +182,25 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
         read_auxiliary = partial(with_auxiliary, dataset, auxiliary, request.config, request.reading(reporter))
         dataset = _attempt(read_auxiliary, later) or dataset
     return Examination(findings, dataset, refusals)
+
+
+def examine_part(request: DataRequest, shard: Shard, reporter: Reporter) -> tuple[Examination, list[IngestedFile]]:
+    """Read a shard of the files, and run the checks that the names of all files decide.
+
+    The second value are the shard's auxiliary files, which are read, too. Nothing is assigned to splits.
+    """
+    refusals: list[DataError] = []
+    listed = _attempt(partial(list_all, request.config, reporter, request.task), refusals)
+    if listed is None:
+        return Examination(refusals=refusals), []
+    listing, auxiliary = listed
+    _attempt(partial(check_paths, listing, request.config, request.compute), refusals)
+    _attempt(partial(check_classes, listing), refusals)
+    _attempt(partial(check_label_names, listing, request.config.expect), refusals)
+    findings = _read(request, listing.part(shard), reporter)
+    others = Listing([*auxiliary.unlabelled, *(item for items in auxiliary.related for item in items)]).part(shard)
+    read = read_images(others, request.reading(reporter)).files if others.items else []
+    return Examination(findings, None, refusals), read
 
 
 def _read(request: DataRequest, listing: Listing, reporter: Reporter) -> Findings:
@@ -320,18 +347,27 @@ def read_recorded(
         listing = Listing([], [_recorded_rows(keras_datasets.load(root), records)], groups=groups)
     else:
         base = base_folder(root)
-        items = [Item(absolute(record.path, base), record.path, record.label, record.split) for record in records]
+        cache = cache_root(reading.compute)
+        items = [
+            Item(recorded_place(record.path, base, cache), record.path, record.label, record.split)
+            for record in records
+        ]
         listing = Listing(items, groups=groups, several=several, quantity=quantity)
     return read_images(listing, reading)
 
 
 def load_folder_split(
-    path: Path, split: str, labels: Sequence[str], reading: Reading, table: TableFormat = _ANY_TABLE
+    path: Path,
+    split: str,
+    labels: Sequence[str],
+    reading: Reading,
+    table: TableFormat = _ANY_TABLE,
+    shard: Shard | None = None,
 ) -> Split:
     """Read other images for a trained model: a folder of classes, a folder with `split` inside, or a table.
 
-    Classes are matched by name, and may be missing. table: columns, if it is a table. Raises `DataError` for a class
-    that is not in `labels`.
+    Classes are matched by name, and may be missing. table: columns, if it is a table. shard: the part of the images to
+    read, which may be empty; None: all. Raises `DataError` for a class that is not in `labels`.
     """
     given, path = str(path), path.expanduser().absolute()
     check_exists(path, "--data", given, SHELL_PATH_HINT)
@@ -339,13 +375,15 @@ def load_folder_split(
     items = list_split(path, split, base, table, reading.reporter, classes_known=True)
     groups = groups_if_any(table.group, items, reading.reporter)
     listing = Listing(items, groups=groups, several=table.several, quantity=table.quantity)
-    check_found(listing.items, base, table.template)
+    check_found(listing.items, base, table.template, cache_root(reading.compute) / COPIES)
     hint = _unknown_hint(path, labels)
     check_known(listing.labels_of(split), labels, "images", "the run", hint, listing.nouns)
+    if shard is not None:
+        listing = listing.part(shard)
     findings = read_images(listing, reading)
     check_bad(findings)
     report_notes(findings.note_counts, OF_TRAINING, reading.reporter)
-    if not findings.usable:
+    if not findings.usable and (shard is None or listing.items):
         raise DataError(f"{str(path)!r} has no usable image")
     return split_of(split, findings.usable, tuple(labels), findings)
 

@@ -12,7 +12,7 @@ import numpy as np
 from transfercli.config.schema import ExpectConfig
 from transfercli.data.cache.index import Entry
 from transfercli.data.dataset import Record, Split
-from transfercli.data.decoding.decode import decode_file, resize_array
+from transfercli.data.decoding.decode import resize_array
 from transfercli.data.image import Decoded
 from transfercli.data.image_notes import count_notes
 from transfercli.data.ingest import Ingest, Reading
@@ -105,7 +105,7 @@ def _read_images(listing: Listing, reading: Reading) -> Findings:
     geometry, groups, files = reading.geometry, listing.groups, list[IngestedFile]()
     with Ingest(reading, len(listing)) as ingest:
         for item, entry in zip(listing.items, ingest.files(listing.items), strict=True):
-            redo = partial(decode_file, item.file, geometry)
+            redo = partial(ingest.decode_again, item.file)
             about = item.name, item.label, item.split, item.is_image
             files.append(IngestedFile(*about, entry, redo, item.file, groups.get(item.name, "")))
         for arrays in listing.arrays:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from transfercli.errors import UsageError
 from transfercli.export.child import Task, run_child
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.formats.safetensors import rebuild, write_safetensors
@@ -31,8 +33,8 @@ WRITE = Task(
 def write(name: str, job: WriteJob, reporter: Reporter) -> None:
     """Write an artefact of format `name`.
 
-    Raises `ArtefactError`, with the last line of its output, if a child process is needed and fails, and
-    `OutOfSpaceError` if it has too little memory or disk space.
+    Raises `UsageError` if the network needs TensorFlow and it is not installed, `ArtefactError`, with the last line of
+    its output, if a child process is needed and fails, and `OutOfSpaceError` if it has too little memory or disk space.
     """
     import keras
 
@@ -42,7 +44,12 @@ def write(name: str, job: WriteJob, reporter: Reporter) -> None:
         return
     try:
         row.write(job)
-    except NeedsTensorFlow:
+    except NeedsTensorFlow as needed:
+        if find_spec("tensorflow") is None:
+            raise UsageError(
+                f"--format {name}: {needed} needs TensorFlow, which is not installed",
+                "pip install tensorflow, or choose another format, such as keras or safetensors",
+            ) from None
         _write_in_child(name, job, reporter)
 
 

@@ -12,10 +12,14 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uf
 
 
 class SpreadsheetWriter:
-    """Writer of rows; text that would be computed gets an apostrophe in front. file: a text file in UTF-8."""
+    """Writer of rows; text that would be computed gets an apostrophe in front.
 
-    def __init__(self, file: TextIO) -> None:
-        file.write(BYTE_ORDER_MARK)
+    file: a text file in UTF-8. marked: it begins here, with a byte order mark.
+    """
+
+    def __init__(self, file: TextIO, *, marked: bool = True) -> None:
+        if marked:
+            file.write(BYTE_ORDER_MARK)
         self._writer = csv.writer(file)  # lines end with CR LF (RFC 4180), so that both are quoted in a cell
 
     def writerow(self, row: Sequence[Any]) -> None:

@@ -10,7 +10,9 @@ import keras
 import numpy as np
 
 from transfercli.models.keras_internals import inner_layers
-from transfercli.models.placement import computed
+from transfercli.models.passes.batch_size import forward_batch_size
+from transfercli.models.passes.compiled import compiled
+from transfercli.models.passes.overlap import outputs_of
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 
@@ -21,14 +23,14 @@ def forward(
     """Return the model's output for every image, float32 [N, …].
 
     The last batch is padded, so every step has the same shape: nothing is compiled twice, and an image's output is
-    the same to the bit whatever the other images in its batch.
+    the same to the bit whatever the other images in its batch. An accelerator may get larger batches.
     """
-    total, outputs = len(images), []
-    for start in range(0, total, batch_size):
-        indices = np.arange(start, min(start + batch_size, total))
-        padded = np.resize(indices, batch_size)
-        outputs.append(computed(model, images.read(padded))[: len(indices)])
-        reporter.progress(stage, start + len(indices), total)
+    total, outputs, done = len(images), [], 0
+    size = forward_batch_size(model, batch_size)
+    for output in outputs_of(compiled(model), images, np.arange(total), size):
+        outputs.append(output)
+        done += len(output)
+        reporter.progress(stage, done, total)
     return np.concatenate(outputs)
 
 

@@ -12,12 +12,20 @@ from typing import Any
 
 import keras
 from keras.src.backend import AutocastScope, config
-from keras.src.utils import file_utils
+from keras.src.utils import file_utils, module_utils
 
 
 def set_keras_home(folder: str) -> None:
     """Set the folder in which Keras looks for weights and data sets, after KERAS_HOME was read at its import."""
     config._KERAS_DIR = folder
+
+
+def use_no_tensorflow() -> None:
+    """Make Keras, on another backend, work as if TensorFlow were not installed.
+
+    Otherwise a seed, and the serialization of a model, import it wherever it is installed.
+    """
+    module_utils.tensorflow._available = False
 
 
 def inner_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:

@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 
-
 _on_each_device: ContextVar[bool] = ContextVar("on_each_device", default=False)
 
 
@@ -48,20 +47,3 @@ def gathered(output: Any) -> np.ndarray:
     from jax.experimental import multihost_utils
 
     return np.asarray(multihost_utils.process_allgather(output, tiled=True))
-
-
-def computed(model: keras.Model, batch: np.ndarray) -> np.ndarray:
-    """Return the model's output for a batch, computed by all devices."""
-    if keras.distribution.distribution() is None:
-        return np.asarray(model.predict_on_batch(batch))
-    import jax
-
-    variables = list(model.variables)
-    if getattr(model, "_forward_function", None) is None:
-
-        def run(values: list[Any], batch: Any) -> Any:
-            with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
-                return model(batch, training=False)
-
-        model._forward_function = jax.jit(run)
-    return gathered(model._forward_function([variable.value for variable in variables], placed(batch)))

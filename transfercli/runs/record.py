@@ -291,6 +291,11 @@ class RunRecord:
         return dict(self.content["cache"])
 
     @property
+    def caching(self) -> Any:
+        """Decisions to cache features, unchecked; None if the run is of an earlier version."""
+        return self.content.get("caching")
+
+    @property
     def learnt_before(self) -> dict[str, dict[str, int]] | None:
         """Split -> number of images by how an ancestor learnt from them; None if an older run did not record it."""
         return self.content.get("learnt_before")

@@ -11,13 +11,16 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
+from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from transfercli.config.schema import ComputeConfig
 from transfercli.io.cores import usable_cores
+from transfercli.reporting import Reporter
+from transfercli.training.devices import accelerators, choose_device
+from transfercli.training.distribution.batches import own_batches
 from transfercli.training.distribution.start import start
 from transfercli.training.keras_import import import_keras
 
@@ -25,30 +28,48 @@ if TYPE_CHECKING:
     from transfercli.data.batching.batches import Batches
 
 
-def prepare(compute: ComputeConfig, seed: int, *, distributed: bool = False) -> str:
+# Sizes of the thread pools of OpenMP and of XLA on a processor.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "PJRT_NPROC")
+# XLA's flag for the same bits in every run on a GPU; it turns the choice of kernels by their measured time off, too.
+DETERMINISTIC = "xla_gpu_deterministic_ops"
+
+
+def prepare(compute: ComputeConfig, seed: int, reporter: Reporter | None = None, *, distributed: bool = False) -> str:
     """Configure Keras's backend for one training or evaluation and return its name.
 
-    To be called before a model is built; a second call in the same process changes only the seed. Raises `UsageError`
-    if KERAS_BACKEND cannot be used.
+    To be called before a model is built; a second call in the same process changes only the seed. reporter: for a run
+    that may have been trained on another machine, as in `choose_device`. Raises `UsageError` if KERAS_BACKEND cannot be
+    used, and `ConfigError` if `compute.device` is not here.
 
     distributed: share batches over all devices if the config says so, as a training does; raises as `start` does.
     """
     first = "keras" not in sys.modules
     if not first:
         gc.collect()  # models of an earlier training are reference cycles, which keep its image files open
-    if compute.threads:
-        os.environ.setdefault("OMP_NUM_THREADS", str(compute.threads))
+    set_variables(compute)
     with startup_messages_hidden() if first else nullcontext():
         keras = import_keras()
         name = str(keras.backend.backend())
         if name == "tensorflow":
             _prepare_tensorflow(compute)
+        choose_device(compute.device, name, reporter)
         if distributed:
             start(compute)
-        keras.utils.set_random_seed(seed)  # with any backend, it imports TensorFlow if that is installed
+        keras.utils.set_random_seed(seed)
     if first:
         gc.freeze()  # the libraries' objects stay, so that collecting those of a training takes less time
     return name
+
+
+def set_variables(compute: ComputeConfig) -> None:
+    """Set the variables that libraries read when they start, unless the user has set them."""
+    if compute.threads:
+        for name in THREAD_VARIABLES:
+            os.environ.setdefault(name, str(compute.threads))
+    if compute.deterministic and os.environ.get("KERAS_BACKEND") == "jax" and find_spec("jax_plugins"):
+        flags = os.environ.get("XLA_FLAGS", "")
+        if DETERMINISTIC not in flags:
+            os.environ["XLA_FLAGS"] = f"{flags} --{DETERMINISTIC}=true".strip()
 
 
 def _prepare_tensorflow(compute: ComputeConfig) -> None:
@@ -71,35 +92,24 @@ def computing_threads(compute: ComputeConfig) -> int:
 
         if configured := tf.config.threading.get_intra_op_parallelism_threads():
             return int(configured)
+    elif (pool := os.environ.get("PJRT_NPROC", os.environ.get("NPROC", ""))).isdecimal():
+        return int(pool)
     return compute.threads or usable_cores()
-
-
-def accelerators() -> list[str]:
-    """Return the names of the accelerators (GPUs, TPUs) available to the backend."""
-    import keras
-
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return [str(device.device_kind) for device in jax.devices() if device.platform != "cpu"]
-    import tensorflow as tf
-
-    devices = tf.config.list_physical_devices("GPU")
-    return [str(tf.config.experimental.get_device_details(device).get("device_name", "GPU")) for device in devices]
 
 
 def input_pipeline(batches: Batches) -> Any:
     """Return the data set that `fit` reads in every epoch; each epoch reads `batches` in their order at that time.
 
-    The caller must keep a reference to `batches`. (With a PyDataset, TensorFlow would trace a new pipeline in every
-    call of `fit`, which takes longer than an epoch of training a head.)
+    The next batch is read while a step computes. Call `fit` in the block of `reading`. The caller must keep a reference
+    to `batches`. (With a PyDataset, TensorFlow would trace a new pipeline in every call of `fit`, which takes longer
+    than an epoch of training a head.)
     """
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        from transfercli.training.distribution.batches import own_batches
+        from transfercli.data.batching.reading_ahead import ReadAhead
 
-        return own_batches(batches)
+        return ReadAhead(own_batches(batches), to_device)
     import tensorflow as tf
 
     examples = [np.asarray(part) for part in batches[0]]
@@ -116,6 +126,36 @@ def input_pipeline(batches: Batches) -> Any:
     return tf.data.Dataset.range(len(batches)).map(read).prefetch(1)
 
 
+@contextmanager
+def reading(pipeline: Any) -> Iterator[Any]:
+    """End the thread that reads an `input_pipeline` ahead at the end of the block, also after an error."""
+    try:
+        yield pipeline
+    finally:
+        if hasattr(pipeline, "close"):
+            pipeline.close()
+
+
+def to_device(batch: tuple[Any, ...]) -> Any:
+    """Return a batch whose arrays are on their way to the device; with JAX only.
+
+    If computing is distributed, Keras places the rows of each process, and the batch stays as it is.
+    """
+    import jax
+    import keras
+
+    return batch if keras.distribution.distribution() is not None else jax.device_put(batch)
+
+
+def steps_in_flight() -> int:
+    """Return the number of steps that may be under way when the loss of an earlier one is read.
+
+    An accelerator would wait for the next step if every loss were read at once. On a processor nothing is gained, and
+    a request to stop should not wait for a second step.
+    """
+    return 2 if accelerators() else 0
+
+
 def step_precision(compute: ComputeConfig) -> str:
     """Return the precision of training steps, `float32` or `bfloat16`.
 
@@ -123,29 +163,6 @@ def step_precision(compute: ComputeConfig) -> str:
     no faster, because only the forward convolutions gain.
     """
     return "bfloat16" if compute.precision == "bfloat16" else "float32"
-
-
-def feature_precision(compute: ComputeConfig) -> str:
-    """Return the precision of cached features, `float32` or `bfloat16`; auto is bfloat16 if it is native here."""
-    if compute.precision != "auto":
-        return compute.precision
-    return "bfloat16" if native_bfloat16() else "float32"
-
-
-def native_bfloat16() -> bool:
-    """Return True if bfloat16 speeds up convolutions here: TensorFlow on a processor with AVX-512 BF16 or AMX.
-
-    JAX gains nothing on a processor: XLA converts to float32 and back.
-    """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return False
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return bool(re.search(r"\b(avx512_bf16|amx_bf16)\b", flags))
 
 
 _STARTUP_MESSAGES = re.compile(

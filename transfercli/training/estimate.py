@@ -15,8 +15,8 @@ import numpy as np
 
 from transfercli.models.forward import computing_in, forward
 from transfercli.rows import SelectedRows
-from transfercli.training.phases import PhaseSetup, Unfreeze
 from transfercli.training.distribution.batches import own_batches
+from transfercli.training.phases import PhaseSetup, Unfreeze
 from transfercli.training.trainer import Trainer
 
 TIMED_STEPS = 3

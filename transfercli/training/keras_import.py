@@ -17,23 +17,33 @@ from types import ModuleType
 from transfercli.errors import UsageError
 from transfercli.io.subprocesses import KERAS_VARIABLES, NO_KERAS_HOME
 
-# Values of KERAS_BACKEND and the extra that installs each.
-BACKENDS = {"tensorflow": "", "jax": "[jax]"}
+DEFAULT = "tensorflow"
+# Values of KERAS_BACKEND, the name of each library and the command that installs it.
+BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX"}
+INSTALL = {"tensorflow": "pip install tensorflow", "jax": "pip install 'transfercli[jax]'"}
+
+
+def backend_name() -> str:
+    """Return the backend of this process, also before Keras is imported."""
+    return os.environ.get("KERAS_BACKEND") or DEFAULT
 
 
 def check_backend() -> None:
     """Raise `UsageError` if KERAS_BACKEND names no backend that this program supports, or one that is missing."""
-    name = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    name = backend_name()
     if name not in BACKENDS:
         raise UsageError(
             f"KERAS_BACKEND is {name!r}; this program works with {' and '.join(BACKENDS)}",
             "unset the variable, or set it to one of them",
         )
-    if find_spec(name) is None:
-        raise UsageError(
-            f"KERAS_BACKEND is {name!r}, but {name} is not installed",
-            f"pip install 'transfercli{BACKENDS[name]}', or unset the variable",
-        )
+    if find_spec(name) is not None:
+        return
+    others = [other for other in BACKENDS if other != name and find_spec(other) is not None]
+    default = ", the default backend," if name == DEFAULT else f" (KERAS_BACKEND is {name!r})"
+    raise UsageError(
+        f"{BACKENDS[name]}{default} is not installed",
+        " or ".join([f"set KERAS_BACKEND={other}, which is installed," for other in others] + [INSTALL[name]]),
+    )
 
 
 def import_keras() -> ModuleType:
@@ -44,9 +54,11 @@ def import_keras() -> ModuleType:
     home = os.environ.get("KERAS_HOME") or str(Path("~/.keras").expanduser())
     with _defaults():
         import keras
-    from transfercli.models.keras_internals import set_keras_home
+    from transfercli.models.keras_internals import set_keras_home, use_no_tensorflow
 
     set_keras_home(home)
+    if keras.backend.backend() != "tensorflow":
+        use_no_tensorflow()  # its import takes seconds, and a GPU's memory
     return keras
 
 

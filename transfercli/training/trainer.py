@@ -27,14 +27,15 @@ from transfercli.models.trainable.freezing import freeze_below
 from transfercli.models.trainable.lora import adapt, assign_separate_tensors, merge, separate_tensors
 from transfercli.reporting import Reporter
 from transfercli.text import counted
-from transfercli.training.backend import input_pipeline
+from transfercli.training.backend import input_pipeline, reading, steps_in_flight
 from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.compiling import compile_phase, optimizer_tensors, restore_optimizer, update_groups
 from transfercli.training.distribution.agreement import from_chief, meet
-from transfercli.training.distribution.batches import WithoutPadding, own_batches
+from transfercli.training.distribution.batches import mean_without_padding, own_batches
 from transfercli.training.distribution.weights import share_weights
 from transfercli.training.distribution.processes import processes
 from transfercli.training.frozen import constant_tensors, layers_of
+from transfercli.training.losses_of_steps import LossesOfSteps
 from transfercli.training.memory import out_of_memory_error
 from transfercli.training.objectives import OBJECTIVES
 from transfercli.training.optim.batchnorm import fit_momentum, momenta_of
@@ -230,14 +231,18 @@ class Trainer:
         reseed(self.classifier.model, (self.plan.seed, epoch))
         batches.set_epoch(epoch)
 
-        def report(step: int, logs: Any) -> None:
-            self.reporter.progress(f"epoch {epoch}", step + 1, len(batches), f"steps, loss {logs['loss']:.4f}")
+        before_last = 0.0  # mean loss of all batches but the last
 
-        without_padding = WithoutPadding(batches)
-        callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=report), without_padding]
+        def report(step: int, loss: float) -> None:
+            nonlocal before_last
+            if step == len(batches) - 2:
+                before_last = loss
+            self.reporter.progress(f"epoch {epoch}", step + 1, len(batches), f"steps, loss {loss:.4f}")
+
+        losses = LossesOfSteps(model, report, steps_in_flight())
         try:
-            with computing_in(self.plan.precision, model):
-                history = model.fit(self._pipeline, epochs=1, shuffle=False, verbose=0, callbacks=callbacks)
+            with computing_in(self.plan.precision, model), reading(self._pipeline) as pipeline:
+                history = model.fit(pipeline, epochs=1, shuffle=False, verbose=0, callbacks=losses)
         except Exception as error:
             if is_out_of_space(error):
                 step = partial(_train_step, model, batches) if processes().count == 1 else None
@@ -245,7 +250,7 @@ class Trainer:
             raise
         self._training_weights = assign_average(model)
         means = {name: float(history.history[name][0]) for name in ("loss", "accuracy") if name in history.history}
-        return means | {"loss": without_padding.corrected(means["loss"])}
+        return means | {"loss": mean_without_padding(batches, means["loss"], before_last)}
 
     def _last_rate(self, optimizer: keras.optimizers.Optimizer) -> float:
         """Return the learning rate of the last update."""
@@ -312,7 +317,7 @@ def _restore_adaptation(classifier: Classifier, state: State) -> None:
 
 def _train_step(model: keras.Model, batches: Batches, size: int) -> None:
     """Run a training step on the first `size` rows of a batch."""
-    model.train_on_batch(*(part[:size] for part in own_batches(batches)[0]))
+    model.train_on_batch(*keras.tree.map_structure(lambda part: part[:size], own_batches(batches)[0]))
 
 
 def _check_finite(line: Line) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from transfercli.data.dataset import Split
 from transfercli.rows import ArrayRows, Indices, Rows, SelectedRows, TransformedRows
 from transfercli.training.phases import Phase, PhaseSetup
-from transfercli.transfer.features.prefix import BATCH, Prefix
+from transfercli.transfer.features.prefix import Prefix
 from transfercli.transfer.features.views import Views, all_views
 from transfercli.transfer.phase_builder import PhaseBuilder
 
@@ -53,12 +53,12 @@ class DryRunBuilder(PhaseBuilder):
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows:
         """Return the features of one batch, repeated; add the cost of all features to the phase's."""
         started, cost = time.perf_counter(), self.costs[-1]
-        inputs, rows = all_views(split.images, views), np.arange(min(BATCH, len(split)))
+        inputs, rows = all_views(split.images, views), np.arange(min(prefix.batch, len(split)))
         if (prefix.cut.key, id(split)) not in self._counted:
             self._counted.add((prefix.cut.key, id(split)))
             count = self.cache.missing(split, prefix, views) if self.cache else len(split)
             cost.seconds += time.perf_counter() - started
-            cost.seconds += _pass_seconds(prefix, inputs, rows, -(-count // BATCH))
+            cost.seconds += _pass_seconds(prefix, inputs, rows, -(-count // prefix.batch))
             cost.bytes += count * prefix.row_bytes if self.cache else 0
         features = repeated(prefix(inputs.read(rows)).astype("float32"), len(split))
         if self._sampling is not None:

@@ -8,10 +8,10 @@ import numpy as np
 
 from transfercli.config.types import seconds_of
 from transfercli.models.multiplications import multiplications
+from transfercli.models.passes.batch_size import BATCH
 from transfercli.models.surgery import Cut, cut_below
 from transfercli.transfer.auto import SLOWDOWN, Measurements
-from transfercli.transfer.features.cost_model import MULTIPLICATIONS_PER_SECOND
-from transfercli.transfer.features.prefix import BATCH
+from transfercli.transfer.features.device_speeds import PROCESSOR
 from transfercli.transfer.phase_builder import PhaseBuilder
 from transfercli.transfer.probe.families import family_of
 from transfercli.transfer.probe.probe import FOLDS, PASSES, solve_seconds
@@ -32,15 +32,17 @@ def measure(builder: PhaseBuilder, budget: float | str) -> Measurements:
     images = len(inputs.training)
     targets = inputs.training.targets
     classes = len(family_of(targets).present(targets, len(classifier.labels)))
-    batches = -(-(images + len(inputs.validation)) // BATCH)
     width = int(np.prod(base_cut.feature_shape))
     if isinstance(budget, str):
-        batch, slowdown = BATCH * total / MULTIPLICATIONS_PER_SECOND, 1.0
+        size = BATCH
+        batch, slowdown = size * total / PROCESSOR.float32, 1.0
         start, compiling = COMPILE_SECONDS + batch, COMPILE_SECONDS
-        solving = 2 * PASSES * FOLDS * images * width * classes / MULTIPLICATIONS_PER_SECOND
+        solving = 2 * PASSES * FOLDS * images * width * classes / PROCESSOR.float32
     else:
         batch, start, compiling, slowdown = _times(builder, base_cut)
         solving = solve_seconds(images, width, classes)
+        size = builder.prefix_of(base_cut).batch
+    batches = -(-(images + len(inputs.validation)) // size)
     return Measurements(
         images_per_class=_images_per_class(targets, classes),
         images=images + len(inputs.validation),
@@ -64,10 +66,10 @@ def _images_per_class(targets: np.ndarray, classes: int) -> float:
 def _times(builder: PhaseBuilder, base_cut: Cut) -> tuple[float, float, float, float]:
     """Return the seconds of a batch, of the start and of a compilation, and the slowdown, as in `Measurements`."""
     images, times = builder.inputs.training.images, [time.perf_counter()]
-    prefix, batch = builder.prefix_of(base_cut), np.arange(min(BATCH, len(images)))
+    prefix = builder.prefix_of(base_cut)
     times.append(time.perf_counter())
     for _ in range(2):
-        prefix(images.read(batch))
+        prefix(images.read(np.arange(min(prefix.batch, len(images)))))
         times.append(time.perf_counter())
     checked, first, second = np.diff(times).tolist()
     compiling = checked / 2 + max(0.0, first - second)  # the check of the precision compiles for both

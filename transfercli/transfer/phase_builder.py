@@ -9,22 +9,27 @@ from functools import partial
 import keras
 import numpy as np
 
+from transfercli.data.batching.step_augmentation import StepAugmentation, in_step
 from transfercli.data.dataset import Split, joined
 from transfercli.errors import ConfigError
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
 from transfercli.models.multiplications import multiplications
+from transfercli.models.passes.batch_size import BATCH
 from transfercli.models.pooling import POOL
 from transfercli.models.surgery import Cut, cut_after_base, cut_below
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
+from transfercli.text import counted
+from transfercli.training.augmented_model import AugmentedModel
 from transfercli.training.distribution.agreement import first_text
 from transfercli.training.frozen import lowest_trained
 from transfercli.training.phases import Phase, PhaseSetup, Unfreeze
 from transfercli.transfer.auxiliary_images import with_auxiliary
+from transfercli.transfer.features.caching_decisions import CachingDecisions
 from transfercli.transfer.features.cost_model import CachingCost, reason_not_to_cache
 from transfercli.transfer.features.features import UNUSABLE, FeatureCache, features_of
-from transfercli.transfer.features.prefix import BATCH, Prefix, checked_prefix
+from transfercli.transfer.features.prefix import Prefix, checked_prefix
 from transfercli.transfer.features.views import Views, views_of, views_per_image
 from transfercli.transfer.probe.heads import PosedProblem
 from transfercli.transfer.probe.solved_phases import SOLVERS
@@ -35,7 +40,9 @@ class PhaseBuilder:
     """Function of a phase that returns its `PhaseSetup`, for a classifier whose layers are frozen for that phase.
 
     cache: None if it is off. start: weights before the first phase, for a blend. aligns: the labelled images may be
-    aligned with unlabelled ones of another domain.
+    aligned with unlabelled ones of another domain. decisions: to cache features, recorded ones of a resumed run.
+    counts: numbers of training and of validation images, if `inputs` are a part of them. parts: number of caches that
+    share the features.
     """
 
     dry_run = False  # True: store no measured difference and report no result
@@ -44,8 +51,11 @@ class PhaseBuilder:
         self, classifier: Classifier, inputs: TrainingInputs, cache: FeatureCache | None, reporter: Reporter
     ) -> None:
         self.classifier, self.inputs, self.cache, self.reporter = classifier, inputs, cache, reporter
+        self.decisions = CachingDecisions()
         self.start: dict[str, np.ndarray] = {}
         self.aligns = True
+        self.counts: tuple[int, int] | None = None
+        self.parts = 1
         self._reason_without_cache = "compute.cache is off"
         self._cut: tuple[Classifier, Cut] | None = None
         self._prefixes: dict[str, Prefix] = {}
@@ -73,23 +83,33 @@ class PhaseBuilder:
     def _setup_of(self, phase: Phase) -> PhaseSetup:
         cut = cut_below(self.classifier, lowest_trained(self.classifier, phase))
         views = views_of(self.inputs.augmentation, self.inputs.augment, phase.epochs)
-        if cut is None or self._reason_not_cached(cut, phase, views):
+        if cut is None or self.reason_not_cached(cut, phase, views):
             return self.on_images()
         return self.on_features(cut, views)
 
     def on_images(self) -> PhaseSetup:
         """Return the set-up that trains the whole model on images."""
-        batches = self.inputs.make_batches(self.inputs.training.images, self.inputs.augment)
-        return PhaseSetup(self.classifier.model, batches, self.inputs.validation.images)
+        augment, model = self.inputs.augment and in_step(self.inputs.augment), self.classifier.model
+        if isinstance(augment, StepAugmentation):
+            model = AugmentedModel(model, augment)
+        batches = self.inputs.make_batches(self.inputs.training.images, augment)
+        return PhaseSetup(model, batches, self.inputs.validation.images)
 
     # -- with features
 
-    def _reason_not_cached(self, cut: Cut, phase: Phase, views: Views | None) -> str:
+    def reason_not_cached(self, cut: Cut, phase: Phase, views: Views | None) -> str:
         """Return the reason not to cache the features after a cut, or "". Raises `ConfigError` if they are required."""
         if not multiplications(cut.prefix):
             return "nothing is computed there"
-        reason = first_text(self._obstacle(self.caching_cost(cut, phase, views)))
-        if reason and self.inputs.required:
+        name, cost = f"{cut.last_layer}, {counted(phase.epochs, 'epoch')}", self.caching_cost(cut, phase, views)
+
+        def obstacle() -> str:
+            return first_text(self._obstacle(cost))  # of any process that trains
+
+        # If they are required, an obstacle is an error, and it is gone once it has been removed.
+        required = self.inputs.required
+        reason = obstacle() if required else self.decisions.reason(name, obstacle)
+        if reason and required:
             raise ConfigError(
                 f"compute.cache is 'require', but the features after {cut.last_layer} cannot be cached: {reason}",
                 "set compute.cache to auto, or remove the obstacle",
@@ -105,16 +125,18 @@ class PhaseBuilder:
         if self.inputs.augment and self.inputs.augment.soft:
             return "the augmentation mixes images of a batch"
         try:
-            return reason_not_to_cache(cost, self.cache.available_bytes(), required=self.inputs.required)
+            available = min(self.cache.max_bytes, self.parts * self.cache.available_bytes())
+            return reason_not_to_cache(cost, available, self.decisions.speeds, required=self.inputs.required)
         except UNUSABLE as error:
             return f"the cache folder cannot be used: {error}"
 
     def caching_cost(self, cut: Cut, phase: Phase, views: Views | None) -> CachingCost:
         """Return the cost of caching the features after a cut."""
-        training, validation = len(self.inputs.training), len(self.inputs.validation)
+        training, validation = self.counts or (len(self.inputs.training), len(self.inputs.validation))
         rows = training * views_per_image(views) + validation
-        row_bytes = Prefix(cut, self.inputs.precision).row_bytes
-        return CachingCost(multiplications(cut.prefix), row_bytes, training + validation, rows, phase.epochs)
+        precision = self.inputs.precision
+        row_bytes = Prefix(cut, precision).row_bytes
+        return CachingCost(multiplications(cut.prefix), row_bytes, training + validation, rows, phase.epochs, precision)
 
     def cut_after_base(self) -> Cut:
         """Cut after the base and the head's pooling; it is built once, as that takes longer than solving for a head."""

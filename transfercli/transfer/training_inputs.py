@@ -10,6 +10,7 @@ import numpy as np
 from transfercli.config.schema import AugmentationConfig
 from transfercli.data.batching.augment import Augment
 from transfercli.data.batching.batches import Batches
+from transfercli.data.batching.step_augmentation import StepAugmentation
 from transfercli.data.dataset import Split
 from transfercli.rows import Rows
 from transfercli.transfer.adapt.domain import Setting
@@ -30,7 +31,7 @@ class TrainingInputs:
 
     training: Split
     validation: Split
-    make_batches: Callable[[Rows, Augment | None], Batches]
+    make_batches: Callable[[Rows, Augment | StepAugmentation | None], Batches]
     augmentation: AugmentationConfig
     augment: Augment | None
     class_weights: np.ndarray | None

@@ -34,6 +34,7 @@ from transfercli.runs.folder import RunFolder, has_checkpoint
 from transfercli.runs.listing import present_status, resume_command
 from transfercli.runs.lookup import find_run_and_warn
 from transfercli.runs.record import RunRecord
+from transfercli.shards import Shard
 from transfercli.workflows.recorded_groups import with_recorded_groups
 from transfercli.workflows.resolved_config import geometry_of
 
@@ -311,8 +312,8 @@ class StoredRun:
         self.max_lost = fraction or 0.0
         self.max_bad = self.config.data.max_bad_fraction if fraction is None else fraction
 
-    def split(self, name: str) -> Split:
-        """Return a split of the run's own images, at the input size of its model.
+    def split(self, name: str, shard: Shard | None = None) -> Split:
+        """Return a split of the run's own images, or a shard of it, at the input size of its model.
 
         Raises `DataError` if the run has no images of that split.
         """
@@ -323,14 +324,22 @@ class StoredRun:
                 f"run {self.label} has no {name} images; it has {present}", "name another --split, or --data DIR"
             )
         root, several, quantity = self.config.data.train, self.several, self.labels[0] if self.has_numbers else ""
+        images = self.images if shard is None else shard.of(self.usable_of(name))
         return load_recorded_split(
-            self.images, root, name, self.labels, self.reading, self.max_lost, several=several, quantity=quantity
+            images, root, name, self.labels, self.reading, self.max_lost, several=several, quantity=quantity
         )
 
-    def other_images(self, folder: Path, split: str) -> Split:
-        """Return the images of a folder or table as a split whose targets index the run's labels."""
+    def usable_of(self, split: str) -> list[Record]:
+        """Return the images of a split that had no problem when the run read them."""
+        return [image for image in self.images if image.split == split and not image.problem]
+
+    def other_images(self, folder: Path, split: str, shard: Shard | None = None) -> Split:
+        """Return the images of a folder or table, or a shard of them, as a split whose targets index the run's labels.
+
+        A shard may have no image.
+        """
         table = TableFormat.of(self.config.data, self.config.task)
-        return load_folder_split(folder, split, self.labels, self.reading, table)
+        return load_folder_split(folder, split, self.labels, self.reading, table, shard)
 
     def prepare_data(self) -> None:
         """Set up the backend before Keras is imported, if the images are a `keras:` data set."""
@@ -340,7 +349,7 @@ class StoredRun:
     def _prepare_backend(self) -> None:
         from transfercli.training.backend import prepare
 
-        prepare(self.config.compute, self.config.seed)
+        prepare(self.config.compute, self.config.seed, self.reporter)
 
 
 # What the decoder did before these keys of the section `data`, and so what earlier runs learnt from.

@@ -222,3 +222,32 @@ def test_a_table_for_spreadsheets_is_csv(artefact: Path) -> None:
     code, _, err = ended(artefact, "x.png", "--spreadsheet")
     assert code == 2
     assert "--format csv" in err
+
+
+def test_the_shards_one_after_another_are_the_whole(artefact: Path, digits_folder: Path, tmp_path: Path) -> None:
+    folder = digits_folder / "digits" / "test" / "0"
+    (tmp_path / "damaged.png").write_bytes(b"no image")
+    given = (folder, tmp_path / "damaged.png", "gone.png", "--format", "csv")
+    code, whole, _ = ended(artefact, *given)
+    assert code == 0
+    shards = [ended(artefact, *given, "--shard", f"{number}/3") for number in (1, 2, 3)]
+    assert [code for code, _, _ in shards] == [0, 0, 0]
+    joined = "".join(out for _, out, _ in shards)
+    assert joined.splitlines()[0] == whole.splitlines()[0]
+    assert sorted(joined.splitlines()) == sorted(whole.splitlines())
+    sizes = [out.count("\n") - (number == 0) for number, (_, out, _) in enumerate(shards)]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_shard_without_an_image_is_an_empty_success(artefact: Path, digits_folder: Path) -> None:
+    image = min((digits_folder / "digits" / "test" / "0").iterdir())
+    assert ended(artefact, image, "--shard", "2/2")[:2] == (0, "")
+    code, out, _ = ended(artefact, image, "--shard", "2/2", "--json")
+    assert (code, json.loads(out)["shard"], json.loads(out)["images"]) == (0, "2/2", 0)
+
+
+@pytest.mark.parametrize("shard", ["0/4", "5/4", "1", "a/b", "-1/4"])
+def test_what_is_no_shard_is_exit_2_and_says_how_they_are_counted(artefact: Path, shard: str) -> None:
+    code, out, err = ended(artefact, "x.png", "--shard", shard)
+    assert (code, out) == (2, "")
+    assert "counted from 1" in err

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from transfercli.data.cache.index import Entry
 from transfercli.data.cache.segments import Segments, Space
 from transfercli.data.dataset import Dataset
 from transfercli.data.image import Decoded, Geometry
-from transfercli.errors import OutOfSpaceError
+from transfercli.errors import ConfigError, DataError, OutOfSpaceError
 
 Load = Callable[..., Dataset]
 
@@ -36,6 +38,67 @@ def test_images_that_exceed_the_bound_are_not_cached(
     load(tmp_path, compute=ComputeConfig(cache_max_gb=1e-6))
     assert "cache_max_gb" in reporter.warnings[0]
     assert segments(cache_folder) == []
+
+
+def with_free_space(monkeypatch: pytest.MonkeyPatch, cache: Path, size: int, elsewhere: int) -> None:
+    """Make the disk of the cache have `size` bytes for it and others nothing, and any other disk `elsewhere`."""
+
+    def disk_usage(path: Any) -> SimpleNamespace:
+        stored = sum(file.stat().st_size for file in segments(cache))
+        return SimpleNamespace(free=size - stored if Path(path).is_relative_to(cache) else elsewhere)
+
+    monkeypatch.setattr(shutil, "disk_usage", disk_usage)
+
+
+def test_images_that_the_disk_has_no_room_for_are_decoded_for_this_run_before_anything_is_written(
+    tmp_path: Path, grow: Any, load: Load, reporter: Any, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grow(tmp_path / "images", TWO)
+    expected = load(tmp_path, compute=ComputeConfig(cache="off")).splits["train"].images.read(np.arange(20))
+    with_free_space(monkeypatch, cache_folder, 24 * 16 * 16 * 3, 10**9)  # a tenth is left to other programs
+    found = load(tmp_path, compute=ComputeConfig())
+    assert reporter.warnings[0].startswith("these images need 0.000 GB and the disk has room for 0.000 GB in the cache")
+    assert reporter.warnings[0].endswith("images are decoded for this run only")
+    assert segments(cache_folder) == []
+    assert np.array_equal(found.splits["train"].images.read(np.arange(20)), expected)
+    with pytest.raises(ConfigError, match="'require', but these images need"):
+        load(tmp_path, compute=ComputeConfig(cache="require"))
+
+
+@pytest.mark.parametrize("cache", ["auto", "off"])
+def test_images_that_no_disk_has_room_for_are_decoded_each_time_they_are_read(
+    tmp_path: Path,
+    grow: Any,
+    load: Load,
+    reporter: Any,
+    cache_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cache: Any,
+) -> None:
+    grow(tmp_path / "images", TWO)
+    expected = load(tmp_path, compute=ComputeConfig(cache="off")).splits["train"].images.read(np.arange(20))
+    with_free_space(monkeypatch, cache_folder, 1000, 1000)
+    images = load(tmp_path, compute=ComputeConfig(cache=cache)).splits["train"].images
+    assert "images are decoded again each time they are read" in reporter.warnings[0]
+    assert np.array_equal(images.read(np.array([5, 0, 5])), expected[[5, 0, 5]])
+    assert segments(cache_folder) == []
+    for changed in (tmp_path / "images").rglob("*.png"):
+        changed.write_bytes(changed.read_bytes()[:50])
+    with pytest.raises(DataError, match="has changed since it was read"):
+        images.read(np.arange(20))
+
+
+def test_other_images_are_evicted_when_the_disk_is_smaller_than_the_limit_of_the_cache(
+    tmp_path: Path, grow: Any, load: Load, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_set = 24 * 16 * 16 * 3
+    for number in range(3):
+        grow(tmp_path / str(number), TWO, first=100 * number)
+    with_free_space(monkeypatch, cache_folder, 5 * one_set // 2, 0)
+    for number in range(3):
+        assert load(tmp_path, str(number), compute=ComputeConfig(cache_max_gb=50)).cache.misses == 24
+    assert load(tmp_path, "2", compute=ComputeConfig(cache_max_gb=50)).cache.misses == 0
+    assert load(tmp_path, "0", compute=ComputeConfig(cache_max_gb=50)).cache.misses == 24
 
 
 def test_the_segments_used_longest_ago_are_evicted_first(

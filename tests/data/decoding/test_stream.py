@@ -23,7 +23,7 @@ def files(tmp_path: Path, png: Callable[[int], bytes]) -> list[str]:
 
 
 def outcomes(decoder: Decoder, names: Iterator[InputImage], ahead: int = 32) -> list[Outcome]:
-    return [one for one in decode_in_order(InputQueue(names), decoder, ahead) if one is not None]
+    return [one for one in decode_in_order(InputQueue(names), decoder, lambda: ahead) if one is not None]
 
 
 def test_outcomes_come_in_the_order_of_the_names_with_the_same_bits(files: list[str]) -> None:
@@ -76,7 +76,7 @@ def test_no_more_is_read_ahead_than_is_allowed(files: list[str]) -> None:
         submitted = decoder.submit
         asked: list[int] = []
         decoder.submit = lambda named: asked.append(len(named)) or submitted(named)  # type: ignore[method-assign,func-returns-value]
-        answers = (one for one in decode_in_order(feed, decoder, 2 * CHUNK) if one is not None)
+        answers = (one for one in decode_in_order(feed, decoder, lambda: 2 * CHUNK) if one is not None)
         for count in range(1, 200):
             next(answers)
             assert sum(asked) <= count + 3 * CHUNK
@@ -87,7 +87,7 @@ def test_a_pause_of_the_names_is_told(files: list[str], monkeypatch: pytest.Monk
     feed = InputQueue(iter(()))
     feed.take = lambda *_: []  # type: ignore[method-assign]
     with Decoder(SMALL, 1) as decoder:
-        answers = decode_in_order(feed, decoder, 8)
+        answers = decode_in_order(feed, decoder, lambda: 8)
         assert next(answers) is None
         feed.exhausted = True
         assert list(answers) == []

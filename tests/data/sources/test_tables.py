@@ -176,7 +176,7 @@ def test_paths_that_lead_nowhere_are_named_with_the_place_and_what_may_mend_it(
     touch(tmp_path, "images/cat/1.jpg", "top.png")
     table_of(tmp_path, "list.csv", f'path,label\n"{path}",cat\n"{path}{path}",dog\n')
     with pytest.raises(DataError) as caught:
-        check_found(listed(tmp_path, "list.csv").items, tmp_path)
+        check_found(listed(tmp_path, "list.csv").items, tmp_path, None, tmp_path / "copies")
     assert "none of the 2 paths of train images leads to a file" in caught.value.message
     assert f"at '{tmp_path}/" in caught.value.message
     assert hint in str(caught.value.hint)
@@ -198,11 +198,11 @@ def test_a_path_template_that_leads_nowhere_is_mended_with_its_own_columns(
     table_of(tmp_path, "list.csv", "image_id,label\n1,cat\n2,dog\n")
     items = listed(tmp_path, "list.csv", path_template=template, columns={"id": "image_id"}).items
     with pytest.raises(DataError) as caught:
-        check_found(items, tmp_path, template)
+        check_found(items, tmp_path, template, tmp_path / "copies")
     assert hint in str(caught.value.hint)
 
 
 def test_one_path_that_leads_to_a_file_is_enough(tmp_path: Path) -> None:
     touch(tmp_path, "1.jpg")
     table_of(tmp_path, "list.csv", "path,label\n1.jpg,cat\n2.jpg,dog\n")
-    check_found(listed(tmp_path, "list.csv").items, tmp_path)
+    check_found(listed(tmp_path, "list.csv").items, tmp_path, None, tmp_path / "copies")

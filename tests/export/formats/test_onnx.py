@@ -11,6 +11,8 @@ from transfercli.errors import UsageError
 from transfercli.export.formats import onnx as onnx_format
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import WriteJob
+from transfercli.export.writing import write
+from transfercli.reporting import Reporter
 
 
 def test_onnx_runtime_takes_bytes_of_any_batch_and_names_its_tensors(exported, examples, reference):
@@ -56,7 +58,7 @@ def test_a_layer_without_a_rule_is_written_by_keras_with_the_same_names(spec, ex
     model = without_rule()
     files = tmp_path / "first.onnx", tmp_path / "second.onnx"
     for file in files:
-        FORMATS["onnx"].write(WriteJob(model, spec, file))
+        write("onnx", WriteJob(model, spec, file), Reporter())
     assert files[0].read_bytes() == files[1].read_bytes()
     assert capfd.readouterr().out == ""
     graph = onnx.load(files[0]).graph

@@ -10,12 +10,14 @@ import pytest
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.export.formats.registry import FORMATS, check_formats
 from transfercli.export.spec import WriteJob
+from transfercli.export.writing import write
+from transfercli.reporting import Reporter
 
 
 @pytest.mark.parametrize("name", ["onnx", "litert", "openvino"])
 def test_float16_gives_the_same_labels(predictor, spec, reference, name, tmp_path):
     path = tmp_path / FORMATS[name].entry
-    FORMATS[name].write(WriteJob(predictor, spec, path, "float16"))
+    write(name, WriteJob(predictor, spec, path, "float16"), Reporter())
     found = FORMATS[name].read(path).from_tensors(reference.images)
     assert np.abs(found - reference.probabilities).max() < 0.05
     assert (found.argmax(1) == reference.probabilities.argmax(1)).mean() >= 0.975
@@ -24,7 +26,7 @@ def test_float16_gives_the_same_labels(predictor, spec, reference, name, tmp_pat
 @pytest.mark.parametrize("name", ["onnx", "litert"])
 def test_int8_keeps_what_the_network_says(predictor, spec, reference, name, tmp_path):
     path = tmp_path / FORMATS[name].entry
-    FORMATS[name].write(WriteJob(predictor, spec, path, "int8", reference.images))
+    write(name, WriteJob(predictor, spec, path, "int8", reference.images), Reporter())
     found = FORMATS[name].read(path).from_tensors(reference.images)
     assert (found.argmax(1) == reference.probabilities.argmax(1)).mean() >= 0.9
     with pytest.raises(ArtefactError, match="int8 needs training images"):

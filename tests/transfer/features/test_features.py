@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from types import SimpleNamespace
 from typing import Any
@@ -48,12 +49,10 @@ def test_another_way_from_files_to_pixels_is_another_cache(cached: Any) -> None:
 def test_started_again_a_run_caches_as_before_though_its_features_fill_the_disk(
     cached: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transfercli.transfer.features import features
-
     def disk_usage(root: Any) -> SimpleNamespace:
         return SimpleNamespace(free=40_000 - sum(path.stat().st_size for path in root.glob("features/*/*.rows")))
 
-    monkeypatch.setattr(features.shutil, "disk_usage", disk_usage)
+    monkeypatch.setattr(shutil, "disk_usage", disk_usage)
     for hits in (0, 120):  # of 256 bytes each
         stages = cached.stages(cached.classifier())
         assert stages(Phase("none", 9, 1e-2)).feature_layer == "pool"
@@ -63,12 +62,12 @@ def test_started_again_a_run_caches_as_before_though_its_features_fill_the_disk(
 def test_a_broken_index_leaves_training_uncached_and_a_probe_in_memory(
     cached: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transfercli.transfer.features import features
+    from transfercli.data.cache import segments
 
     def broken(_: Any) -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(features, "Index", broken)
+    monkeypatch.setattr(segments, "Index", broken)
     stages = cached.stages(cached.classifier())
     assert stages(Phase("none", 9, 1e-2)).feature_layer == ""
     assert len(stages(PROBE).batches.source) == 90

@@ -156,7 +156,8 @@ def test_a_full_disk_behind_the_cache_is_a_warning(run, digits_folder: Path, tmp
     request = EvaluateRequest("digits-source", world.runs, data=tmp_path / "images", out=tmp_path / "out")
     assert evaluate_run(request, listener).as_json()["examples"] > 0
     (warning,) = [text for text in listener.warnings if "cache" in text]
-    assert warning.endswith("images are decoded for this run only")
+    assert "the disk has room for 0.000 GB" in warning
+    assert "images are decoded again each time they are read" in warning
 
 
 @pytest.mark.parametrize("name", ["gone", "x" * 300])

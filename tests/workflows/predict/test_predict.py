@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -158,11 +159,42 @@ def test_the_first_image_is_answered_alone_and_the_last_batch_is_padded_to_a_pow
 
         return answer
 
-    monkeypatch.setattr(workflow, "find_model", lambda *_: replace(source, load=load))
-    monkeypatch.setattr(workflow, "BATCH", 8)
+    monkeypatch.setattr(workflow, "find_model", lambda *_: replace(source, load=load, batch_size=lambda: 8))
     monkeypatch.setattr("transfercli.data.decoding.stream.POLL_SECONDS", 30)
     assert len(said(world, folder, files[:20])) == 20
     assert shapes == [(1, 32, 32, 3), (8, 32, 32, 3), (8, 32, 32, 3), (4, 32, 32, 3)]
+
+
+def test_a_batch_is_computed_while_the_answers_of_the_one_before_are_read(run: Any, monkeypatch: Any) -> None:
+    world, folder, files = run
+    source = predictors.find_model(str(folder), world.runs, Reporter())
+    third = threading.Event()
+    started: list[int] = []
+
+    def answer(images: np.ndarray) -> ModelOutput:
+        started.append(len(images))
+        if len(started) == 3:
+            third.set()
+        return ModelOutput(np.full((len(images), 5), 0.2), np.zeros(len(images), bool))
+
+    monkeypatch.setattr(workflow, "find_model", lambda *_: replace(source, load=lambda: answer, batch_size=lambda: 8))
+    monkeypatch.setattr("transfercli.data.decoding.stream.POLL_SECONDS", 30)
+    answers = predict_images(PredictRequest(str(folder), world.runs, tuple(files[:20])), Reporter()).answers
+    assert [next(answers).path for _ in range(2)] == files[:2]
+    assert third.wait(30)
+    assert [one.path for one in answers] == files[2:20]
+
+
+def test_an_error_of_the_network_reaches_the_caller(run: Any, monkeypatch: Any) -> None:
+    world, folder, files = run
+    source = predictors.find_model(str(folder), world.runs, Reporter())
+
+    def fail(images: np.ndarray) -> ModelOutput:
+        raise DataError("the device is gone")
+
+    monkeypatch.setattr(workflow, "find_model", lambda *_: replace(source, load=lambda: fail))
+    with pytest.raises(DataError, match="the device is gone"):
+        said(world, folder, files[:3])
 
 
 def test_csv_has_a_row_an_image_and_two_columns_a_further_class(run: Any) -> None:

@@ -165,3 +165,28 @@ def test_lora_of_layers_that_the_base_lacks_is_refused(heir: Any, layers: list[s
     with pytest.raises(ConfigError, match=f"transfer.lora.layers: .*{said}") as error:
         world.train("finetune", config("refused", "lora", transfer={"lora": {"layers": layers}}))
     assert "conv1, conv2, conv3" in error.value.hint
+
+
+def test_a_resumed_run_caches_as_it_decided_at_first_whatever_device_it_goes_on_with(
+    heir: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from transfercli.transfer.features import device_speeds
+
+    world, config = heir
+    path = config("frozen", "feature_extraction", training={"epochs": 2}, compute={"precision": "float32"})
+    with pytest.raises(Interrupted):
+        world.train("finetune", path, Listener(stop_at="epoch 2"), run_id="moved")
+    record = json.loads((world.runs / "frozen" / "moved" / "run.json").read_text())
+    assert record["caching"]["speeds"] == device_speeds.PROCESSOR.as_json()
+    assert list(record["caching"]["reasons"].values()) == [""]
+    fast = replace(device_speeds.PROCESSOR, kind="fast", float32=1e20, bfloat16=1e20)
+    monkeypatch.setattr(device_speeds, "speeds_of", lambda _: fast)
+    resumed = world.train("finetune", path, run_id="moved")
+    assert json.loads((Path(resumed["run"]) / "run.json").read_text())["caching"] == record["caching"]
+    assert resumed["cache"]["features"]["hits"] == 719
+    other = world.train("finetune", path, run_id="new")
+    ((_, reason),) = json.loads((Path(other["run"]) / "run.json").read_text())["caching"]["reasons"].items()
+    assert "saves no time" in reason
+    assert other["cache"]["features"] == {"hits": 0, "misses": 0}

@@ -1,4 +1,4 @@
-"""Commands `transfercli cache show` and `cache clear`."""
+"""Commands `transfercli cache show`, `cache clear` and `cache merge`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from transfercli.cli.command import reports
-from transfercli.cli.next_steps import after_cache_show
+from transfercli.cli.next_steps import after_cache_merge, after_cache_show
 from transfercli.cli.ui.tables import print_pairs
 from transfercli.reporting import Reporter
 from transfercli.text import byte_size
 
 if TYPE_CHECKING:
     from transfercli.data.cache.maintenance import Usage
-    from transfercli.workflows.data.cache import CacheContents
+    from transfercli.workflows.data.cache import CacheContents, MergedCaches
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Show or clear the caches; they can be cleared at any time."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Show, clear or merge the caches; they can be cleared at any time.",
 )
 
 Folder = Annotated[
@@ -42,6 +44,44 @@ def _show(result: CacheContents) -> None:
 
 def _size(usage: Usage) -> str:
     return f"{usage.entries:,} in {byte_size(usage.bytes)}"
+
+
+Sources = Annotated[
+    list[Path], typer.Argument(metavar="DIR", help="cache folders, such as those of shards", show_default=False)
+]
+MaxSize = Annotated[
+    float | None,
+    typer.Option(
+        "--max-gb", metavar="GB", min=0, help="largest size of the cache; default 50, as compute.cache_max_gb"
+    ),
+]
+
+
+def _show_merged(result: MergedCaches) -> None:
+    print_pairs(
+        [
+            ("folder", result.folder),
+            *(
+                (kind, f"{counts.taken:,} rows taken ({byte_size(counts.bytes)}), {counts.known:,} were here")
+                for kind, counts in result.counts.kinds.items()
+            ),
+            ("refused", sum(one.rows for one in result.counts.refused) or None),
+        ]
+    )
+
+
+@app.command()
+@reports(_show_merged, after_cache_merge)
+def merge(reporter: Reporter, sources: Sources, folder: Folder = None, max_gb: MaxSize = None) -> MergedCaches:
+    """Take the rows of other caches into this one.
+
+    Each row is checked by its checksum, and taken once. What is damaged is named and left out.
+
+    Example: transfercli cache merge shards/1 shards/2
+    """
+    from transfercli.workflows.data.cache import merge_caches
+
+    return merge_caches(folder, sources, max_gb, reporter)
 
 
 @app.command()

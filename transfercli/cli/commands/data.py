@@ -1,4 +1,4 @@
-"""Commands `transfercli data check`, `data diff`, `data drift` and `data next`."""
+"""Commands `transfercli data check`, `data features`, `data diff`, `data drift` and `data next`."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ import typer
 
 from transfercli.cli.choices import one_of
 from transfercli.cli.command import reports
-from transfercli.cli.next_steps import after_check, after_diff, after_drift, after_next
-from transfercli.cli.options import RUNS, ConfigFile, MaxBad, Overrides, Run, Runs
+from transfercli.cli.next_steps import after_check, after_diff, after_drift, after_features, after_next
+from transfercli.cli.options import RUNS, ConfigFile, MaxBad, Overrides, Part, Run, Runs
 from transfercli.cli.ui.tables import print_pairs, print_table, print_text
 from transfercli.errors import DataError, GateError
 from transfercli.reporting import Reporter
-from transfercli.text import counted, images_per_split, in_groups, printable
+from transfercli.shards import parse_shard
+from transfercli.text import byte_size, counted, images_per_split, in_groups, printable
 
 if TYPE_CHECKING:
     from transfercli.data.quality.check import Problem, Report
-    from transfercli.workflows.data.check import CheckResult
+    from transfercli.workflows.data.check import CheckResult, ShardCheck
     from transfercli.workflows.data.diff import DiffResult
     from transfercli.workflows.data.drift import DriftResult
+    from transfercli.workflows.data.features import FeaturesResult
     from transfercli.workflows.data.next import NextResult
 
 app = typer.Typer(
@@ -121,7 +123,7 @@ TargetAccuracy = Annotated[
 class DataRefused(DataError):
     """Error for data that training would refuse; carries the result of the check."""
 
-    def __init__(self, result: CheckResult) -> None:
+    def __init__(self, result: CheckResult | ShardCheck) -> None:
         first, *others = result.report.refusals
         more = f" (and {len(others)} more reason{'s' * (len(others) > 1)})" if others else ""
         super().__init__(f"training would refuse: {first}{more}", result.report.hints[0] or None)
@@ -141,9 +143,13 @@ def _counts(images: int, classes: int, report: Report) -> str:
     return f"{images} {'with' if report.several else 'in'} {classes} {report.nouns[classes != 1]}"
 
 
-def _show_check(result: CheckResult) -> None:
+def _show_check(result: CheckResult | ShardCheck) -> None:
     from transfercli.data.quality.check import same_labels
+    from transfercli.workflows.data.check import ShardCheck
 
+    if isinstance(result, ShardCheck):
+        _show_shard(result)
+        return
     report, classes, splits = result.report, result.report.classes(), result.report.splits()
     doubtful, imbalance, transparency = report.mislabelled, report.imbalance(), report.transparency
     noun, nouns = report.nouns
@@ -190,6 +196,22 @@ def _show_check(result: CheckResult) -> None:
     unusual = [(report.images[row].path, report.images[row].width, report.images[row].height) for row in report.unusual]
     _print_first("unusual sizes", ("path", "width", "height"), unusual)
     _show_mislabelled(report)
+
+
+def _show_shard(result: ShardCheck) -> None:
+    report, classes = result.report, result.report.classes()
+    print_pairs(
+        [
+            ("shard", result.shard),
+            ("images", _counts(len(report.images), len(classes), report) if report.images else 0),
+            ("decoded now", result.cache.misses),
+            ("usable", "NO: training would refuse" if report.refusals else "shown by a check of all images"),
+        ]
+    )
+    for reason in report.refusals:
+        print_text(f"\ntraining would refuse: {printable(reason)}")
+    _show_problems(report)
+    _show_duplicates(report)
 
 
 def _show_pairs(report: Report) -> None:
@@ -247,6 +269,30 @@ def _show_mislabelled(report: Report) -> None:
         print_text(f"{'' if rows else 'likely mislabelled: '}{sentence}")
     if mislabelled.note:
         print_text(f"\nlikely mislabelled: not searched for: {printable(mislabelled.note)}")
+
+
+def _show_features(result: FeaturesResult) -> None:
+    print_pairs(
+        [
+            ("folder", result.folder),
+            ("shard", result.shard),
+            ("images", result.images),
+            ("unreadable", result.unreadable or None),
+            *(
+                (f"cached {name}", f"{counts['hits']} there, {counts['misses']} new, {byte_size(counts['bytes'])}")
+                for name, counts in result.caches.items()
+            ),
+        ]
+    )
+    rows = [
+        (one["layer"], " x ".join(map(str, one["shape"])), one["precision"], one["views"] or "")
+        for one in result.passes
+    ]
+    if rows:
+        print()
+        print_table(("features after", "shape", "precision", "views"), rows)
+    else:
+        print_text("\nno features: the training reads none from the cache")
 
 
 def _show_diff(result: DiffResult) -> None:
@@ -351,8 +397,11 @@ def check(
     report: ReportFolder = None,
     mislabelled: Mislabelled = True,
     share: MislabelledShare = 0.05,
-) -> CheckResult:
+    shard: Part = None,
+) -> CheckResult | ShardCheck:
     """Check all images of a config and report problems.
+
+    --shard 1/4 reads one of four parts into the cache, for a job each; a last check without it finds all images there.
 
     Exit 4 if training would refuse the data.
 
@@ -360,10 +409,29 @@ def check(
     """
     from transfercli.workflows.data.check import CheckRequest, check_data
 
-    result = check_data(CheckRequest(config, runs, tuple(overrides or ()), report, mislabelled, share), reporter)
+    part = parse_shard(shard) if shard is not None else None
+    request = CheckRequest(config, runs, tuple(overrides or ()), report, mislabelled, share, part)
+    result = check_data(request, reporter)
     if not result.report.usable:
         raise DataRefused(result)
     return result
+
+
+@app.command()
+@reports(_show_features, after_features)
+def features(
+    reporter: Reporter, config: ConfigFile, overrides: Overrides = None, shard: Part = None, runs: Runs = RUNS
+) -> FeaturesResult:
+    """Fill the caches with the images and features that finetune will read.
+
+    --shard 1/4 does one of four parts, for a job each, in a cache of its own or a common one; `cache merge` joins them.
+
+    Example: transfercli data features flowers.yaml
+    """
+    from transfercli.workflows.data.features import FeaturesRequest, fill_features
+
+    part = parse_shard(shard) if shard is not None else None
+    return fill_features(FeaturesRequest(config, runs, tuple(overrides or ()), part), reporter)
 
 
 @app.command()

@@ -11,7 +11,7 @@ import typer
 from transfercli.cli.choices import GateOn, Split
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_evaluation
-from transfercli.cli.options import RUNS, MaxBad, Run, Runs
+from transfercli.cli.options import RUNS, MaxBad, Part, Run, Runs
 from transfercli.cli.ui.label_tables import show_labels
 from transfercli.cli.ui.robustness_tables import show_robustness, show_tta
 from transfercli.cli.ui.series_tables import show_evaluations
@@ -19,6 +19,7 @@ from transfercli.cli.ui.tables import print_pairs, print_table, print_text
 from transfercli.cli.ui.training_results import curves_of
 from transfercli.errors import GateError
 from transfercli.reporting import Reporter
+from transfercli.shards import parse_shard
 from transfercli.text import counted, decimal, in_groups
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from transfercli.evaluation.result import Evaluation
     from transfercli.workflows.evaluate.evaluate import EvaluateResult
+    from transfercli.workflows.evaluate.shards import ShardResult
     from transfercli.workflows.series.evaluate import SeriesEvaluation
 
 SHOWN_MATRIX = 12  # largest number of classes whose confusion matrix fits a terminal
@@ -60,6 +62,18 @@ Spreadsheet = Annotated[
 ]
 
 
+MergeShards = Annotated[
+    int | None,
+    typer.Option(
+        "--merge-shards",
+        metavar="N",
+        min=1,
+        help="evaluate the outputs that --shard 1/N to N/N have computed, instead of computing them",
+        show_default=False,
+    ),
+]
+
+
 class GateFailed(GateError):
     """Error for a gate that is not met; carries the result."""
 
@@ -72,11 +86,15 @@ class GateFailed(GateError):
         self.result = result
 
 
-def _show(result: EvaluateResult | SeriesEvaluation) -> None:
+def _show(result: EvaluateResult | SeriesEvaluation | ShardResult) -> None:
     from transfercli.evaluation.metric_tables import METRIC_TABLES
     from transfercli.evaluation.multilabel.result import LabelEvaluation
+    from transfercli.workflows.evaluate.shards import ShardResult
     from transfercli.workflows.series.evaluate import SeriesEvaluation
 
+    if isinstance(result, ShardResult):
+        _show_shard(result)
+        return
     always_shown = METRIC_TABLES[result.task].shown
     if isinstance(result, SeriesEvaluation):
         show_evaluations(result, always_shown)
@@ -103,6 +121,18 @@ def _show(result: EvaluateResult | SeriesEvaluation) -> None:
     show_tta(evaluation.tta, evaluation.metrics, names)
     _show_gates(evaluation.gates)
     print(f"\nreport  {result.report}")
+
+
+def _show_shard(result: ShardResult) -> None:
+    print_pairs(
+        [
+            ("run", result.run),
+            ("split", result.split),
+            ("shard", f"{result.shard}, {counted(result.examples, 'image')}"),
+            ("outputs", f"{result.file}{', which was there' * result.known}"),
+            ("metrics", f"those of all shards together, once all {result.shard.count} are there"),
+        ]
+    )
 
 
 def _show_classes(evaluation: Evaluation) -> None:
@@ -273,24 +303,43 @@ def evaluate(
     max_bad: MaxBad = None,
     out: Out = None,
     spreadsheet: Spreadsheet = False,
+    shard: Part = None,
+    merged: MergeShards = None,
     runs: Runs = RUNS,
-) -> EvaluateResult | SeriesEvaluation:
+) -> EvaluateResult | SeriesEvaluation | ShardResult:
     """Evaluate a run: metrics, a report and gates.
 
     EXPERIMENT/ID of folds or seeds evaluates each run, and shows mean and spread; with --split validation it evaluates
     the predictions out of fold.
+
+    --shard 1/4 computes one of four parts, for a job each, and --merge-shards 4 then evaluates all of them.
 
     Exit 5 if a gate is not met.
 
     Example: transfercli evaluate flowers --min accuracy=0.9
     """
     from transfercli.workflows.evaluate.request import EvaluateRequest
+    from transfercli.workflows.evaluate.shards import ShardResult
     from transfercli.workflows.series.evaluate import SeriesEvaluation, evaluate_run_or_series
 
     request = EvaluateRequest(
-        run, runs, split, data, tuple(minimum or ()), gate_on, corrupt, tta, out, max_bad, spreadsheet
+        run,
+        runs,
+        split,
+        data,
+        tuple(minimum or ()),
+        gate_on,
+        corrupt,
+        tta,
+        out,
+        max_bad,
+        spreadsheet,
+        parse_shard(shard) if shard is not None else None,
+        merged,
     )
     result = evaluate_run_or_series(request, reporter)
+    if isinstance(result, ShardResult):
+        return result
     gates = result.gates if isinstance(result, SeriesEvaluation) else result.evaluation.gates
     if not all(gate["passed"] for gate in gates):
         raise GateFailed(result, gates)

@@ -15,12 +15,13 @@ import typer
 from transfercli.cli import completion
 from transfercli.cli.choices import Lines
 from transfercli.cli.command import streams
-from transfercli.cli.options import IMAGE_PATHS, RUNS, Json, Runs
+from transfercli.cli.options import IMAGE_PATHS, RUNS, Json, OnEngine, Part, Runs
 from transfercli.cli.runner import error_object, json_line
 from transfercli.cli.ui.prediction_table import write_table
 from transfercli.errors import DataError, UsageError
 from transfercli.io.spreadsheet import SpreadsheetWriter
 from transfercli.reporting import Reporter
+from transfercli.shards import parse_shard
 from transfercli.workflows.result import versioned
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ class PredictionStream:
             for answer in self.predictions.answers:
                 answers.append(answer)  # noqa: PERF402 - those before an error are kept
         except DataError as error:
-            raise Unread(error, PredictionList(answers)) from error
-        return PredictionList(answers).as_json()
+            raise Unread(error, PredictionList(answers, self.predictions.shard)) from error
+        return PredictionList(answers, self.predictions.shard).as_json()
 
     def write(self, out: TextIO) -> None:
         if self.spreadsheet:
@@ -163,23 +164,30 @@ def _write_spreadsheet(predictions: Predictions, out: TextIO) -> None:
     """Write the same table as UTF-8 with a byte order mark, and without formulas."""
     if isinstance(out, TextIOWrapper):
         out.reconfigure(encoding="utf-8", errors="backslashreplace")
-    _write_rows(predictions, SpreadsheetWriter(out), out)
+    _write_rows(predictions, SpreadsheetWriter(out, marked=predictions.has_header), out)
 
 
 def _write_rows(predictions: Predictions, writer: Any, out: TextIO) -> None:
+    if predictions.has_header:
+        writer.writerow(_header(predictions))
     if predictions.has_numbers:
-        writer.writerow(["path", "value", "error"])
         for one in predictions.answers:
             writer.writerow([one.path, "" if one.value is None else one.value, one.error])
             out.flush()
         return
-    first = 1 if predictions.several else 2
-    more = [f"{name}_{rank}" for rank in range(first, predictions.columns + 1) for name in ("label", "probability")]
-    answer = ["path", "label", "probability", "abstained", "error", *["labels", "unsure"] * predictions.several]
-    writer.writerow([*answer, *more, "strange", "unknown", *["set"] * predictions.sets])
     for row in _rows(predictions):
         writer.writerow(row)
         out.flush()
+
+
+def _header(predictions: Predictions) -> list[str]:
+    """Return the names of the columns."""
+    if predictions.has_numbers:
+        return ["path", "value", "error"]
+    first = 1 if predictions.several else 2
+    more = [f"{name}_{rank}" for rank in range(first, predictions.columns + 1) for name in ("label", "probability")]
+    answer = ["path", "label", "probability", "abstained", "error", *["labels", "unsure"] * predictions.several]
+    return [*answer, *more, "strange", "unknown", *["set"] * predictions.sets]
 
 
 def _rows(predictions: Predictions) -> Iterator[list[Any]]:
@@ -220,6 +228,8 @@ def predict(
     strict: Strict = False,
     watch: Watch = None,
     spreadsheet: Spreadsheet = False,
+    shard: Part = None,
+    engine: OnEngine = "local",
     runs: Runs = RUNS,
     json: Json = False,
 ) -> PredictionStream:
@@ -228,10 +238,11 @@ def predict(
     If an image may have several labels, it gets those at or above their thresholds, or none.
 
     Takes files, folders, patterns, a list on stdin, or a folder to watch. Exit 4 if no image could be read, with
-    --strict if any could not.
+    --strict if any could not. The outputs of all shards, one after another, are the whole.
 
     Example: transfercli predict flowers@champion photos --top 3
     """
+    from transfercli.workflows.predict.engines import ENGINES
     from transfercli.workflows.predict.predict import PredictRequest, predict_images
 
     if not paths and watch is None:
@@ -240,10 +251,13 @@ def predict(
         raise UsageError("--json prints one object at the end, but --watch has no end", "leave --json out")
     if strict and watch is not None:
         raise UsageError("--strict decides the exit code at the end, but --watch has no end", "leave --strict out")
+    if engine != "local" and watch is not None:
+        raise UsageError(f"--engine {engine} shares out a list of images, but --watch has no end", "leave one out")
     if spreadsheet and (lines != "csv" or json):
         raise UsageError("--spreadsheet is for CSV only", "add --format csv, and leave --json out")
     if sets is not None and not 0 < sets < 1:
         raise UsageError(f"--sets must be above 0 and below 1; received {sets:g}", "such as --sets 0.9")
-    request = PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch, strict, sets)
-    predictions = predict_images(request, reporter)
+    part = parse_shard(shard) if shard is not None else None
+    request = PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch, strict, sets, part)
+    predictions = predict_images(request, reporter, ENGINES[engine])
     return PredictionStream(predictions, lines, spreadsheet)

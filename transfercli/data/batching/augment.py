@@ -140,9 +140,12 @@ class Augment:
 
         targets: int32 [n].
         """
+        return self._run(images, self.soft_targets(targets), key)
+
+    def soft_targets(self, targets: np.ndarray) -> np.ndarray:
+        """Return targets, classes int32 [n] or labels [n, L], as fractions: float32 [n, C], before images are mixed."""
         several = targets.ndim == 2
-        soft = targets.astype(np.float32) if several else np.eye(self.classes, dtype=np.float32)[targets]
-        return self._run(images, soft, key)
+        return targets.astype(np.float32) if several else np.eye(self.classes, dtype=np.float32)[targets]
 
     def augment_each(self, images: np.ndarray, keys: Sequence[tuple[int, ...]]) -> np.ndarray:
         """Return images, each augmented with its own key as if it were the only image of a batch.

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from transfercli.data.batching.step_augmentation import StepAugmentation, image_keys
 from transfercli.rows import Rows
 
 Augmenter = Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
@@ -51,7 +52,8 @@ class Batches(keras.utils.PyDataset):
         batch_size: rows per batch.
         seed: seed of the order and the augmentation; None keeps the order of the rows.
         augment: changes a batch of images; its random draws depend only on its key `(seed, epoch, batch)`. If it is
-            `soft`, its `mix` changes targets, too: y is then float32 [n, C], fractions of the classes or labels.
+            `soft`, its `mix` changes targets, too: y is then float32 [n, C], fractions of the classes or labels. If it
+            is a `StepAugmentation`, the step changes the images: x is then (images, keys), a key for each image.
         class_weights: float [C]; the sample weight of a row is the weight of its class, or the weighted mean for mixed
             targets; 1 if None. If an image may have several labels, the loss applies them and the sample weight is 1.
         share: makes the rows of the last batch divisible by the number of devices.
@@ -67,7 +69,7 @@ class Batches(keras.utils.PyDataset):
         batch_size: int,
         *,
         seed: int | None = None,
-        augment: Augmenter | None = None,
+        augment: Augmenter | StepAugmentation | None = None,
         class_weights: Sequence[float] | np.ndarray | None = None,
         share: Share = ALONE,
     ) -> None:
@@ -81,8 +83,9 @@ class Batches(keras.utils.PyDataset):
         self.targets = targets.astype(np.float32 if targets.dtype.kind == "f" else np.int32)
         self.batch_size = batch_size
         self.seed = seed
-        self.augment = augment
         self.soft = bool(getattr(augment, "soft", False))
+        self._in_step = augment if isinstance(augment, StepAugmentation) else None
+        self.augment = None if isinstance(augment, StepAugmentation) else augment  # on the host
         self._mix: Mix | None = getattr(augment, "mix", None) if self.soft else None
         self.class_weights = None if class_weights is None else np.asarray(class_weights, np.float32)
         self.rows_per_epoch, self.padding = share.counts(len(targets), batch_size)
@@ -94,6 +97,8 @@ class Batches(keras.utils.PyDataset):
         if self.seed is not None:
             rows = self._drawn(np.random.default_rng([self.seed, epoch]))
         self._epoch, self._rows = epoch, rows
+        if self._in_step and self.seed is not None:
+            self._keys = image_keys(self.seed, epoch, rows)
         if hasattr(self.source, "set_epoch"):
             self.source.set_epoch(epoch)
 
@@ -109,13 +114,25 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[Any, np.ndarray, np.ndarray]:
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
-        rows = self._rows[: self.rows_per_epoch][index * self.batch_size : (index + 1) * self.batch_size]
-        x, y = self.source.read(rows), self.targets[rows]
-        if self.augment is not None and self.seed is not None:
+        part = slice(index * self.batch_size, min((index + 1) * self.batch_size, self.rows_per_epoch))
+        rows = self._rows[part]
+        x: Any = self.source.read(rows)
+        y = self.targets[rows]
+        if self._in_step is not None:
+            x, y = (x, self._keys[part]), self._in_step.targets_of(y)
+        elif self.augment is not None and self.seed is not None:
             key = (self.seed, self._epoch, index)
             x, y = self._mix(x, y, key) if self._mix else (self.augment(x, key), y)
         batch = x, y, self._weights(y)
         return padded(*batch, self.padding) if self.padding and index == len(self) - 1 else batch
+
+    def seen_by_network(self, index: int) -> tuple[Any, np.ndarray]:
+        """Return the images and targets of a batch as the network gets them, also if the step augments them."""
+        x, y, weights = self[index]
+        if self._in_step is None:
+            return x, y
+        images, targets, _ = self._in_step(*x, targets=y, weights=weights)
+        return np.asarray(images), np.asarray(targets)
 
     def _weights(self, y: np.ndarray) -> np.ndarray:
         if self.class_weights is None or self.targets.ndim == 2:
@@ -147,7 +164,8 @@ def padded(x: Any, y: np.ndarray, weights: np.ndarray, added: int) -> tuple[Any,
     count = len(y)
     rows = np.arange(count + added) % count
     weights = weights * weights.dtype.type((count + added) / count)
-    return x[rows], y[rows], np.concatenate([weights, np.zeros(added, weights.dtype)])
+    x = keras.tree.map_structure(lambda part: part[rows], x)
+    return x, y[rows], np.concatenate([weights, np.zeros(added, weights.dtype)])
 
 
 def _repeated(rows: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:

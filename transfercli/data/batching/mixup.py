@@ -1,4 +1,4 @@
-"""MixUp and CutMix: augmentations that mix the images and the targets of a batch, in NumPy.
+"""MixUp and CutMix: augmentations that mix the images and the targets of a batch, in NumPy or inside a JAX step.
 
 No preset contains them: a preset keeps labels, so that features of its views can be cached. A mixed image is different
 in every batch, so that each step needs the whole network.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,19 @@ import numpy as np
 from transfercli.data.label_sets import UNKNOWN
 
 Mixed = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class MixDraws:
+    """Random draws that mix a batch of n images.
+
+    partner: int [n], row of the image that each is mixed with. share: [n], wanted share of each image's own pixels.
+    centre: of each box in CutMix, [2, n], as fractions of the height and the width.
+    """
+
+    partner: Any
+    share: Any
+    centre: Any = None
 
 
 class Mixer(ABC):
@@ -39,30 +53,37 @@ class Mixer(ABC):
         targets: of classes, rows that sum to 1, as the results do; or of labels, negative if unknown: a label is
         unknown after mixing if it is for one of the two images.
         """
-        count = len(images)
+        mixed, mixed_targets, _ = self.mixed(images, targets, self._drawn(len(images), draws), np)
+        return mixed, mixed_targets
+
+    def mixed(self, images: Any, targets: Any, drawn: MixDraws, xp: Any) -> tuple[Any, Any, Any]:
+        """Return mixed images and targets, as a call does, and the actual own share of each, float32 [n, 1].
+
+        xp: module that the arrays are of, `numpy` or `jax.numpy`.
+        """
+        mixed, share = self._mix(images, images[drawn.partner], drawn, xp)
+        share = share[:, None].astype(np.float32)
+        others = targets[drawn.partner]
+        known = (targets >= 0) & ((others >= 0) | (share == 1))
+        mixed_targets = xp.where(known, share * targets + (1 - share) * others, UNKNOWN).astype(np.float32)
+        return mixed, mixed_targets, share
+
+    def _drawn(self, count: int, draws: np.random.Generator) -> MixDraws:
         partner = draws.permutation(count)
         share = draws.beta(self.alpha, self.alpha, count)
-        share = np.where(draws.random(count) < self.probability, share, 1.0)
-        mixed, share = self._mix(images, images[partner], share, draws)
-        share = share[:, None].astype(np.float32)
-        others = targets[partner]
-        known = (targets >= 0) & ((others >= 0) | (share == 1))
-        return mixed, np.where(known, share * targets + (1 - share) * others, UNKNOWN).astype(np.float32)
+        return MixDraws(partner, np.where(draws.random(count) < self.probability, share, 1.0))
 
     @abstractmethod
-    def _mix(self, images: np.ndarray, others: np.ndarray, share: np.ndarray, draws: np.random.Generator) -> Mixed:
-        """Return mixed images and the actual own share of each, [n].
-
-        share: [n], the wanted share of each image's own pixels.
-        """
+    def _mix(self, images: Any, others: Any, drawn: MixDraws, xp: Any) -> tuple[Any, Any]:
+        """Return mixed images and the actual own share of each, [n]."""
 
 
 class MixUp(Mixer):
     """Weighted mean of two images (Zhang et al. 2018); each image has its own share."""
 
-    def _mix(self, images: np.ndarray, others: np.ndarray, share: np.ndarray, draws: np.random.Generator) -> Mixed:
-        own = share[:, None, None, None].astype(np.float32)
-        return own * images + (1 - own) * others, share
+    def _mix(self, images: Any, others: Any, drawn: MixDraws, xp: Any) -> tuple[Any, Any]:
+        own = drawn.share[:, None, None, None].astype(np.float32)
+        return own * images + (1 - own) * others, drawn.share
 
 
 class CutMix(Mixer):
@@ -72,17 +93,21 @@ class CutMix(Mixer):
     that is left.
     """
 
-    def _mix(self, images: np.ndarray, others: np.ndarray, share: np.ndarray, draws: np.random.Generator) -> Mixed:
+    def _drawn(self, count: int, draws: np.random.Generator) -> MixDraws:
+        drawn = super()._drawn(count, draws)
+        return replace(drawn, centre=np.stack([draws.random(count), draws.random(count)]))
+
+    def _mix(self, images: Any, others: Any, drawn: MixDraws, xp: Any) -> tuple[Any, Any]:
         count, height, width = images.shape[:3]
-        inside = np.ones((count, height, width), bool)
+        inside = xp.ones((count, height, width), bool)
         for axis, size in ((1, height), (2, width)):
-            half = size * np.sqrt(1 - share) / 2
-            centre = draws.uniform(0, size, count)
-            first, last = np.rint(centre - half), np.rint(centre + half)
-            positions = np.arange(size)
+            half = size * xp.sqrt(1 - drawn.share) / 2
+            centre = size * drawn.centre[axis - 1]
+            first, last = xp.rint(centre - half), xp.rint(centre + half)
+            positions = xp.arange(size)
             covered = (positions >= first[:, None]) & (positions < last[:, None])
-            inside &= covered[:, :, None] if axis == 1 else covered[:, None, :]
-        return np.where(inside[..., None], others, images), 1 - inside.mean((1, 2))
+            inside = inside & (covered[:, :, None] if axis == 1 else covered[:, None, :])
+        return xp.where(inside[..., None], others, images), 1 - inside.mean((1, 2))
 
 
 MIXERS: dict[str, Callable[..., Mixer]] = {"CutMix": CutMix, "MixUp": MixUp}

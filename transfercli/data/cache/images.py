@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import platformdirs
 
-from transfercli.config.paths import absolute_path
+from transfercli.config.paths import absolute_path, user_cache
 from transfercli.config.schema import ComputeConfig
 from transfercli.data.cache.index import Entry
 from transfercli.data.cache.segments import Segments, Space
@@ -68,7 +66,4 @@ def entry_of(decoded: Decoded) -> Entry:
 
 def cache_root(compute: ComputeConfig) -> Path:
     """Return the folder of all caches: `compute.cache_dir`, TRANSFERCLI_CACHE, or the user's cache folder."""
-    if compute.cache_dir:
-        return absolute_path(compute.cache_dir)
-    folder = os.environ.get("TRANSFERCLI_CACHE") or platformdirs.user_cache_dir("transfercli")
-    return Path(folder).expanduser().absolute()
+    return absolute_path(compute.cache_dir) if compute.cache_dir else user_cache()

@@ -174,6 +174,16 @@ class Index:
                 [(space, key, version, content) for key, content in fingerprints.items()],
             )
 
+    def take(self, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Add rows of a table of another index that this one lacks. Raises `sqlite3.Error` if they have other columns.
+
+        table: `file_states`, `file_headers` or `looks`.
+        """
+        columns = len(self.connection.execute(f"PRAGMA table_info({table})").fetchall())
+        with self._transaction():
+            marks = ", ".join("?" * columns)
+            self.connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", rows)
+
     def segments(self) -> list[tuple[str, str, int]]:
         """Return (name, space, bytes) of each segment, the least recently used first."""
         return self.connection.execute("SELECT name, space, bytes FROM segments ORDER BY used, name").fetchall()

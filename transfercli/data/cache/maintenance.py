@@ -33,7 +33,7 @@ class ClearResult:
 
 def usage(root: Path, kind: str) -> Usage:
     """Return the size of one kind of cache (`KINDS`) below `root`; create nothing. Raises `UsageError` if it fails."""
-    with _usage_errors(root):
+    with usage_errors(root):
         size = folder_size(root / kind)
         if not (root / INDEX).exists():
             return Usage(size)
@@ -49,7 +49,7 @@ def clear(root: Path) -> ClearResult:
 
     A process that only looked up a deleted row creates it again. Raises `UsageError` if the folder cannot be used.
     """
-    with _usage_errors(root):
+    with usage_errors(root):
         if not (root / INDEX).exists() and not segment_files(root):
             return ClearResult()
         before, index = folder_size(root), Index(root)
@@ -95,7 +95,7 @@ def _unused(path: Path) -> Iterator[bool]:
 
 
 @contextmanager
-def _usage_errors(folder: Path) -> Iterator[None]:
+def usage_errors(folder: Path) -> Iterator[None]:
     """Turn file and database errors of the block into `UsageError`."""
     try:
         yield

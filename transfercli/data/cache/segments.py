@@ -39,6 +39,7 @@ from transfercli.io.file_lock import temporary_lock
 SEGMENT_BYTES = 256 * 1024 * 1024  # size at which a segment is finished
 OPEN_SEGMENTS = 128  # maps kept open; each needs a file descriptor
 STALE_SECONDS = 24 * 3600  # age after which a temporary file is abandoned
+RESERVED_SHARE = 0.1  # of the free disk space, left to other programs
 KINDS = ("images", "features")
 TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Images and features; safe to remove. See bford.info/cachedir\n"
 
@@ -249,6 +250,19 @@ class Segments:
             return
         index.forget(segment)
         index.close()
+
+
+def available_bytes(root: Path, max_bytes: int, reserved: int = 0) -> int:
+    """Return the bytes that a cache of at most `max_bytes` may take if all other rows are evicted: the disk counts.
+
+    Rows in the cache count as available, so a restarted run gets the same answer as before it wrote some. reserved:
+    bytes of the disk that are needed for other files. Raises `OSError` or `sqlite3.Error` if the cache cannot be used.
+    """
+    make_private_folder(root)
+    with contextlib.closing(Index(root)) as index:
+        stored = sum(size for _, _, size in index.segments())
+    free = max(0, shutil.disk_usage(root).free - reserved)
+    return int(min(max_bytes, stored + free * (1 - RESERVED_SHARE)))
 
 
 def segment_path(root: Path, space: str, segment: str) -> Path:

@@ -6,7 +6,7 @@ import itertools
 import queue
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,12 @@ MAX_QUEUED = 4  # lists of results in the queue, which bounds memory
 
 
 def decode_files(
-    files: Sequence[str], geometry: Geometry, *, workers: int, index: Path | None = None
+    files: Sequence[str],
+    geometry: Geometry,
+    workers: int,
+    index: Path | None = None,
+    arriving: Iterator[tuple[int, str]] | None = None,
+    stop: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[int, Decoded]]:
     """Decode `files` in worker processes; yield (index into `files`, result) in no fixed order.
 
@@ -31,11 +36,13 @@ def decode_files(
 
     Args:
         index: file of the cache's index; a content in it is hashed but not decoded.
+        arriving: yields (index into `files`, file) once a file can be read, in any order; None: all of them can.
+        stop: ends the waiting for what arrives, when the generator is closed.
     """
-    numbered = iter(list(enumerate(files)))
+    numbered = iter(list(enumerate(files))) if arriving is None else arriving
     size = max(1, min(CHUNK, len(files) // (4 * workers)))  # so that all workers finish at about the same time
     chunks = iter(lambda: list(itertools.islice(numbered, size)), [])
-    pool = _Pool(chunks, worker_settings(geometry, index))
+    pool = _Pool(chunks, worker_settings(geometry, index), stop)
     with closing(pool):
         pool.start(min(workers, len(files)))
         yield from pool.results()
@@ -44,8 +51,10 @@ def decode_files(
 class _Pool:
     """Workers, each with a thread that sends it chunks of files and puts the results into a queue."""
 
-    def __init__(self, chunks: Iterator[list[tuple[int, str]]], settings: dict[str, Any]) -> None:
-        self.chunks, self.lock = chunks, threading.Lock()
+    def __init__(
+        self, chunks: Iterator[list[tuple[int, str]]], settings: dict[str, Any], stop: Callable[[], None]
+    ) -> None:
+        self.chunks, self.stop, self.lock = chunks, stop, threading.Lock()
         self.settings = settings
         self.queue: queue.Queue[list[tuple[int, Decoded]] | BaseException | None] = queue.Queue(MAX_QUEUED)
         self.stopping = threading.Event()
@@ -75,6 +84,7 @@ class _Pool:
 
     def close(self) -> None:
         self.stopping.set()
+        self.stop()
         for worker in self.workers:
             worker.kill()
         for thread in self.threads:

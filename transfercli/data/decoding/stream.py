@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from types import TracebackType
@@ -78,14 +78,14 @@ class Decoder:
         return [Decoded(problem=image.problem) if image.problem else next(results) for image in images]
 
 
-def decode_in_order(feed: Feed, decoder: Decoder, ahead: int) -> Iterator[Outcome | None]:
+def decode_in_order(feed: Feed, decoder: Decoder, ahead: Callable[[], int]) -> Iterator[Outcome | None]:
     """Yield every image of `feed` with its result, in order; None if the next result is not ready yet.
 
-    ahead: number of images that may be decoded in advance.
+    ahead: returns the number of images that may be decoded in advance.
     """
     pending: deque[tuple[list[InputImage], Future[list[Decoded]]]] = deque()
     while True:
-        while len(pending) * CHUNK < ahead and (images := feed.take(CHUNK, 0 if pending else POLL_SECONDS)):
+        while len(pending) * CHUNK < ahead() and (images := feed.take(CHUNK, 0 if pending else POLL_SECONDS)):
             pending.append((images, decoder.submit(images)))
         if not pending:
             if feed.exhausted:

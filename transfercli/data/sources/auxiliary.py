@@ -15,6 +15,7 @@ from transfercli.data.sources.folders import IMAGE_EXTENSIONS, Item, check_exist
 from transfercli.data.sources.labels import find_label, normalised_label, shown
 from transfercli.data.sources.layout import split_folders
 from transfercli.data.sources.listing import HELD_OUT, Listing, base_folder, list_images
+from transfercli.data.sources.storage.places import place_of
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import is_table, table_items
 from transfercli.errors import ConfigError, DataError
@@ -130,7 +131,7 @@ def _place(config: DataConfig, key: str, given: str) -> tuple[Path, Path]:
     """Return the path, and the folder that its images' names are relative to. Raises `DataError` if it is unusable."""
     if keras_datasets.is_keras(given):
         raise DataError(f"{key}: {given!r}: only data.train can be a keras: data set", "give a folder or a table")
-    path = normalised_path(given)
+    path = place_of(given, whole=is_table(normalised_path(given)))
     check_exists(path, key, given)
     if not path.is_dir() and not is_table(path):
         raise DataError(f"{key}: {given!r} is neither a folder nor a .csv or .jsonl file")

@@ -85,6 +85,10 @@ class Arrays:
     labels: list[str]
     names: list[str]
 
+    def at(self, rows: slice) -> Arrays:
+        """Return the images at `rows`."""
+        return Arrays(self.split, self.images[rows], self.labels[rows], self.names[rows])
+
 
 def is_keras(source: str) -> bool:
     """Return True for `keras:NAME`."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from transfercli.config.paths import is_address
+from transfercli.data.archive_members import archive_of
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, Item, sub_folders
 from transfercli.errors import DataError
 from transfercli.text import counted
@@ -14,14 +15,17 @@ from transfercli.text import counted
 _MAX_FOLDERS = 50  # sub-folders in which the file is looked for
 
 
-def check_found(items: Sequence[Item], base: Path, template: str | None = None) -> None:
+def check_found(items: Sequence[Item], base: Path, template: str | None, copies: Path) -> None:
     """Raise `DataError` if none of the files of a split exists, as when all paths start in another folder.
 
-    base: folder that the names of the items are relative to. template: `data.path_template`, which made the names.
+    Args:
+        base: folder that the names of the items are relative to.
+        template: `data.path_template`, which made the names.
+        copies: folder of the local copies of remote objects, which may not be here yet.
     """
     for split in sorted({item.split for item in items}):
         members = [item for item in items if item.split == split]
-        if any(item.problem or os.path.lexists(item.file) for item in members):
+        if any(item.problem or item.file.startswith(f"{copies}/") or _exists(item.file) for item in members):
             continue
         first = members[0]
         raise DataError(
@@ -31,9 +35,13 @@ def check_found(items: Sequence[Item], base: Path, template: str | None = None) 
         )
 
 
+def _exists(file: str) -> bool:
+    return os.path.lexists(file) or bool(archive_of(file))
+
+
 def _hint(item: Item, base: Path, template: str | None) -> str:
-    if is_address(item.name) or item.name.startswith(("http:/", "https:/", "s3:/", "gs:/")):
-        return "only files of this machine are read: copy or mount them, and give paths relative to the table's folder"
+    if is_address(item.name) or item.name.startswith("file:"):
+        return "give paths relative to the table's folder, or addresses that begin with s3, gs, hf or https"
     if "\\" in item.name:
         return "write / between folders: a backslash is part of a name here, and a drive such as C: does not exist"
     if found := find_template(item.name, "" if item.several else item.label, base):

@@ -10,6 +10,7 @@ from transfercli.config.paths import normalised_path
 from transfercli.config.schema import DataConfig
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import HELD_OUT, base_folder
+from transfercli.data.sources.storage.places import place_of
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import column_values, is_table
 from transfercli.errors import ArtefactError, DataError
@@ -27,8 +28,8 @@ def config_columns(config: DataConfig, names: Sequence[str]) -> Columns:
     if not names:
         return {}
     given = [config.train, *(value for split in HELD_OUT if isinstance(value := getattr(config, split), str))]
-    tables = [normalised_path(source) for source in given if not is_keras(source)]
-    found = [path for path in tables if is_table(path)]
+    tables = [source for source in given if not is_keras(source) and is_table(normalised_path(source))]
+    found = [place_of(source, whole=True) for source in tables]
     return table_columns(found, base_folder(config.train), names, TableFormat.of(config))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from transfercli.config.paths import cache_of, user_cache
 from transfercli.config.schema import ColumnsConfig, DataConfig
 from transfercli.config.types import MULTILABEL, REGRESSION, Task
 from transfercli.errors import DataError
@@ -33,6 +34,7 @@ class TableFormat:
         several: an image may have several labels.
         number: the column for labels holds a number.
         empty: meaning of an empty cell in a column that holds one label.
+        cache: folder of the caches, which holds the local copies of images that a table names by an address.
     """
 
     columns: ColumnsConfig = field(default_factory=ColumnsConfig)
@@ -43,6 +45,7 @@ class TableFormat:
     several: bool = False
     number: bool = False
     empty: Literal["absent", "unknown"] = "absent"
+    cache: Path = field(default_factory=user_cache)
 
     @classmethod
     def of(cls, config: DataConfig, task: Task = "classify") -> TableFormat:
@@ -56,6 +59,7 @@ class TableFormat:
             several=task == MULTILABEL,
             number=task == REGRESSION,
             empty=config.empty_labels or "absent",
+            cache=cache_of(config.train),
         )
 
     @property

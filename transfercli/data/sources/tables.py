@@ -13,8 +13,9 @@ from typing import IO, Any
 from transfercli.config.paths import TABLE_SUFFIXES
 from transfercli.data.label_sets import LabelSet
 from transfercli.data.sources.column_errors import columns_error
-from transfercli.data.sources.folders import Item, absolute, relative
+from transfercli.data.sources.folders import Item
 from transfercli.data.sources.layout import SPLIT_NAMES
+from transfercli.data.sources.storage.table_paths import row_place
 from transfercli.data.sources.table_format import (
     COLUMN_SEPARATORS,
     TableFormat,
@@ -48,9 +49,9 @@ def table_items(path: Path, base: Path, table: TableFormat = _DEFAULT, reporter:
     for line, row in table_rows(path, table):
         place = f"{path.name}:{line}"
         given = image_path(row, table, place)
-        label, split = (labels.read(row, place), _split(row, table, place)) if table.labelled else ("", "train")
-        group, file = _text(row, table.group, place), absolute(given, path.parent)
-        item = Item(file, relative(file, base), label, split, group=group, several=table.several)
+        label, split = (labels.read(row, place), split_of_row(row, table, place)) if table.labelled else ("", "train")
+        group, (file, name) = _text(row, table.group, place), row_place(given, path, base, table.cache, place)
+        item = Item(file, name, label, split, group=group, several=table.several)
         items[file] = _joined(items[file], item, given, place, table) if file in items and table.labelled else item
     if not items:
         columns = ",".join(table.required)
@@ -86,8 +87,8 @@ def column_values(
     for line, row in table_rows(path, table):
         columns |= dict.fromkeys(row)
         place = f"{path.name}:{line}"
-        file = absolute(image_path(row, table, place), path.parent)
-        values[relative(file, base)] = {name: _text(row, name, place) for name in names}
+        _, image = row_place(image_path(row, table, place), path, base, table.cache, place)
+        values[image] = {name: _text(row, name, place) for name in names}
     return list(columns), values
 
 
@@ -149,7 +150,7 @@ def image_path(row: dict[str, Any], table: TableFormat, place: str) -> str:
     return valid_text(table.path_of(row, place), table.columns.path, place)
 
 
-def _split(row: dict[str, Any], table: TableFormat, place: str) -> str:
+def split_of_row(row: dict[str, Any], table: TableFormat, place: str) -> str:
     column = table.columns.split
     given = row.get(column) or ""
     split = SPLIT_NAMES.get(given.strip().lower() or "train") if isinstance(given, str) else None

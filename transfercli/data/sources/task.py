@@ -15,6 +15,7 @@ from transfercli.config.paths import normalised_path
 from transfercli.config.schema import ColumnsConfig, DataConfig, ExperimentConfig
 from transfercli.config.types import MULTILABEL
 from transfercli.data.sources.keras_datasets import is_keras
+from transfercli.data.sources.storage.places import place_of
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.table_labels import is_list, label_state
 from transfercli.data.sources.tables import is_table, table_rows
@@ -91,7 +92,10 @@ class _Table:
     def of(cls, config: ExperimentConfig) -> _Table | None:
         """Return the table of a config; None if its images have none, or it is not there."""
         data = config.data
-        if is_keras(data.train) or not is_table(path := normalised_path(data.train)) or not path.is_file():
+        if is_keras(data.train) or not is_table(path := normalised_path(data.train)):
+            return None
+        place_of(data.train, whole=True)
+        if not path.is_file():
             return None
         table = TableFormat.of(data, MULTILABEL)
         named = [data.columns.path, data.columns.split, data.columns.id, table.group or "", ""]

@@ -188,8 +188,10 @@ def check_formats(names: tuple[str, ...], quantize: str = "none") -> None:
 def check_installed(row: Format, modules: tuple[str, ...], user: str) -> None:
     """Raise `UsageError`, with the command that installs them, if modules that `user` needs are missing."""
     missing = [module for module in modules if find_spec(module) is None]
-    if missing:
-        raise UsageError(
-            f"{user} needs {', '.join(missing)}, which is not installed",
-            f"pip install 'transfercli[{row.extra}]'" if row.extra else f"pip install {' '.join(missing)}",
-        )
+    if not missing:
+        return
+    hint = f"pip install 'transfercli[{row.extra}]'" if row.extra else f"pip install {' '.join(missing)}"
+    if missing == ["tensorflow"]:
+        others = ", ".join(other.name for other in FORMATS.values() if "tensorflow" not in other.needs)
+        hint = f"pip install tensorflow, or choose a format that does without: {others}"
+    raise UsageError(f"{user} needs {', '.join(missing)}, which is not installed", hint)

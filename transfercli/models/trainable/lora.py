@@ -87,7 +87,7 @@ def merge(classifier: Classifier) -> None:
     for _, layer in _numbered(classifier):
         if layer.lora_enabled:
             _frozen_kernel(layer).assign(layer.kernel)
-            layer.lora_kernel_b.assign(keras.ops.zeros_like(layer.lora_kernel_b))
+            layer.lora_kernel_b.assign(keras.ops.zeros(layer.lora_kernel_b.shape))
             for variable in layer.weights:
                 variable.trainable = layer.trainable and variable.name not in FACTORS
 
@@ -106,7 +106,7 @@ def reset_factors(classifier: Classifier) -> None:
     """Set every B to 0, after other kernels were assigned."""
     for _, layer in _numbered(classifier):
         if layer.lora_enabled:
-            layer.lora_kernel_b.assign(keras.ops.zeros_like(layer.lora_kernel_b))
+            layer.lora_kernel_b.assign(keras.ops.zeros(layer.lora_kernel_b.shape))
 
 
 def separate_tensors(classifier: Classifier) -> Tensors:

@@ -27,9 +27,10 @@ class OwnBatches(keras.utils.PyDataset):
         return len(self.batches)
 
     def __getitem__(self, index: int) -> tuple[Any, np.ndarray, np.ndarray]:
-        x, y, weights = self.batches[index]
-        rows = own_rows(len(y))
-        return x[rows], y[rows], weights[rows]
+        batch = self.batches[index]
+        rows = own_rows(len(batch[1]))
+        own: tuple[Any, np.ndarray, np.ndarray] = keras.tree.map_structure(lambda part: part[rows], batch)
+        return own
 
 
 def own_batches(batches: Batches) -> Batches | OwnBatches:
@@ -37,29 +38,14 @@ def own_batches(batches: Batches) -> Batches | OwnBatches:
     return batches if processes().count == 1 else OwnBatches(batches)
 
 
-class WithoutPadding(keras.callbacks.Callback):
-    """Correction of an epoch's mean loss, in which Keras counts the rows of weight 0 of the last batch, too.
+def mean_without_padding(batches: Batches, mean: float, before: float) -> float:
+    """Return the mean loss of an epoch's rows; Keras counts the rows of weight 0 of the last batch, too.
 
-    rows: of an epoch, without padding. batch_size: of all batches but the last. padding: rows of weight 0.
+    mean: that of Keras. before: that of Keras for all batches but the last.
     """
-
-    def __init__(self, batches: Batches) -> None:
-        super().__init__()
-        self.rows, self.batch_size, self.padding = batches.rows_per_epoch, batches.batch_size, batches.padding
-        self.steps = len(batches)
-        self._before: Any = 0.0
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Keep the mean loss of all batches but the last."""
-        if batch == self.steps - 2:
-            self._before = logs["loss"]
-
-    def corrected(self, loss: float) -> float:
-        """Return the mean over the true rows. loss: the mean that Keras reports."""
-        if not self.padding:
-            return loss
-        before = (self.steps - 1) * self.batch_size
-        last = self.rows - before
-        mean_before = float(self._before)
-        mean_last = (loss * (self.rows + self.padding) - mean_before * before) / (last + self.padding)
-        return (mean_before * before + mean_last * last) / self.rows
+    rows, added = batches.rows_per_epoch, batches.padding
+    if not added:
+        return mean
+    earlier = (len(batches) - 1) * batches.batch_size
+    last = (mean * (rows + added) - before * earlier) / (rows - earlier + added)
+    return (before * earlier + last * (rows - earlier)) / rows

@@ -33,5 +33,5 @@ def processes() -> Processes:
 
 def set_processes(value: Processes) -> None:
     """Set this process's place, once it has joined the others."""
-    global _now  # noqa: PLW0603
+    global _now
     _now = value

@@ -27,6 +27,11 @@ def check_distribution(compute: ComputeConfig) -> None:
             f"compute.distribution: data_parallel needs Keras on JAX, but its backend is {backend}",
             "set KERAS_BACKEND=jax (pip install 'transfercli[jax]', or [jax-cuda] for GPUs), or distribution: none",
         )
+    if compute.distribution == DATA_PARALLEL and ":" in compute.device:
+        raise ConfigError(
+            f"compute.device: {compute.device} is one device, but compute.distribution: data_parallel uses all",
+            "set compute.device to gpu, or choose devices with CUDA_VISIBLE_DEVICES",
+        )
 
 
 def start(compute: ComputeConfig) -> None:
@@ -44,11 +49,31 @@ def start(compute: ComputeConfig) -> None:
         join(watch)
     import jax
 
+    if watch is not None:
+        _connect()
     set_processes(Processes(jax.process_index(), jax.process_count(), jax.device_count()))
     if jax.device_count() > 1:
         devices = keras.distribution.list_devices()
         distribution = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
         keras.distribution.set_distribution(distribution)
+
+
+def _connect() -> None:
+    """Connect the devices of all processes, without the line that Gloo, which does so on processors, prints on stdout.
+
+    It would stand before a result in JSON.
+    """
+    from jax.experimental import multihost_utils
+
+    stdout = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        multihost_utils.sync_global_devices("transfercli")
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
+        os.close(nowhere)
 
 
 def check_batch_size(batch_size: int) -> None:

@@ -7,32 +7,31 @@ everything else that determines the features. A run with another head, learning 
 from __future__ import annotations
 
 import hashlib
-import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from transfercli.data.cache.index import Entry, Index
+from transfercli.data.cache.index import Entry
 from transfercli.data.cache.rows import StoredRows
-from transfercli.data.cache.segments import Segments, make_private_folder
+from transfercli.data.cache.segments import Segments, available_bytes
 from transfercli.data.dataset import Split
 from transfercli.errors import DiskError
+from transfercli.models.passes.batch_size import BATCH
 from transfercli.models.placement import on_each_device
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows, Indices, JoinedRows, Rows, release
-from transfercli.training.distribution.agreement import any_of, first_text
+from transfercli.training.distribution.agreement import any_of, first_text, meet
 from transfercli.training.distribution.caches import keeps
 from transfercli.training.distribution.processes import processes
-from transfercli.transfer.features.prefix import BATCH, Prefix, compute_features
+from transfercli.transfer.features.prefix import Prefix, compute_features
 from transfercli.transfer.features.views import Views, all_views, views_per_image
 
-RESERVED_SHARE = 0.1  # of the free disk space, left to other programs
 KEEP_SECONDS = 60.0  # a kill loses at most the features computed in this time
 UNUSABLE = (sqlite3.Error, OSError)  # a cache that cannot be opened, read or written
 
@@ -83,17 +82,9 @@ class FeatureCache:
     misses: int = 0
     reserved_bytes: int = 0
 
-    def available_bytes(self) -> float:
-        """Return the bytes that features may take if all other rows are evicted.
-
-        Rows in the cache count as available, so a restarted run gets the same answer as before it wrote some. Raises
-        `OSError` or `sqlite3.Error` if the cache cannot be used.
-        """
-        make_private_folder(self.root)
-        with closing(Index(self.root)) as index:
-            stored = sum(size for _, _, size in index.segments())
-        free = max(0, shutil.disk_usage(self.root).free - self.reserved_bytes)
-        return min(self.max_bytes, stored + free * (1 - RESERVED_SHARE))
+    def available_bytes(self) -> int:
+        """Return the bytes that features may take; raises as the function of this name in `segments`."""
+        return available_bytes(self.root, self.max_bytes, self.reserved_bytes)
 
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> EpochFeatures:
         """Return the features of every image and view of a split, from the cache or computed now and stored.
@@ -113,7 +104,8 @@ class FeatureCache:
                 with parts[0].store.filling(keys, waiting) if writes else nullcontext():
                     missing = _missing(parts, keys, waiting)  # another process may have made them meanwhile
                     self._compute(prefix, inputs, keys, missing, parts if writes else [])
-                _missing(parts, keys, waiting)  # looks up those that a process with the same cache has stored
+                meet(waiting)
+                _lacking(parts, keys)  # looks up the rows that another process with the same cache has stored
         finally:
             for part in parts:
                 part.store.close()
@@ -163,20 +155,19 @@ class FeatureCache:
         measure: returns the difference; keep: store it.
         """
         first = hashlib.sha256("".join(split.sha256s[:BATCH]).encode())
-        store = Segments(self.root, prefix.output_space(self.pixels), int(self.available_bytes()))
+        store = Segments(self.root, prefix.output_space(self.pixels), self.available_bytes())
         try:
             entry = store.entry(key := f"difference:{first.hexdigest()}")
-            known = first_text(entry.problem if entry else "")
-            if not known:
-                entry = Entry(key, problem=repr(measure()))
-                if keep and keeps(self.root):
-                    store.append(entry, None)
+            stored = first_text(entry.problem if entry else "")
+            difference = float(stored) if stored else measure()
+            if keep and entry is None and keeps(self.root):
+                store.append(Entry(key, problem=repr(difference)), None)
         finally:
             store.close()
-        return float(known or entry.problem)
+        return difference
 
     def _parts(self, prefix: Prefix, views: Views | None) -> list[_Part]:
-        available, parts, start = int(self.available_bytes()), [], 0
+        available, parts, start = self.available_bytes(), [], 0
         spaces = prefix.spaces(self.pixels, views)
         for space in spaces:
             values = slice(None) if len(spaces) == 1 else slice(start, start := start + space.shape[0])

@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import keras
 import numpy as np
 
 from transfercli.data.cache.segments import Space
 from transfercli.models.forward import computing_in
-from transfercli.models.placement import computed
+from transfercli.models.passes.batch_size import BATCH, batch_size
+from transfercli.models.passes.compiled import compiled
+from transfercli.models.passes.overlap import outputs_of, padded
+from transfercli.models.placement import gathered
 from transfercli.models.surgery import Cut
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.transfer.features.views import Views
 
 VERSION = 1  # of the computation of features; a new number invalidates all cached ones
-BATCH = 32  # images per step, always, so that features do not depend on the other images of a batch, to the bit
 TOLERANCE = 0.05  # relative difference of the first batch's features from float32; above it, float32 is used
 
 
@@ -27,6 +29,8 @@ class Prefix:
     """Function of raw pixels uint8 [n, H, W, 3] that returns features [n, *shape].
 
     Pooled features are float32; maps have the dtype of `precision` ("float32" or "bfloat16").
+
+    batch: images per step, always, so that features do not depend on the other images of a batch, to the bit.
     """
 
     def __init__(self, cut: Cut, precision: str) -> None:
@@ -34,12 +38,26 @@ class Prefix:
         # Its own model, because a model keeps the step function of the precision in which it was first called.
         self._model = keras.Model(cut.prefix.input, cut.prefix.output)
         self.dtype = precision if len(cut.feature_shape) > 1 else "float32"
+        self.batch = batch_size(self._model, precision)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        padded = images[np.arange(BATCH) % len(images)]
-        with computing_in(self.precision, self._model):
-            features = computed(self._model, padded)[: len(images)]
-        return features.astype(self.dtype, copy=False)  # as the cache stores them, also without one
+        return self._as_stored(gathered(self._compiled()(padded(images, self.batch)))[: len(images)])
+
+    def batches(self, inputs: Rows, rows: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the features of `inputs` at `rows`, a batch at a time."""
+        yield from map(self._as_stored, outputs_of(self._compiled(), inputs, rows, self.batch))
+
+    def _compiled(self) -> Callable[[np.ndarray], Any]:
+        compute = compiled(self._model)
+
+        def start(images: np.ndarray) -> Any:
+            with computing_in(self.precision, self._model):
+                return compute(images)
+
+        return start
+
+    def _as_stored(self, features: np.ndarray) -> np.ndarray:
+        return features.astype(self.dtype, copy=False)  # as in the cache, also without one
 
     @property
     def row_bytes(self) -> int:
@@ -108,15 +126,12 @@ def relative_difference(prefix: Prefix, exact: Prefix, images: Rows) -> float:
 def compute_features(
     prefix: Prefix, inputs: Rows, rows: np.ndarray, reporter: Reporter
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (row, features [*shape]) for each of `rows`; the next batch is read while one is computed.
+    """Yield (row, features [*shape]) for each of `rows`.
 
     inputs: images uint8 [H, W, 3], or augmented views of them.
     """
-    batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
-    with ThreadPoolExecutor(1) as reader:
-        pending = [reader.submit(inputs.read, batch) for batch in batches[:1]]
-        for number, batch in enumerate(batches):
-            images = pending.pop().result()
-            pending += [reader.submit(inputs.read, next_batch) for next_batch in batches[number + 1 : number + 2]]
-            yield from zip(batch.tolist(), prefix(images), strict=True)
-            reporter.progress("features", min((number + 1) * BATCH, len(rows)), len(rows))
+    done = 0
+    for features in prefix.batches(inputs, rows):
+        yield from zip(rows[done : done + len(features)].tolist(), features, strict=True)
+        done += len(features)
+        reporter.progress("features", done, len(rows))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import numpy as np
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data import image_notes
 from transfercli.data.clusters import count_clusters
+from transfercli.data.dataset import CacheCounts
 from transfercli.data.file_formats import first_bytes
 from transfercli.data.file_header_store import load_headers
-from transfercli.data.load import Examination, examine_dataset
+from transfercli.data.load import Examination, examine_dataset, examine_part
 from transfercli.data.quality import check
 from transfercli.data.quality.file_headers import FileHeader, oddities
 from transfercli.data.quality.group_suggestions import GroupSuggestion, suggest_groups
@@ -25,10 +26,11 @@ from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.thumbnail_store import load_fingerprints
 from transfercli.data.transparent_images import transparency
 from transfercli.data.validation import Findings, IngestedFile
-from transfercli.errors import ArtefactError, DataError, WeightsError
+from transfercli.errors import ArtefactError, DataError, UsageError, WeightsError
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.runs.output_paths import check_output_folder
+from transfercli.shards import Shard
 from transfercli.workflows.data.label_errors import SHARE, mislabelled
 from transfercli.workflows.initial_weights import needs_download
 from transfercli.workflows.new_model import find_parent, labels_for, with_file_head
@@ -45,6 +47,7 @@ class CheckRequest:
         report: folder for the HTML page, its contact sheets and the table of problems, or None.
         mislabelled: also search for label errors if the experiment has a completed run and training could begin.
         share: of the images, the most that are listed as likely mislabelled.
+        shard: the part of the images to read; None: all.
     """
 
     config: Path
@@ -53,6 +56,7 @@ class CheckRequest:
     report: Path | None = None
     mislabelled: bool = True
     share: float = SHARE
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True)
@@ -71,16 +75,48 @@ class CheckResult:
         return self.report.as_result() | ({"report": str(self.page)} if self.page else {})
 
 
-def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
-    """Read the data of a config and report on it.
+@dataclass(frozen=True)
+class ShardCheck:
+    """Report on a shard of a data set, whose images, headers and fingerprints are in the cache now.
+
+    Copies in other shards, splits and the verdict on the data follow from all images.
+    """
+
+    report: check.Report
+    shard: Shard
+    cache: CacheCounts
+
+    def as_json(self) -> dict[str, Any]:
+        report = self.report.as_result()
+        names = ("problems", "problem_groups", "duplicates", "near_duplicates", "sizes", "refusals")
+        return {
+            "shard": str(self.shard),
+            "images": report["images"],
+            "classes": report["classes"],
+            "splits": {},
+            "usable": None if self.report.usable else False,
+            **{name: report[name] for name in names},
+            "cache": {"images": asdict(self.cache)},
+        }
+
+
+def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult | ShardCheck:
+    """Read the data of a config, or a shard of it, and report on it.
 
     Errors that a training would raise are part of the report. Raises `UsageError` if the report cannot be written to
     `request.report`.
     """
     if request.report is not None:
         check_output_folder(request.report, "--report")
+    if request.report is not None and request.shard is not None:
+        raise UsageError(
+            "--report is a page on all images, and --shard reads a part of them",
+            "leave --report out; the last data check, without --shard, writes the page",
+        )
     config = load_for_new_run(request.config, request.overrides, "finetune", request.runs, reporter).config
     refuse_numbers(config.task, "data check")
+    if request.shard is not None:
+        return _check_shard(config, request.runs / config.name, request.shard, reporter)
     examined = examine(config, request.runs / config.name, reporter)
     findings = examined.findings
     usable = findings.usable if findings else []
@@ -115,6 +151,26 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     return CheckResult(report, write_page(request.report, report, images, config.name, reporter))
 
 
+def _check_shard(config: ExperimentConfig, experiment: Path, shard: Shard, reporter: Reporter) -> ShardCheck:
+    """Read a shard, and report what its own images show."""
+    _prepare(config)
+    examined, auxiliary = examine_part(data_request(config, experiment), shard, reporter)
+    findings = examined.findings
+    usable = findings.usable if findings else []
+    images = findings.ingest.images([f.entry for f in usable], [f.redo for f in usable]) if findings else None
+    fingerprints = _fingerprints(images, findings, reporter)
+    odd = _oddities(usable, _headers(findings, reporter), fingerprints["measures"])
+    refusals = [(error.message, error.hint) for error in examined.refusals]
+    listing = findings.listing if findings else None
+    labels = listing.classes | {*listing.counts()} if listing and listing.several else None
+    report = check.build_report(
+        findings.files if findings else [], _splits(examined), fingerprints, odd, refusals, labels
+    )
+    lost = [check.Problem(file.name, file.entry.problem, used=False) for file in auxiliary if file.entry.problem]
+    report = replace(report, problems=[*report.problems, *lost])
+    return ShardCheck(report, shard, findings.ingest.counts if findings else CacheCounts())
+
+
 def _split_groups(report: check.Report, groups: Mapping[str, str]) -> dict[str, int] | None:
     """Return the number of independent groups per split; None if no image has a group."""
     of_split = {
@@ -134,11 +190,16 @@ def _suggestion(report: check.Report, findings: Findings, headers: Sequence[File
 
 def examine(config: ExperimentConfig, experiment: Path, reporter: Reporter) -> Examination:
     """Read all data that a training with this config would read, and collect the errors that it would raise."""
+    _prepare(config)
+    return examine_dataset(data_request(config, experiment), reporter)
+
+
+def _prepare(config: ExperimentConfig) -> None:
+    """Set the backend up before Keras is imported for its data sets."""
     if is_keras(config.data.train):
         from transfercli.training.backend import prepare
 
-        prepare(config.compute, config.seed)  # before Keras is imported for its data sets
-    return examine_dataset(data_request(config, experiment), reporter)
+        prepare(config.compute, config.seed)
 
 
 def _fingerprints(images: Rows | None, findings: Findings | None, reporter: Reporter) -> Fingerprints:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,20 +13,20 @@ from transfercli.data.sources.listing import base_folder
 from transfercli.data.sources.table_columns import read_columns, table_columns
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import is_table
-from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
-from transfercli.runs.output_paths import check_output_folder
 from transfercli.text import counted, duration
 from transfercli.workflows.answers import evaluate_answers
 from transfercli.workflows.evaluate.provenance import fingerprints_of
 from transfercli.workflows.evaluate.request import (
     SPREADSHEET,
     EvaluateRequest,
+    check_can_be_written,
     evaluate_command,
     evaluation_folder,
     folder_name,
 )
 from transfercli.workflows.evaluate.robustness import robustness_and_tta
+from transfercli.workflows.evaluate.shards import merged_outputs
 from transfercli.workflows.evaluate.tasks import PREDICTIONS
 from transfercli.workflows.known_images import known_images, report_known
 from transfercli.workflows.regression import refuse_numbers
@@ -35,6 +34,8 @@ from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.tracking import track_evaluation
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from transfercli.data.dataset import Split
     from transfercli.evaluation.gates import Gate
     from transfercli.evaluation.report.report import ReportContext
@@ -64,13 +65,14 @@ class EvaluateResult:
 def evaluate_run(request: EvaluateRequest, reporter: Reporter) -> EvaluateResult:
     """Evaluate a run and write the files of the evaluation. A failed gate raises no error; the result contains it."""
     run = StoredRun.find(request.run, request.runs, reporter)
-    check_can_be_written(run, request)
+    check_can_be_written(run.folder, request)
     for option in (name for name in ("corrupt", "tta") if getattr(request, name)):
         refuse_numbers(run.config.task, f"evaluate --{option}")
     run.accept_bad(request.max_bad)
     gates = gates_of(run, request)
     split = run.other_images(request.data, request.split) if request.data else run.split(request.split)
-    evaluation, _ = evaluate_split(run, split, gates, request, reporter)
+    outputs = merged_outputs(run, split, request) if request.merged else None
+    evaluation, _ = evaluate_split(run, split, gates, request, reporter, outputs)
     return EvaluateResult(run.path, request.split, evaluation, evaluation_folder(run.folder, request), run.config.task)
 
 
@@ -82,20 +84,18 @@ def gates_of(run: StoredRun, request: EvaluateRequest) -> list[Gate]:
         return gates.resolve(run.config.evaluation.gates, request.minimums, run.labels, run.config.task)
 
 
-def check_can_be_written(run: StoredRun, request: EvaluateRequest) -> None:
-    """Raise `UsageError` before any work if the files of the evaluation cannot be written."""
-    if request.out is not None:
-        check_output_folder(request.out, "--out")
-    elif not os.access(run.path, os.W_OK | os.X_OK):
-        raise UsageError(f"the run {run.label} cannot be written to", "--out DIR writes the files to another folder")
-
-
 def evaluate_split(
-    run: StoredRun, split: Split, gates: Sequence[Gate], request: EvaluateRequest, reporter: Reporter
+    run: StoredRun,
+    split: Split,
+    gates: Sequence[Gate],
+    request: EvaluateRequest,
+    reporter: Reporter,
+    outputs: np.ndarray | None = None,
 ) -> tuple[Evaluation, Any]:
     """Predict a split, whose targets are indices of the run's labels, compute the metrics and write the files.
 
-    The second value are the predictions, `Predictions` or `LabelPredictions`.
+    outputs: float32 [N, units], of `StoredRun.scored_model`, if they are known. The second value are the predictions,
+    `Predictions` or `LabelPredictions`.
     """
     model = run.scored_model  # sets the backend up, so it comes before every import of Keras
     from transfercli.evaluation.explain.attribution import explain
@@ -105,7 +105,8 @@ def evaluate_split(
 
     config = run.config
     known = known_images(run, split, reporter, own=request.data is None)
-    outputs = forward(model, split.images, config.data.batch_size, reporter, "evaluate")
+    if outputs is None:
+        outputs = forward(model, split.images, config.data.batch_size, reporter, "evaluate")
     predictions, trust = PREDICTIONS[config.task](run, split, outputs)
     evaluation = evaluate_answers(
         predictions,

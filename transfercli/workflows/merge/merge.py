@@ -129,7 +129,7 @@ def _merged(members: Sequence[StoredRun], how: How, reporter: Reporter) -> Merge
 def _prepare_backend(run: StoredRun) -> None:
     from transfercli.training.backend import prepare
 
-    prepare(run.config.compute, run.config.seed)
+    prepare(run.config.compute, run.config.seed, run.reporter)
 
 
 def _command_line(request: MergeRequest) -> str:

@@ -7,11 +7,13 @@ does not grow with the number of images.
 from __future__ import annotations
 
 import functools
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,10 +25,11 @@ from transfercli.data.sources.watch import watch_folder
 from transfercli.errors import DataError, UsageError
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
+from transfercli.shards import Shard
 from transfercli.text import counted
-from transfercli.workflows.predict.predictors import LoadableModel, PredictBatch, find_model, with_sets
+from transfercli.workflows.predict.predictors import LoadableModel, ModelOutput, PredictBatch, find_model, with_sets
 
-BATCH = 32  # images per forward pass
+DECODED_AHEAD = 3  # batches
 STDIN = 0
 DEFAULT_TOP = 5
 
@@ -38,7 +41,7 @@ class PredictRequest:
     run: a run as typed, or the path of an exported artefact. paths: files, folders, patterns, `-`. top: number of
     classes per image. sets: probability with which a set of labels is to hold the true one; None for no sets. watch: a
     folder whose images are predicted after `paths`, and then without end as files arrive.
-    strict: an image that cannot be read is an error at the end.
+    strict: an image that cannot be read is an error at the end. shard: the part of the images to predict; None: all.
     """
 
     run: str
@@ -49,6 +52,7 @@ class PredictRequest:
     watch: Path | None = None
     strict: bool = False
     sets: float | None = None
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ class Predictions:
         sets: True if predictions have conformal sets.
         several: True if an image may have several labels. has_numbers: True if each image gets a number.
         abstain: True if predictions say what the model abstains from.
+        shard: the part of the images that they are of; None: all.
         answers: one per image, computed as they are read. Raises `DataError` at its end if no image could be read, or
             with `strict` if one could not.
     """
@@ -124,30 +129,62 @@ class Predictions:
     several: bool = False
     has_numbers: bool = False
     abstain: bool = False
+    shard: Shard | None = None
+
+    @property
+    def has_header(self) -> bool:
+        """True if a table of them begins with the names of its columns: only the first shard's, so shards join."""
+        return self.shard is None or self.shard.number == 1
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionList:
-    """All predictions of a stream that has ended."""
+    """All predictions of a stream that has ended; shard: as in `Predictions`."""
 
     predictions: Sequence[Prediction]
+    shard: Shard | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
+            **({"shard": str(self.shard)} if self.shard else {}),
             "images": len(self.predictions),
             "failed": sum(bool(prediction.error) for prediction in self.predictions),
             "predictions": [prediction.as_json() for prediction in self.predictions],
         }
 
 
-def predict_images(request: PredictRequest, reporter: Reporter) -> Predictions:
+class Engine(Protocol):
+    """Computation of predictions, in this process or elsewhere."""
+
+    def __call__(
+        self,
+        model: LoadableModel,
+        images: Iterator[InputImage],
+        request: PredictRequest,
+        notes: Counter[str],
+        reporter: Reporter,
+    ) -> Generator[Prediction | None]:
+        """Yield the prediction of each image, in order, and None from time to time while there is none.
+
+        notes: the decoder's notes on the images are counted in it.
+        """
+
+
+def predict_images(request: PredictRequest, reporter: Reporter, engine: Engine | None = None) -> Predictions:
     """Return a stream of predictions; the network is loaded when the first image has been decoded.
+
+    engine: computes them; None for this process.
 
     Raises `ArtefactError` if the run or artefact does not exist or has no scores for `sets`, `UsageError` if it has too
     few validation images for them or gives several labels, `DataError` if the folder to watch does not exist.
     """
     if request.watch is not None and not request.watch.is_dir():
         raise DataError(f"--watch must name a folder; {request.watch} is not one", "create it first")
+    if request.watch is not None and request.shard is not None:
+        raise UsageError(
+            "--shard takes every n-th image of a list, and the files of --watch have no fixed order",
+            "let each process watch a folder of its own",
+        )
     model = find_model(request.run, request.runs, reporter)
     if request.abstain and model.has_numbers:
         raise UsageError(f"--abstain: {request.run} gives an image a number, without a confidence", "leave it out")
@@ -156,28 +193,31 @@ def predict_images(request: PredictRequest, reporter: Reporter) -> Predictions:
     if request.abstain and (reason := model.always_abstaining()):
         reporter.warning(f"{request.run} abstains from every image: {reason}")
     columns = min(request.top, len(model.labels))
-    answers = _stream(model, request, reporter)
+    answers = _stream(engine or predict_here, model, request, reporter)
     sets = request.sets is not None
-    return Predictions(model.labels, columns, answers, sets, model.several, model.has_numbers, request.abstain)
+    return Predictions(
+        model.labels,
+        columns,
+        answers,
+        sets,
+        model.several,
+        model.has_numbers,
+        request.abstain,
+        request.shard,
+    )
 
 
-def _stream(model: LoadableModel, request: PredictRequest, reporter: Reporter) -> Iterator[Prediction]:
+def _stream(engine: Engine, model: LoadableModel, request: PredictRequest, reporter: Reporter) -> Iterator[Prediction]:
     failed = done = 0
     notes: Counter[str] = Counter()
-    labels = () if model.has_numbers else model.labels
-    with Decoder(model.geometry, min(model.threads or usable_cores(), usable_cores())) as decoder:
-        inputs = InputQueue(_input_images(request))
-        # More are decoded while the network is loaded.
-        outcomes = _counted(decode_in_order(inputs, decoder, 3 * BATCH), notes)
-        for prediction in _predictions(outcomes, _loaded_when_used(model), labels, request):
+    with closing(engine(model, _input_images(request), request, notes, reporter)) as predictions:
+        for prediction in predictions:
             if prediction is None:
                 reporter.progress("predict", done, 0)
                 continue
             yield prediction
             done, failed = done + 1, failed + bool(prediction.error)
             reporter.progress("predict", done, 0)
-        if decoder.trouble:
-            reporter.warning(f"no worker processes ({decoder.trouble}): images were decoded one by one in this process")
     report_notes(notes, OF_TRAINING, reporter)
     if failed and failed == done:
         raise DataError(f"none of {counted(done, 'image')} could be read", "the reason is in the line of each image")
@@ -188,10 +228,48 @@ def _stream(model: LoadableModel, request: PredictRequest, reporter: Reporter) -
         reporter.warning(f"{unread}; the reason is in the line of each")
 
 
-def _loaded_when_used(model: LoadableModel) -> PredictBatch:
-    """Return the function of a model that loads it at its first call: a misspelled path must not wait for that."""
-    load = functools.cache(model.load)
-    return lambda images: load()(images)
+def predict_here(
+    model: LoadableModel,
+    images: Iterator[InputImage],
+    request: PredictRequest,
+    notes: Counter[str],
+    reporter: Reporter,
+) -> Generator[Prediction | None]:
+    """Yield predictions as `Engine` does, computed in this process; worker processes decode the images."""
+    with (
+        Decoder(model.geometry, min(model.threads or usable_cores(), usable_cores())) as decoder,
+        Network(model) as network,
+    ):
+        # More are decoded while the network is loaded.
+        outcomes = decode_in_order(InputQueue(images), decoder, lambda: DECODED_AHEAD * network.batch_size)
+        yield from predict_outcomes(_counted(outcomes, notes), network, request)
+        if decoder.trouble:
+            reporter.warning(f"no worker processes ({decoder.trouble}): images were decoded one by one in this process")
+
+
+class Network:
+    """A model that is loaded when its first batch is started: a misspelled path must not wait for that."""
+
+    def __init__(self, model: LoadableModel) -> None:
+        self._model, self.batch_size = model, model.batch_size()
+        self.labels = () if model.has_numbers else model.labels
+        self._computing = ThreadPoolExecutor(1, "network")
+
+    @functools.cached_property
+    def _predict_batch(self) -> PredictBatch:
+        predict_batch = self._model.load()
+        self.batch_size = self._model.batch_size()
+        return predict_batch
+
+    def start(self, images: np.ndarray) -> Future[ModelOutput]:
+        """Start the forward pass of images, uint8 [n, H, W, 3], in a thread."""
+        return self._computing.submit(self._predict_batch, _padded(images))
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._computing.shutdown(cancel_futures=True)
 
 
 def _counted(outcomes: Iterator[Outcome | None], notes: Counter[str]) -> Iterator[Outcome | None]:
@@ -203,55 +281,77 @@ def _counted(outcomes: Iterator[Outcome | None], notes: Counter[str]) -> Iterato
 
 
 def _input_images(request: PredictRequest) -> Iterator[InputImage]:
-    yield from expand_inputs(request.paths, lambda: read_names(STDIN))
+    images = expand_inputs(request.paths, lambda: read_names(STDIN))
+    yield from request.shard.taken(images) if request.shard else images
     if request.watch is not None:
         yield from watch_folder(request.watch)
 
 
-def _predictions(
-    outcomes: Iterator[Outcome | None], predict_batch: PredictBatch, labels: tuple[str, ...], request: PredictRequest
+def predict_outcomes(
+    outcomes: Iterator[Outcome | None], network: Network, request: PredictRequest, first: int = 1
 ) -> Iterator[Prediction | None]:
     """Yield predictions in the order of `outcomes`, and None if an outcome is None and nothing is pending.
 
-    The first image is predicted alone, so that the first line is printed early.
+    A batch is gathered and its answers are written while the network computes another.
+
+    first: number of images in the first batch; one is predicted alone, so that the first line is printed early.
     """
     pending: list[Outcome] = []
-    batch_size = 1
+    started: deque[_Started] = deque()
+    full = first
     for outcome in outcomes:
         if outcome is not None:
             pending.append(outcome)
-        if pending and (outcome is None or len(pending) >= batch_size):
-            yield from _predict_pending(pending, predict_batch, labels, request)
-            pending, batch_size = [], BATCH
+        if pending and (outcome is None or len(pending) >= full):
+            started.append(_Started.of(pending, network))
+            # Answers to the first image, and to images after which none is ready, are not held back.
+            waiting = 0 if outcome is None or full == 1 else 1
+            pending, full = [], network.batch_size
+            while len(started) > waiting:
+                yield from started.popleft().predictions(network.labels, request)
         elif outcome is None:
-            yield None
-    yield from _predict_pending(pending, predict_batch, labels, request)
+            if not started:
+                yield None
+            while started:
+                yield from started.popleft().predictions(network.labels, request)
+    if pending:
+        started.append(_Started.of(pending, network))
+    while started:
+        yield from started.popleft().predictions(network.labels, request)
 
 
-def _predict_pending(
-    pending: list[Outcome], predict_batch: PredictBatch, labels: tuple[str, ...], request: PredictRequest
-) -> Iterator[Prediction]:
-    pixels = [decoded.pixels for _, decoded in pending if decoded.pixels is not None]
-    results = iter(_answers(predict_batch, np.stack(pixels), labels, request) if pixels else ())
-    for image, decoded in pending:
-        if decoded.pixels is None:
-            yield Prediction(image.path, error=decoded.problem)
-        else:
-            yield replace(next(results), path=image.path)
+@dataclass(frozen=True)
+class _Started:
+    """Batch whose forward pass has started. output: None if none of its images could be read."""
+
+    outcomes: Sequence[Outcome]
+    output: Future[ModelOutput] | None
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome], network: Network) -> _Started:
+        pixels = [decoded.pixels for _, decoded in outcomes if decoded.pixels is not None]
+        return cls(outcomes, network.start(np.stack(pixels)) if pixels else None)
+
+    def predictions(self, labels: tuple[str, ...], request: PredictRequest) -> Iterator[Prediction]:
+        """Yield the prediction of each image, in order, or why it could not be read."""
+        count = sum(decoded.pixels is not None for _, decoded in self.outcomes)
+        results = iter(_answers(self.output.result(), count, labels, request) if self.output else ())
+        for image, decoded in self.outcomes:
+            if decoded.pixels is None:
+                yield Prediction(image.path, error=decoded.problem)
+            else:
+                yield replace(next(results), path=image.path)
 
 
-def _answers(
-    predict_batch: PredictBatch, images: np.ndarray, labels: tuple[str, ...], request: PredictRequest
-) -> Iterator[Prediction]:
-    """Yield the prediction of each image, uint8 [n, H, W, 3], without its path.
+def _answers(output: ModelOutput, count: int, labels: tuple[str, ...], request: PredictRequest) -> Iterator[Prediction]:
+    """Yield the prediction of each of the first `count` images of a batch, without its path.
 
     labels: of the model; () if each image gets a number.
     """
-    output = predict_batch(_padded(images))
     if not labels:
-        yield from (Prediction("", value=_shortest_float(value)) for value in output.probabilities[: len(images), 0])
+        yield from (Prediction("", value=_shortest_float(value)) for value in output.probabilities[:count, 0])
         return
-    for number in range(len(images)):
+    for number in range(count):
         row, held = output.probabilities[number], None if output.sets is None else output.sets[number]
         # A stable sort puts the first class first among equal probabilities, as argmax does.
         order = np.argsort(-row, kind="stable")

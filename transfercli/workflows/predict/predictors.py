@@ -29,6 +29,8 @@ from transfercli.workflows.conformal import scores_of_run
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
 
+BATCH = 32  # images per forward pass, on a processor
+MOST_PER_BATCH = 256  # on an accelerator; decoding limits the speed before more of them would help
 MOST_NAMED = 5  # labels in a message
 
 
@@ -64,7 +66,9 @@ class LoadableModel:
     geometry: of its input images. load: imports the runtime and loads the model, which is slow. threads: number of
     cores that decoding may use, or None for all. scores: reads the scores for prediction sets; None if the model is of
     an earlier version. always_abstaining: reads why it abstains from every image; "" if it does not. several: True if
-    an image may have several labels. has_numbers: True if each image gets a number.
+    an image may have several labels. has_numbers: True if each image gets a number. batch_size: returns the number of
+    images per forward pass, which on an accelerator is larger once the model is loaded. location: absolute path, which
+    another process finds the same model by.
     """
 
     labels: tuple[str, ...]
@@ -75,12 +79,16 @@ class LoadableModel:
     always_abstaining: Callable[[], str] = lambda: ""
     several: bool = False
     has_numbers: bool = False
+    batch_size: Callable[[], int] = lambda: BATCH
+    location: Path = Path()
 
 
 def find_model(name: str, runs: Path, reporter: Reporter) -> LoadableModel:
     """Return the run or artefact that `name` names. Raises `ArtefactError` with the existing runs if there is none."""
-    artefact = _find_artefact(Path(name))
-    return _from_artefact(*artefact) if artefact else _from_run(StoredRun.find(name, runs, reporter))
+    if artefact := _find_artefact(Path(name)):
+        return replace(_from_artefact(*artefact), location=Path(name).absolute())
+    run = StoredRun.find(name, runs, reporter)
+    return replace(_from_run(run), location=run.path.absolute())
 
 
 def with_sets(model: LoadableModel, name: str, level: float) -> LoadableModel:
@@ -120,9 +128,18 @@ def with_sets(model: LoadableModel, name: str, level: float) -> LoadableModel:
 def _from_run(run: StoredRun) -> LoadableModel:
     answer = _number if run.has_numbers else _several_labels if run.several else _one_label
 
+    fitting = BATCH
+
     def load() -> PredictBatch:
+        nonlocal fitting
         model = run.scored_model
-        return lambda images: answer(run, np.asarray(model.predict_on_batch(images)))
+        from transfercli.models.passes.batch_size import forward_batch_size
+        from transfercli.models.passes.compiled import compiled
+        from transfercli.models.placement import gathered
+
+        fitting = min(MOST_PER_BATCH, forward_batch_size(model, BATCH))
+        compute = compiled(model)
+        return lambda images: answer(run, gathered(compute(images)))
 
     threads = run.config.compute.threads
     return LoadableModel(
@@ -134,6 +151,7 @@ def _from_run(run: StoredRun) -> LoadableModel:
         lambda: _why_always_abstaining(run),
         run.several,
         run.has_numbers,
+        lambda: fitting,
     )
 
 

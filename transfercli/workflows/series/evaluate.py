@@ -18,6 +18,7 @@ from transfercli.reporting import Reporter
 from transfercli.workflows.answers import evaluate_answers
 from transfercli.workflows.evaluate.evaluate import EvaluateResult, evaluate_run, gates_of, read_slices
 from transfercli.workflows.evaluate.request import EvaluateRequest
+from transfercli.workflows.evaluate.shards import ShardResult, evaluate_shard
 from transfercli.workflows.known_images import VALIDATION, known_images, report_known
 from transfercli.workflows.series.members import Kind
 from transfercli.workflows.series.out_of_fold import OutOfFold, pool_answers
@@ -92,11 +93,20 @@ class OutOfFoldResult(EvaluateResult):
 
 def evaluate_run_or_series(
     request: EvaluateRequest, reporter: Reporter
-) -> EvaluateResult | SeriesEvaluation | OutOfFoldResult:
-    """Evaluate a run, or a series that EXPERIMENT/ID names. A failed gate raises no error; the result contains it."""
+) -> EvaluateResult | SeriesEvaluation | OutOfFoldResult | ShardResult:
+    """Evaluate a run or a shard of it, or a series that EXPERIMENT/ID names.
+
+    A failed gate raises no error; the result contains it.
+    """
+    request.check_shards()
     series = find_series(request.run, request.runs)
     if series is None:
-        return evaluate_run(request, reporter)
+        return evaluate_shard(request, reporter) if request.shard else evaluate_run(request, reporter)
+    if request.shard or request.merged:
+        raise UsageError(
+            f"{series.name} names several runs, and shards are of one",
+            f"name one of them, such as {series.runs[0].label}",
+        )
     if request.data is None and series.kind == "folds" and request.split == VALIDATION:
         return _evaluate_out_of_fold(series, request, reporter)
     return _evaluate_each(series, request, reporter)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transfercli.config.loader import dump
 from transfercli.data.manifest import update_assignments, write_manifest, write_pixels
@@ -83,6 +83,8 @@ def begin_run(
 def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: LearntBefore, reporter: Reporter) -> None:
     import keras
 
+    from transfercli.training.devices import device_name
+
     dataset = setup.dataset
     facts = {
         "workflow": job.command,
@@ -93,7 +95,9 @@ def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: Learnt
         "seed": job.config.seed,
         "git_commit": record.git_commit(job.loaded.folder),
         "backend": keras.backend.backend(),
+        "device": device_name(),
         "precision": setup.plan.precision,
+        **_distribution(job),
         "phases": [asdict(phase) for phase in setup.plan.phases],
         **({"candidates": setup.candidates} if setup.candidates else {}),
         "data": {
@@ -104,10 +108,21 @@ def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: Learnt
         },
         "learnt_before": learnt_before,
         "cache": setup.cache_counts(),
+        "caching": setup.builder.decisions.as_json(),
         **reproducibility_facts(job.config, reporter),
         **job.marks,
     }
     record.create(job.run, facts)
+
+
+def _distribution(job: Job) -> dict[str, Any]:
+    """Return the numbers of processes and devices that train together; nothing if batches are not shared out."""
+    from transfercli.training.distribution.processes import processes
+
+    place = processes()
+    if job.config.compute.distribution == "none":
+        return {}
+    return {"distribution": {"processes": place.count, "devices": place.devices}}
 
 
 @contextmanager

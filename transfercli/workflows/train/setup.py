@@ -11,11 +11,13 @@ from transfercli.config.types import REGRESSION
 from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
+from transfercli.runs import record
 from transfercli.runs.record import RunRecord
 from transfercli.text import counted
 from transfercli.workflows.confidence import warn_of_abstention
 from transfercli.workflows.fitted_trust import write_fitted_trust
 from transfercli.workflows.resolved_config import architecture, batchnorm_trains, geometry_of, head_of
+from transfercli.workflows.train.distribution import report_share, share_of
 from transfercli.workflows.train.learnt_before import without_changed_copies
 from transfercli.workflows.train.training_data import class_weights, report_class_counts, sampled_weights, with_labels
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
     from transfercli.data.batching.augment import Augment
     from transfercli.data.batching.batches import Batches
+    from transfercli.data.batching.step_augmentation import StepAugmentation
     from transfercli.data.dataset import Dataset
     from transfercli.models.classifier import Classifier
     from transfercli.rows import Rows
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from transfercli.training.progress import Plan, Progress, TimeLimit
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.choice import Tried
+    from transfercli.transfer.features.caching_decisions import CachingDecisions
     from transfercli.transfer.features.features import FeatureCache
     from transfercli.transfer.phase_builder import PhaseBuilder
     from transfercli.transfer.training_inputs import TrainingInputs
@@ -91,6 +95,7 @@ def set_up(
     used = without_changed_copies(job, dataset, reporter)
     inputs = training_inputs(job.config, used, classifier.labels, reporter, learnt_by_base)
     builder = builder_class(classifier, inputs, features, reporter)
+    builder.decisions = caching_decisions(job, dry_run=dry_run)
     if chooses_normalisation(job.config, head_of(job.config)) and not (dry_run or job.run.record.exists()):
         with watch("features"):
             set_normalisation(builder, job.config)
@@ -101,6 +106,8 @@ def set_up(
     if dataset.auxiliary.related is None and any(phase.kind == "train" for phase in plan.phases):
         builder.aligns = False  # these phases see the labelled images where they are
     images = {name: len(split) for name, split in dataset.splits.items()}
+    if any(phase.kind == "train" for phase in plan.phases):
+        report_share(job.config, len(builder.inputs.training), reporter)
     warn_of_plan(plan, job.config.data.batch_size, images, reporter)
     refitted = any(phase.kind == "refit" and not phase.epochs for phase in plan.phases)  # all labelled images score it
     warn_of_abstention(job.config.evaluation, scored_images(builder, plan), reporter, refitted=refitted)
@@ -120,6 +127,26 @@ def set_up(
     timed = _timed(builder, watch)
     trainer = Trainer(classifier, timed, validation.targets, plan, reporter, keep, validation.groups)
     return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features, candidates)
+
+
+def caching_decisions(job: Job, *, dry_run: bool = False) -> CachingDecisions:
+    """Return the decisions that a resumed run recorded, or none of a new run yet.
+
+    New ones are added to its record, unless this is a dry run.
+    """
+    from transfercli.training.devices import device_name
+    from transfercli.transfer.features.caching_decisions import CachingDecisions
+    from transfercli.transfer.features.device_speeds import speeds_of
+
+    if not job.run.record.exists():
+        decisions = CachingDecisions(speeds_of(device_name()))
+    elif (recorded := RunRecord.read(job.run).caching) is not None:
+        decisions = CachingDecisions.parse(recorded, f"{job.run.record} is damaged: caching")
+    else:  # of an earlier version, which knew one kind of device
+        decisions = CachingDecisions()
+    if not dry_run:
+        decisions.record = lambda caching: record.update(job.run, caching=caching)
+    return decisions
 
 
 def scored_images(builder: PhaseBuilder, plan: Plan) -> int:
@@ -269,9 +296,8 @@ def training_inputs(
     learnt_by_base: as in `TrainingInputs`.
     """
     from transfercli.data.batching.augment import build
-    from transfercli.data.batching.batches import SAMPLINGS, Share
-    from transfercli.training.backend import feature_precision
-    from transfercli.training.distribution.processes import processes
+    from transfercli.data.batching.batches import SAMPLINGS
+    from transfercli.training.precision.native import feature_precision
     from transfercli.transfer.training_inputs import TrainingInputs
 
     training, validation = (with_labels(dataset.splits[name], labels) for name in ("train", "validation"))
@@ -279,12 +305,13 @@ def training_inputs(
     weights = class_weights(config.training.class_weights, training)
     report_class_counts(training, weights, config.training.sampling, reporter)
 
-    share = Share(processes().devices, batchnorm_trains(config.model))
+    share = share_of(config)
 
-    def make_batches(source: Rows, augment: Augment | None) -> Batches:
+    def make_batches(source: Rows, augment: Augment | StepAugmentation | None) -> Batches:
         batches_class, size = SAMPLINGS[config.training.sampling], config.data.batch_size
-        draws = {"seed": config.seed, "augment": augment}
-        return batches_class(source, training.targets, size, **draws, class_weights=weights, share=share)
+        return batches_class(
+            source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights, share=share
+        )
 
     return TrainingInputs(
         training,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from transfercli.config.schema import ExperimentConfig
@@ -31,8 +30,8 @@ from transfercli.workflows.train.continuation import (
     continuing_job,
     copy_earlier_epochs,
 )
-from transfercli.workflows.train.distribution import check_launch, read_together, taking_part
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
+from transfercli.workflows.train.distribution import check_launch, read_together, taking_part
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job, with_head_of
 from transfercli.workflows.train.learnt_before import LearntBefore, images_learnt_before
 from transfercli.workflows.train.results import KEPT_METRICS, CostEstimate, PhaseCost, TrainResult

@@ -152,7 +152,7 @@ def draw_batch(path: Path, batches: Batches, labels: tuple[str, ...], *, grey: b
 
     if not path.exists():
         batches.set_epoch(1)
-        images, targets, _ = batches[0]
+        images, targets = batches.seen_by_network(0)
         batch_png(path, images, targets, labels, grey=grey, several=batches.targets.ndim == 2)
 
 

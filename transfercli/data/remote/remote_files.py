@@ -1,0 +1,65 @@
+"""Remote files of one pass of ingest: their states by version, and their content as it arrives."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from transfercli.data.archive_members import archive_of
+from transfercli.data.image import FileState
+from transfercli.data.remote.arrivals import AHEAD_BYTES, Arrivals
+from transfercli.data.remote.versions import address_for, check_versions, fetch_now, mirror_at
+from transfercli.io.addresses import COPIES
+
+_FREE_SHARE = 0.9  # of the free disk space that copies may take
+
+
+class RemoteFiles:
+    """Files of a pass that are local copies of remote objects.
+
+    Attributes:
+        states: file -> state by the version of its object, of files that the server has.
+        problems: file -> why its object cannot be had.
+    """
+
+    def __init__(self, files: Sequence[str], cache: Path, max_file_bytes: int, on_wait: Callable[[], None]) -> None:
+        self.cache, self.on_wait = cache, on_wait
+        copies = {file: archive_of(file) for file in files if file.startswith(f"{cache / COPIES}/")}
+        self.files = frozenset(file for file, archive in copies.items() if not archive)
+        self.states, self.problems = dict[str, FileState](), dict[str, str]()
+        self._arrivals: Arrivals | None = None
+        archives = [*dict.fromkeys(archive for archive in copies.values() if archive)]
+        if archives and not check_versions(archives, cache):  # members of a lost archive are files that do not exist
+            fetch_now(archives, cache)
+        if self.files:
+            names = [file for file in files if file in self.files]
+            self.problems = check_versions(names, cache)
+            for file, found in mirror_at(cache).versions(names).items():
+                if found.size > max_file_bytes:
+                    self.problems[file] = f"too large: {found.size >> 20} MiB, at most {max_file_bytes >> 20} are read"
+            self.states = mirror_at(cache).states([file for file in names if file not in self.problems])
+
+    def arriving(self, files: Sequence[str], max_bytes: int) -> Arrivals:
+        """Return the files as their content arrives, the local ones first.
+
+        max_bytes: size of all local copies together, as far as the disk has room.
+        """
+        mirror = mirror_at(self.cache)
+        free = mirror.total() + int(_FREE_SHARE * shutil.disk_usage(self.cache).free)
+        room = max(AHEAD_BYTES, min(max_bytes, free))
+        address = partial(address_for, folder=self.cache)
+        self._arrivals = Arrivals(mirror, files, address, room, self.on_wait, self.problems)
+        return self._arrivals
+
+    def used(self, file: str) -> None:
+        """Note that the content of a file was read."""
+        if self._arrivals is not None:
+            self._arrivals.used(file)
+
+    def fetch(self, file: str) -> str:
+        """Fetch one file if its content is not here, and return it. A file that cannot be had stays missing."""
+        if file in self.files:
+            fetch_now([file], self.cache)
+        return file

@@ -1,0 +1,27 @@
+"""Repeated calls of a store, with pauses that grow and an end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from transfercli.data.remote.store import RemoteError
+
+T = TypeVar("T")
+
+PAUSES = (0.2, 1.0, 3.0)  # seconds before each further try
+
+
+def with_retries(call: Callable[[], T], stop: threading.Event | None = None) -> T:
+    """Return the result of a call that is tried again after failures that may pass.
+
+    stop: ends the pauses. Raises the last `RemoteError`.
+    """
+    for pause in PAUSES:
+        try:
+            return call()
+        except RemoteError as error:
+            if not error.may_pass or (stop or threading.Event()).wait(pause):
+                raise
+    return call()

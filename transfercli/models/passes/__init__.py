@@ -1,0 +1,1 @@
+"""Forward passes over many images that keep a device busy."""
