@@ -131,7 +131,7 @@ def report_share(config: ExperimentConfig, images: int, reporter: Reporter) -> N
         text += f"; {counted(added, 'image')} of weight 0 fills up the last batch of an epoch"
     if rows < images:
         text += (
-            f"; {counted(images - rows, 'image')} an epoch, other ones each time, left out of its last batch, because an"
+            f"; {counted(images - rows, 'image')} of the last batch of an epoch left out, other ones each time, as an"
             " added one would enter the statistics of BatchNorm"
         )
     reporter.info(text)
