@@ -20,6 +20,7 @@ from transfercli.config.schema import ComputeConfig
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.training.devices import accelerators, choose_device
+from transfercli.training.distribution.processes import processes
 from transfercli.training.distribution.start import start
 from transfercli.training.keras_import import import_keras
 
@@ -142,9 +143,8 @@ def to_device(batch: tuple[Any, ...]) -> Any:
     If computing is distributed, Keras places the rows of each process, and the batch stays as it is.
     """
     import jax
-    import keras
 
-    return batch if keras.distribution.distribution() is not None else jax.device_put(batch)
+    return batch if processes().devices > 1 else jax.device_put(batch)
 
 
 def steps_in_flight() -> int:
