@@ -20,7 +20,7 @@ from transfercli.config.schema import ComputeConfig
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.training.devices import accelerators, choose_device
-from transfercli.training.distribution.batches import own_batches
+from transfercli.training.distribution.processes import processes
 from transfercli.training.distribution.start import start
 from transfercli.training.keras_import import import_keras
 
@@ -108,6 +108,7 @@ def input_pipeline(batches: Batches) -> Any:
 
     if keras.backend.backend() != "tensorflow":
         from transfercli.data.batching.reading_ahead import ReadAhead
+        from transfercli.training.distribution.batches import own_batches
 
         return ReadAhead(own_batches(batches), to_device)
     import tensorflow as tf
@@ -142,9 +143,8 @@ def to_device(batch: tuple[Any, ...]) -> Any:
     If computing is distributed, Keras places the rows of each process, and the batch stays as it is.
     """
     import jax
-    import keras
 
-    return batch if keras.distribution.distribution() is not None else jax.device_put(batch)
+    return batch if processes().devices > 1 else jax.device_put(batch)
 
 
 def steps_in_flight() -> int:

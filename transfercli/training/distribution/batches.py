@@ -22,13 +22,15 @@ class OwnBatches(keras.utils.PyDataset):
     def __init__(self, batches: Batches) -> None:
         super().__init__(workers=1)
         self.batches = batches
+        # Another thread may read the batches, and Keras keeps the distribution for each thread.
+        self._distribution = keras.distribution.distribution()
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, index: int) -> tuple[Any, np.ndarray, np.ndarray]:
         batch = self.batches[index]
-        rows = own_rows(len(batch[1]))
+        rows = own_rows(len(batch[1]), self._distribution)
         own: tuple[Any, np.ndarray, np.ndarray] = keras.tree.map_structure(lambda part: part[rows], batch)
         return own
 
