@@ -23,7 +23,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 # Allowed imports between the sub-packages of one package; all others are violations.
 ALLOWED_SIBLING_IMPORTS = {
     "cli": {"commands": {"ui"}},
-    "data": {},
+    "data": {"sources": {"remote"}, "remote": {"cache"}},
     "evaluation": {
         "statistics": {"metrics"},
         "confidence": {"metrics", "statistics"},
@@ -45,7 +45,8 @@ ALLOWED_SIBLING_IMPORTS = {
     "workflows": {
         "evaluate": {"train"},
         "compare": {"evaluate", "data", "train"},
-        "data": {"train", "evaluate"},
+        "data": {"train", "evaluate", "cluster"},
+        "predict": {"cluster"},
         "export": {"evaluate", "runs"},
         "embed": {"config", "data"},
         "recommend": {"train", "bases", "config"},

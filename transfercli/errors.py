@@ -11,6 +11,7 @@
     │   └── DiskError                    8  the disk is full or failing
     ├── BusyError                       75  another process holds the experiment's lock
     │   └── SplitsChangedError          75  another process assigned the same images to other splits meanwhile
+    ├── PeerLostError                   75  another process of the same training died, failed or did not come
     ├── ClusterError                    75  a cluster does not answer, or lost its nodes
     └── Interrupted               130, 143  SIGINT or SIGTERM was received
 
@@ -100,6 +101,12 @@ class SplitsChangedError(BusyError):
     """Raised if another process assigned the same images to other splits while they were read; try again."""
 
 
+class PeerLostError(TransferError):
+    """Raised if another process of the same training died, failed or did not come; the same command can go on."""
+
+    kind = "peer"
+
+
 class ClusterError(TransferError):
     """Raised if a cluster does not answer or lost its nodes; the same command can succeed later."""
 
@@ -126,6 +133,7 @@ EXIT_CODES = {
     "weights": 7,
     "room": 8,
     "busy": 75,
+    "peer": 75,
     "cluster": 75,
 }
 

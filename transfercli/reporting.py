@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from transfercli.errors import Interrupted
+    from transfercli.errors import Interrupted, TransferError
 
 
 class Reporter:
@@ -42,11 +42,24 @@ class Reporter:
         process ends.
         """
 
+    def stop_signal(self) -> int:
+        """Return the number of the signal that asked this process to stop; 0 without one. Any thread may call it."""
+        return 0
+
+    def stop(self, error: TransferError) -> None:
+        """Make the next `progress` raise `error`. Any thread may call it."""
+
+    def end(self, error: TransferError) -> None:
+        """Show an error and end the process now. Any thread may call it, if no `progress` follows a request to stop."""
+
     def attach_log(self, path: Path) -> None:
         """Copy all lines to this file: those reported so far, and those to come."""
 
     def detach_log(self) -> None:
         """Keep the lines to come for the next log: those of one run belong in its own."""
+
+    def silence(self) -> None:
+        """Show nothing more but errors: another process reports the same work."""
 
     def part(self, name: str) -> Reporter:
         """Return the reporter of one of several pieces of work that are done at the same time, with a log of its own.
@@ -83,11 +96,23 @@ class Forwarding(Reporter):
     def describe_forced_stop(self, describe: Callable[[int], Interrupted]) -> None:
         self.reporter.describe_forced_stop(describe)
 
+    def stop_signal(self) -> int:
+        return self.reporter.stop_signal()
+
+    def stop(self, error: TransferError) -> None:
+        self.reporter.stop(error)
+
+    def end(self, error: TransferError) -> None:
+        self.reporter.end(error)
+
     def attach_log(self, path: Path) -> None:
         self.reporter.attach_log(path)
 
     def detach_log(self) -> None:
         self.reporter.detach_log()
+
+    def silence(self) -> None:
+        self.reporter.silence()
 
     def part(self, name: str) -> Reporter:
         return self.reporter.part(name)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from transfercli.config import descriptions
-from transfercli.config.cross_checks import UNAVAILABLE, check_task
+from transfercli.config.cross_checks import check_task
 from transfercli.config.loader import LoadedConfig, resolve
-from transfercli.config.schema import ExperimentConfig, RunWeights
+from transfercli.config.schema import RunWeights
 from transfercli.errors import ConfigError
 
 Loaded = Callable[..., LoadedConfig]
@@ -95,7 +93,6 @@ PROBE = "transfer.strategy=linear_probe"
         (["model.weights=imagenet"], "model.weights: there are no published weights for small_cnn; allowed: none"),
         (["transfer.strategy=full"], "model.weights: there are no published weights for small_cnn"),
         (["transfer.strategy=scratch", "model.weights=imagenet"], "there are no published weights for small_cnn"),
-        (["compute.distribution=data_parallel"], '"data_parallel" is not available in this version; allowed: none'),
     ],
 )
 def test_keys_that_do_not_go_together(refusal: Refusal, overrides: list[str], said: str) -> None:
@@ -144,14 +141,6 @@ def test_rules_stand_nonsense(refusal: Refusal) -> None:
     text = "name: x\ndata: 5\nmodel: [1]\ntransfer: {phases: 3, strategy: {a: 1}}\n"
     text += "evaluation: {gates: 3}\ncompute: x\ntracking: []\n"
     assert len(refusal(text)) >= 6
-
-
-def test_what_is_not_available_yet_is_a_value_of_the_schema() -> None:
-    for path, later, _ in UNAVAILABLE:
-        hint: Any = ExperimentConfig
-        for key in path:
-            hint = descriptions.hints(descriptions.unannotated(hint))[str(key)]
-        assert set(later or ()) <= set(descriptions.choices_of(hint))
 
 
 def test_the_command_fills_in_the_strategy(loaded: Loaded) -> None:

@@ -22,6 +22,7 @@ from transfercli.errors import (
     BusyError,
     Interrupted,
     OutOfSpaceError,
+    PeerLostError,
     TransferError,
     UsageError,
     exit_code,
@@ -80,6 +81,8 @@ def run_command(
                 console.close()  # before stdout is restored, since a live display restores the stdout of its start
     except Exception as error:
         _exit_with(_as_expected(error, console), console, output, stop)
+    if console.silent:
+        return
     try:
         _print(partial(output.write, result))
     except Exception as error:  # a bug in the table for people
@@ -91,11 +94,11 @@ def json_line(content: Mapping[str, Any]) -> str:
     return json.dumps(content, allow_nan=False)
 
 
-def _print_forced_stop(stop: Interrupted, *, as_json: bool) -> None:
+def _print_forced_stop(error: TransferError, *, as_json: bool) -> None:
     """Print the message of a forced stop, unbuffered, since another thread ends the process right after it."""
-    write_now(2, f"{message_of(stop)}\n")
+    write_now(2, f"{message_of(error)}\n")
     if as_json:
-        write_now(1, f"{json_line(versioned(error_object(stop)))}\n")
+        write_now(1, f"{json_line(versioned(error_object(error)))}\n")
 
 
 def _as_expected(error: Exception, console: Console) -> Exception:
@@ -147,6 +150,8 @@ def _exit_with(error: Exception, console: Console, output: Output[Any], stop: St
         console.error(_report_bug(error, console))
     else:
         console.error(message_of(error))
+    if console.silent:
+        sys.exit(code)
     if result is not None:
         _print(partial(output.write, result))
     elif output.as_json:
@@ -159,7 +164,8 @@ def message_of(error: Exception) -> str:
     if not isinstance(error, TransferError):
         return without_colours(f"error: {error or type(error).__name__}")
     # A busy experiment is no failure: schedules end such a night with exit code 0.
-    word = "stopped" if isinstance(error, Interrupted) else "busy" if isinstance(error, BusyError) else "error"
+    stopped = isinstance(error, (Interrupted, PeerLostError))
+    word = "stopped" if stopped else "busy" if isinstance(error, BusyError) else "error"
     text = f"{word}: {error.message}" if not error.message.startswith(word) else error.message
     text += f"\n  {'resume' if word == 'stopped' else 'hint'}: {error.hint}" if error.hint else ""
     return without_colours(text)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from transfercli.cli.streams import write_now
-from transfercli.errors import Interrupted
+from transfercli.errors import Interrupted, TransferError, exit_code
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_SECONDS = 12.0  # part of the 20 s that a stop may take
@@ -25,21 +25,36 @@ ENDED = 0  # tells the thread that the command has ended; no signal has this num
 
 
 class StopRequest:
-    """Request to stop, made by a signal.
+    """Request to stop, made by a signal or by the end of another process of the same training.
 
     print_forced_stop: prints the message of a stop without a safe point, right before the process ends; called from
     another thread.
     """
 
-    def __init__(self, print_forced_stop: Callable[[Interrupted], None] | None = None) -> None:
+    def __init__(self, print_forced_stop: Callable[[TransferError], None] | None = None) -> None:
         self.signum = 0
+        self.error: TransferError | None = None  # of another process
         self.print_forced_stop = print_forced_stop
         self.describe: Callable[[int], Interrupted] = Interrupted
 
     def check(self) -> None:
-        """Raise `Interrupted` if a signal was received."""
+        """Raise `Interrupted` if a signal was received, or the error of a request."""
         if self.signum:
             raise Interrupted(self.signum)
+        if self.error is not None:
+            raise self.error
+
+    def request(self, error: TransferError) -> None:
+        """Make `check` raise `error`. Any thread may call it."""
+        self.error = self.error or error
+
+    def end(self, error: TransferError) -> None:
+        """Print an error and end the process."""
+        try:
+            if self.print_forced_stop:
+                self.print_forced_stop(error)
+        finally:
+            os._exit(exit_code(error))
 
     @contextmanager
     def handling_signals(self) -> Iterator[None]:
@@ -89,7 +104,6 @@ class StopRequest:
 
     def _end_process(self) -> None:
         try:
-            if self.print_forced_stop:
-                self.print_forced_stop(self.describe(self.signum))
+            self.end(self.describe(self.signum))
         finally:
             os._exit(128 + self.signum)

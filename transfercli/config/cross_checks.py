@@ -19,10 +19,6 @@ from transfercli.text import did_you_mean
 
 KeyProblems = Iterator[tuple[KeyPath, str]]
 
-# Values of later versions: (key, refused values or None for any text, what is allowed in this version).
-UNAVAILABLE: tuple[tuple[KeyPath, tuple[str, ...] | None, str], ...] = (
-    (("compute", "distribution"), ("data_parallel",), "none"),
-)
 # Keys that only some tasks use.
 KEYS_OF_TASKS: dict[KeyPath, tuple[str, ...]] = {
     ("data", "order"): (ORDINAL,),
@@ -57,13 +53,6 @@ def _with_row_names(data: Any) -> Any:
         if name:
             data = {**data, section: {**data[section], key: name}}
     return data
-
-
-def _not_yet(data: Any) -> KeyProblems:
-    for path, refused, allowed in UNAVAILABLE:
-        value = value_at(path, data)
-        if isinstance(value, str) and (refused is None or value in refused):
-            yield path, f"{format_value(value)} is not available in this version; allowed: {allowed}"
 
 
 def _local_files(data: Any) -> KeyProblems:
@@ -342,7 +331,6 @@ def _drop_path(data: Any) -> KeyProblems:
 
 
 RULES: tuple[Callable[[Any], KeyProblems], ...] = (
-    _not_yet,
     _local_files,
     _phases_alone,
     _folds,

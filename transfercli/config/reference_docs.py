@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from transfercli.config import cross_checks, descriptions, registries
+from transfercli.config import descriptions, registries
 from transfercli.config.dump import quoted
 from transfercli.config.schema import ExperimentConfig
 
@@ -62,18 +62,16 @@ RULES = """\
 - `evaluation.gates` names metrics, or `recall[LABEL]`, `precision[LABEL]`, `f1[LABEL]` for one class, with bounds that
   the metric can reach.
 - `model.weights: imagenet` needs a base with published weights.
-- Not available in this version: LATER.
+- `compute.distribution: data_parallel` needs KERAS_BACKEND=jax, and `data.batch_size` divides by the number of devices.
 """
 
 
 def reference() -> str:
     """Return the page as Markdown."""
-    refused = [(".".join(map(str, path)), values or ("",)) for path, values, _ in cross_checks.UNAVAILABLE]
-    later = ", ".join(f"`{key}: {value}`".replace(": `", "`") for key, values in refused for value in values)
     parts = [
         OPENING,
         *_sections(ExperimentConfig, ""),
-        RULES.replace("LATER", later),
+        RULES,
         _tables(),
     ]
     return "\n".join(parts)

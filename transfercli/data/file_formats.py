@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from transfercli.data.archive_members import is_regular, read_bytes
 
 HEAD_BYTES = 4096
 
@@ -78,12 +78,10 @@ _TEXT = frozenset(range(32, 127)) | {9, 10, 13}
 
 def first_bytes(file: str, most: int = HEAD_BYTES) -> bytes:
     """Return the first bytes of a file, all if `most` is -1; b"" if it cannot be read or is not a regular file."""
-    path = Path(file)
     try:
-        if not path.is_file():  # opening a pipe would block
+        if not is_regular(file):  # opening a pipe would block
             return b""
-        with path.open("rb") as opened:
-            return opened.read(most)
+        return read_bytes(file, most)
     except (OSError, ValueError):
         return b""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.config.merging import below
-from transfercli.errors import ArtefactError, Interrupted, TransferError
+from transfercli.errors import ArtefactError, Interrupted, PeerLostError, TransferError
 from transfercli.io import atomic
 from transfercli.io.bounded import RESTORE_HINT, read_json
 from transfercli.runs.folder import RunFolder
@@ -54,7 +54,7 @@ def recording_status(run: RunFolder) -> Iterator[None]:
     update(run, status="running")
     try:
         yield
-    except Interrupted:
+    except (Interrupted, PeerLostError):
         mark_interrupted(run)
         raise
     except BaseException as error:
@@ -64,7 +64,7 @@ def recording_status(run: RunFolder) -> Iterator[None]:
 
 
 def mark_interrupted(run: RunFolder) -> None:
-    """Record that a run was stopped on request; an error of the disk is ignored."""
+    """Record that a run was stopped, on request or by the loss of another process; an error of the disk is ignored."""
     with suppress(TransferError, OSError):
         update(run, status="interrupted", finished=utc_now())
 
@@ -289,6 +289,25 @@ class RunRecord:
     def cache(self) -> dict[str, Any]:
         """Hits and misses of the image and feature caches."""
         return dict(self.content["cache"])
+
+    @property
+    def precision(self) -> str:
+        """Precision of the training steps, float32 or bfloat16. Raises `ArtefactError` if it is another."""
+        value = self.content.get("precision", "float32")
+        if value not in ("float32", "bfloat16"):
+            raise ArtefactError(f"{self.path} is damaged: precision is {str(value)[:80]!r}", RESTORE_HINT)
+        return str(value)
+
+    @property
+    def precision_checks(self) -> dict[int, dict[str, Any]]:
+        """Comparisons of the first loss of a phase with float32, by the number of the phase; empty if there are none.
+
+        Raises `ArtefactError` if they are damaged.
+        """
+        value = self.content.get("precision_checks", {})
+        if not isinstance(value, dict) or not all(phase.isdecimal() for phase in value):
+            raise ArtefactError(f"{self.path} is damaged: precision_checks is {str(value)[:80]!r}", RESTORE_HINT)
+        return {int(phase): check for phase, check in value.items()}
 
     @property
     def caching(self) -> Any:

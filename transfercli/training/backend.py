@@ -20,6 +20,8 @@ from transfercli.config.schema import ComputeConfig
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.training.devices import accelerators, choose_device
+from transfercli.training.distribution.batches import own_batches
+from transfercli.training.distribution.start import start
 from transfercli.training.keras_import import import_keras
 
 if TYPE_CHECKING:
@@ -32,12 +34,14 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "PJRT_NPROC")
 DETERMINISTIC = "xla_gpu_deterministic_ops"
 
 
-def prepare(compute: ComputeConfig, seed: int, reporter: Reporter | None = None) -> str:
+def prepare(compute: ComputeConfig, seed: int, reporter: Reporter | None = None, *, distributed: bool = False) -> str:
     """Configure Keras's backend for one training or evaluation and return its name.
 
     To be called before a model is built; a second call in the same process changes only the seed. reporter: for a run
     that may have been trained on another machine, as in `choose_device`. Raises `UsageError` if KERAS_BACKEND cannot be
     used, and `ConfigError` if `compute.device` is not here.
+
+    distributed: share batches over all devices if the config says so, as a training does; raises as `start` does.
     """
     first = "keras" not in sys.modules
     if not first:
@@ -49,6 +53,8 @@ def prepare(compute: ComputeConfig, seed: int, reporter: Reporter | None = None)
         if name == "tensorflow":
             _prepare_tensorflow(compute)
         choose_device(compute.device, name, reporter)
+        if distributed:
+            start(compute)
         keras.utils.set_random_seed(seed)
     if first:
         gc.freeze()  # the libraries' objects stay, so that collecting those of a training takes less time
@@ -103,7 +109,7 @@ def input_pipeline(batches: Batches) -> Any:
     if keras.backend.backend() != "tensorflow":
         from transfercli.data.batching.reading_ahead import ReadAhead
 
-        return ReadAhead(batches, to_device)
+        return ReadAhead(own_batches(batches), to_device)
     import tensorflow as tf
 
     examples = [np.asarray(part) for part in batches[0]]
@@ -148,15 +154,6 @@ def steps_in_flight() -> int:
     a request to stop should not wait for a second step.
     """
     return 2 if accelerators() else 0
-
-
-def step_precision(compute: ComputeConfig) -> str:
-    """Return the precision of training steps, `float32` or `bfloat16`.
-
-    auto is float32: on the processors measured (AVX-512 BF16, VGG16 at 32 and small_cnn) whole steps in bfloat16 were
-    no faster, because only the forward convolutions gain.
-    """
-    return "bfloat16" if compute.precision == "bfloat16" else "float32"
 
 
 _STARTUP_MESSAGES = re.compile(

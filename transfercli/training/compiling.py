@@ -21,7 +21,7 @@ from transfercli.training.phases import Phase, PhaseSetup
 
 def update_groups(setup: PhaseSetup, training: TrainingConfig) -> UpdateGroups:
     """Return the division of an epoch's batches into updates."""
-    return UpdateGroups(len(setup.batches.targets), setup.batches.batch_size, training.optimizer.accumulate)
+    return UpdateGroups(setup.batches.rows_per_epoch, setup.batches.batch_size, training.optimizer.accumulate)
 
 
 def compile_phase(
@@ -41,7 +41,7 @@ def compile_phase(
     model.compile(
         build_optimizer(training.optimizer, schedule, groups),
         loss=objective.loss(setup, training),
-        metrics=objective.accuracy(setup),
+        **{"weighted_metrics" if setup.batches.padding else "metrics": objective.accuracy(setup)},
         jit_compile=keras.backend.backend() == "jax",
     )
     model.optimizer.build(model.trainable_variables)

@@ -15,6 +15,7 @@ import numpy as np
 
 from transfercli.models.forward import computing_in, forward
 from transfercli.rows import SelectedRows
+from transfercli.training.distribution.batches import own_batches
 from transfercli.training.phases import PhaseSetup, Unfreeze
 from transfercli.training.trainer import Trainer
 
@@ -82,7 +83,7 @@ def _training_seconds(trainer: Trainer, setup: PhaseSetup, epochs: int) -> float
 def _timed_step(trainer: Trainer, setup: PhaseSetup, number: int) -> float:
     started = time.perf_counter()
     with computing_in(trainer.plan.precision, setup.model):
-        setup.model.train_on_batch(*setup.batches[number])
+        setup.model.train_on_batch(*own_batches(setup.batches)[number])
     return time.perf_counter() - started
 
 

@@ -22,6 +22,7 @@ from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.text import counted
 from transfercli.training.augmented_model import AugmentedModel
+from transfercli.training.distribution.agreement import first_text
 from transfercli.training.frozen import lowest_trained
 from transfercli.training.phases import Phase, PhaseSetup, Unfreeze
 from transfercli.transfer.auxiliary_images import with_auxiliary
@@ -101,9 +102,13 @@ class PhaseBuilder:
         if not multiplications(cut.prefix):
             return "nothing is computed there"
         name, cost = f"{cut.last_layer}, {counted(phase.epochs, 'epoch')}", self.caching_cost(cut, phase, views)
+
+        def obstacle() -> str:
+            return first_text(self._obstacle(cost))  # of any process that trains
+
         # If they are required, an obstacle is an error, and it is gone once it has been removed.
         required = self.inputs.required
-        reason = self._obstacle(cost) if required else self.decisions.reason(name, lambda: self._obstacle(cost))
+        reason = obstacle() if required else self.decisions.reason(name, obstacle)
         if reason and required:
             raise ConfigError(
                 f"compute.cache is 'require', but the features after {cut.last_layer} cannot be cached: {reason}",

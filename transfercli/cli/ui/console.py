@@ -34,12 +34,13 @@ class Console(Reporter):
         verbose: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.stop, self.quiet, self.verbose, self.clock = stop, quiet, verbose, clock
+        self.stopping, self.quiet, self.verbose, self.clock = stop, quiet, verbose, clock
         self._printed_at = clock()
         self.log: Path | None = None
         self._unlogged: list[str] = []
         self._epoch_seconds: list[float] = []
         self.warned: set[str] = set()  # by parts of the work
+        self.silent = False
 
     def info(self, text: str) -> None:
         self._report(text, show=not self.quiet)
@@ -48,7 +49,11 @@ class Console(Reporter):
         self._report(text, show=self.verbose)
 
     def warning(self, text: str) -> None:
-        self._report(f"warning: {text}", show=True)
+        self._report(f"warning: {text}", show=not self.silent)
+
+    def silence(self) -> None:
+        """Show nothing more but errors; no result either."""
+        self.quiet, self.verbose, self.silent = True, False, True
 
     def error(self, text: str) -> None:
         """Show an error, also if it cannot be written to the log, for example on a full disk."""
@@ -56,7 +61,7 @@ class Console(Reporter):
             self._report(text, show=True)
 
     def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
-        self.stop.check()
+        self.stopping.check()
         if not self.quiet:
             self.show_progress(stage, done, total, unit)
 
@@ -74,9 +79,20 @@ class Console(Reporter):
         self._report(line, show=not self.quiet, shown=fitted)
 
     def describe_forced_stop(self, describe: Callable[[int], Interrupted]) -> None:
-        self.stop.describe = describe
+        self.stopping.describe = describe
+
+    def stop_signal(self) -> int:
+        return self.stopping.signum
+
+    def stop(self, error: TransferError) -> None:
+        self.stopping.request(error)
+
+    def end(self, error: TransferError) -> None:
+        self.stopping.end(error)
 
     def attach_log(self, path: Path) -> None:
+        if self.silent:
+            return
         self.log = path
         unlogged, self._unlogged = self._unlogged, []
         for line in unlogged:
@@ -139,7 +155,7 @@ class PartConsole(Console):
     """
 
     def __init__(self, whole: Console, name: str) -> None:
-        super().__init__(whole.stop, whole.quiet, whole.verbose, whole.clock)
+        super().__init__(whole.stopping, whole.quiet, whole.verbose, whole.clock)
         self.whole, self.name = whole, name
 
     def info(self, text: str) -> None:

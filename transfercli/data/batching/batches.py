@@ -7,6 +7,7 @@ calls `on_epoch_end` more often than once per epoch, so that neither is used.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -17,6 +18,28 @@ from transfercli.rows import Rows
 
 Augmenter = Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
 Mix = Callable[[np.ndarray, np.ndarray, tuple[int, ...]], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Share:
+    """Division of every batch over `devices`, which each compute as many rows.
+
+    drops: leave out the last rows that do not divide, because an added row would enter the statistics of BatchNorm;
+        otherwise rows of weight 0 are added.
+    """
+
+    devices: int = 1
+    drops: bool = False
+
+    def counts(self, rows: int, batch_size: int) -> tuple[int, int]:
+        """Return the number of rows of an epoch, and that of the rows of weight 0 in its last batch."""
+        remainder = rows % batch_size % self.devices
+        if self.drops and rows > remainder:
+            return rows - remainder, 0
+        return rows, -remainder % self.devices
+
+
+ALONE = Share()
 
 
 class Batches(keras.utils.PyDataset):
@@ -33,8 +56,10 @@ class Batches(keras.utils.PyDataset):
             is a `StepAugmentation`, the step changes the images: x is then (images, keys), a key for each image.
         class_weights: float [C]; the sample weight of a row is the weight of its class, or the weighted mean for mixed
             targets; 1 if None. If an image may have several labels, the loss applies them and the sample weight is 1.
+        share: makes the rows of the last batch divisible by the number of devices.
 
-    soft: True if y is fractions of classes or labels.
+    soft: True if y is fractions of classes or labels. rows_per_epoch: number of rows that train, without padding.
+    padding: number of rows of weight 0 in the last batch.
     """
 
     def __init__(
@@ -46,6 +71,7 @@ class Batches(keras.utils.PyDataset):
         seed: int | None = None,
         augment: Augmenter | StepAugmentation | None = None,
         class_weights: Sequence[float] | np.ndarray | None = None,
+        share: Share = ALONE,
     ) -> None:
         super().__init__(workers=1)  # workers=1 reads in the calling thread: nothing is read before `set_epoch`
         if len(source) != len(targets):
@@ -57,11 +83,12 @@ class Batches(keras.utils.PyDataset):
         self.targets = targets.astype(np.float32 if targets.dtype.kind == "f" else np.int32)
         self.batch_size = batch_size
         self.seed = seed
-        self.augment = augment
         self.soft = bool(getattr(augment, "soft", False))
         self._in_step = augment if isinstance(augment, StepAugmentation) else None
+        self.augment = None if isinstance(augment, StepAugmentation) else augment  # on the host
         self._mix: Mix | None = getattr(augment, "mix", None) if self.soft else None
         self.class_weights = None if class_weights is None else np.asarray(class_weights, np.float32)
+        self.rows_per_epoch, self.padding = share.counts(len(targets), batch_size)
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
@@ -82,27 +109,29 @@ class Batches(keras.utils.PyDataset):
         return rows
 
     def __len__(self) -> int:
-        return -(-len(self.targets) // self.batch_size)
+        return -(-self.rows_per_epoch // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, np.ndarray, np.ndarray]:
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
-        part = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        part = slice(index * self.batch_size, min((index + 1) * self.batch_size, self.rows_per_epoch))
         rows = self._rows[part]
-        x, y = self.source.read(rows), self.targets[rows]
+        x: Any = self.source.read(rows)
+        y = self.targets[rows]
         if self._in_step is not None:
             x, y = (x, self._keys[part]), self._in_step.targets_of(y)
         elif self.augment is not None and self.seed is not None:
             key = (self.seed, self._epoch, index)
             x, y = self._mix(x, y, key) if self._mix else (self.augment(x, key), y)
-        return x, y, self._weights(y)
+        batch = x, y, self._weights(y)
+        return padded(*batch, self.padding) if self.padding and index == len(self) - 1 else batch
 
     def seen_by_network(self, index: int) -> tuple[Any, np.ndarray]:
         """Return the images and targets of a batch as the network gets them, also if the step augments them."""
         x, y, weights = self[index]
         if self._in_step is None:
             return x, y
-        images, targets, _ = self._in_step(*x, y, weights)
+        images, targets, _ = self._in_step(*x, targets=y, weights=weights)
         return np.asarray(images), np.asarray(targets)
 
     def _weights(self, y: np.ndarray) -> np.ndarray:
@@ -125,6 +154,18 @@ class BalancedBatches(Batches):
             for number, label in enumerate(classes)
         ]
         return generator.permutation(np.concatenate([np.empty(0, np.int64), *rows]))
+
+
+def padded(x: Any, y: np.ndarray, weights: np.ndarray, added: int) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Return a batch with `added` more rows of weight 0, copies of the first ones.
+
+    The other weights grow as much as the mean over all rows shrinks, so that the mean loss is that of the batch.
+    """
+    count = len(y)
+    rows = np.arange(count + added) % count
+    weights = weights * weights.dtype.type((count + added) / count)
+    x = keras.tree.map_structure(lambda part: part[rows], x)
+    return x, y[rows], np.concatenate([weights, np.zeros(added, weights.dtype)])
 
 
 def _repeated(rows: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:

@@ -18,8 +18,6 @@ Decisions that determine the pixels (`VERSION` must increase if one of them chan
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,6 +27,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
+from transfercli.data.archive_members import is_regular, read_bytes, state_of
 from transfercli.data.decoding.colour_profiles import to_srgb
 from transfercli.data.decoding.errors import UnusableError
 from transfercli.data.decoding.levels import deep_colours, eight_bits, is_deep
@@ -52,8 +51,8 @@ def decode_file(path: str, geometry: Geometry, known: Callable[[str], bool] | No
     """
     result = Decoded()
     try:
-        content, info = _read(path)
-        result = Decoded(hashlib.sha256(content).hexdigest(), state=FileState.of(info))
+        content, state = _read(path)
+        result = Decoded(hashlib.sha256(content).hexdigest(), state=state)
         if known is not None and known(result.sha256):
             return result
         return _decode(content, geometry, result)
@@ -75,19 +74,18 @@ def resize_array(image: np.ndarray, geometry: Geometry) -> Decoded:
     return Decoded(sha256, _pixel_hash(rgb), rgb.width, rgb.height, pixels=_resized(rgb, geometry))
 
 
-def _read(path: str) -> tuple[bytes, os.stat_result]:
+def _read(path: str) -> tuple[bytes, FileState]:
     """Return the content of a file, and its size and times from before reading."""
     try:
-        info = Path(path).stat()
-        if not stat.S_ISREG(info.st_mode):  # opening a pipe would block
+        if not is_regular(path):  # opening a pipe would block
             raise UnusableError("not a regular file")
-        if info.st_size == 0:
-            raise UnusableError("zero bytes")
-        if info.st_size > MAX_BYTES:
-            raise UnusableError(f"too large: {info.st_size >> 20} MiB, at most {MAX_BYTES >> 20} are read")
         # The times are from before reading: a file that changes meanwhile is read again next time.
-        with Path(path).open("rb") as file:
-            return file.read(MAX_BYTES), info
+        state = state_of(path)
+        if state.size == 0:
+            raise UnusableError("zero bytes")
+        if state.size > MAX_BYTES:
+            raise UnusableError(f"too large: {state.size >> 20} MiB, at most {MAX_BYTES >> 20} are read")
+        return read_bytes(path, MAX_BYTES), state
     except FileNotFoundError as error:
         raise UnusableError("a broken link" if Path(path).is_symlink() else "does not exist") from error
     except (OSError, ValueError) as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from transfercli.data.archive_members import archive_of
 from transfercli.data.image import FileState
 from transfercli.data.remote.arrivals import AHEAD_BYTES, Arrivals
 from transfercli.data.remote.versions import address_for, check_versions, fetch_now, mirror_at
@@ -25,9 +26,13 @@ class RemoteFiles:
 
     def __init__(self, files: Sequence[str], cache: Path, max_file_bytes: int, on_wait: Callable[[], None]) -> None:
         self.cache, self.on_wait = cache, on_wait
-        self.files = frozenset(file for file in files if file.startswith(f"{cache / COPIES}/"))
+        copies = {file: archive_of(file) for file in files if file.startswith(f"{cache / COPIES}/")}
+        self.files = frozenset(file for file, archive in copies.items() if not archive)
         self.states, self.problems = dict[str, FileState](), dict[str, str]()
         self._arrivals: Arrivals | None = None
+        archives = [*dict.fromkeys(archive for archive in copies.values() if archive)]
+        if archives and not check_versions(archives, cache):  # members of a lost archive are files that do not exist
+            fetch_now(archives, cache)
         if self.files:
             names = [file for file in files if file in self.files]
             self.problems = check_versions(names, cache)

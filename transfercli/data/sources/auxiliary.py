@@ -15,7 +15,7 @@ from transfercli.data.sources.folders import IMAGE_EXTENSIONS, Item, check_exist
 from transfercli.data.sources.labels import find_label, normalised_label, shown
 from transfercli.data.sources.layout import split_folders
 from transfercli.data.sources.listing import HELD_OUT, Listing, base_folder, list_images
-from transfercli.data.sources.places import place_of
+from transfercli.data.sources.storage.places import place_of
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import is_table, table_items
 from transfercli.errors import ConfigError, DataError

@@ -87,6 +87,12 @@ def is_held_out_name(name: str) -> bool:
     return word not in ("", "train") and not rest
 
 
+def split_of_name(name: str) -> str:
+    """Return the split that a name has the word for, `eval` being validation; "" if it has none, or other words."""
+    word, rest = _parsed(name)
+    return "" if rest else "validation" if word == _EVALUATION else word
+
+
 def is_train_name(name: str) -> bool:
     """Return True for the name of a folder of training images."""
     return _parsed(name) == ("train", ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from transfercli.config.paths import normalised_path
@@ -19,7 +20,8 @@ from transfercli.data.sources.groups import find_groups
 from transfercli.data.sources.joined_labels import find_joined
 from transfercli.data.sources.labels import look_alikes, normalised_label, shown
 from transfercli.data.sources.layout import split_folders
-from transfercli.data.sources.places import place_of
+from transfercli.data.sources.storage.places import archives_at, place_of, shards_of
+from transfercli.data.sources.storage.shards import is_shards, shard_items, splits_of
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import column_names, is_table, table_items
 from transfercli.errors import ConfigError, DataError
@@ -109,7 +111,7 @@ class Listing:
 def base_folder(root: str) -> Path:
     """Return the folder that recorded paths are relative to; `root` is `data.train` of a config."""
     path = normalised_path(root)
-    return path.parent if is_table(path) else path
+    return path.parent if is_table(path) or is_shards(path) else path
 
 
 def list_images(config: DataConfig, reporter: Reporter, task: Task = "classify") -> Listing:
@@ -170,6 +172,8 @@ def splits_inside(config: DataConfig, task: Task = "classify") -> list[str]:
     path = normalised_path(config.train)
     if keras_datasets.is_keras(config.train):
         inside = {"test"}
+    elif archives := shards_of(config.train, Reporter()):
+        inside = {*splits_of(archives)}
     elif is_table(path):
         place_of(config.train, whole=True)
         inside = {item.split for item in table_items(path, path.parent, TableFormat.of(config, task))}
@@ -190,6 +194,11 @@ def list_split(
 
     Raises `DataError` if there are no images of that split.
     """
+    if archives := archives_at(path):
+        found = splits_of(archives)
+        if split not in found and len(found) > 1:
+            raise DataError(f"{str(path)!r} has no archives for {split}: found {', '.join(found)}")
+        return shard_items(found.get(split, archives), split, base, table, reporter)
     if is_table(path):
         items = table_items(path, base, table, reporter)
         chosen = [item for item in items if item.split == split]
@@ -218,6 +227,10 @@ def list_split(
 def _source(config: DataConfig, table: TableFormat, reporter: Reporter) -> Listing:
     """Return the images of `data.train`, of all splits."""
     given = config.train
+    if archives := shards_of(given, reporter):
+        base = base_folder(given)
+        parts = [shard_items(members, split, base, table, reporter) for split, members in splits_of(archives).items()]
+        return Listing(list(chain.from_iterable(parts)))
     task = "multilabel" if table.several else "regression"
     if (table.several or table.number) and not is_table(normalised_path(given)):
         kind = "a data set of Keras" if keras_datasets.is_keras(given) else "no table"
@@ -270,6 +283,8 @@ def _held_out(config: DataConfig, split: str, table: TableFormat, reporter: Repo
         raise DataError(
             f"data.{split}: {given!r}: only data.train can be a keras: data set", "it contains its own test images"
         )
+    if archives := shards_of(given, reporter):
+        return shard_items(splits_of(archives).get(split, archives), split, base, table, reporter)
     path = place_of(given, reporter, whole=is_table(normalised_path(given)))
     check_exists(path, f"data.{split}", given)
     _check_is_other_folder(config, split, path)

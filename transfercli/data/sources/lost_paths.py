@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from transfercli.config.paths import is_address
+from transfercli.data.archive_members import exists
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, Item, sub_folders
 from transfercli.errors import DataError
 from transfercli.text import counted
@@ -24,7 +25,7 @@ def check_found(items: Sequence[Item], base: Path, template: str | None, copies:
     """
     for split in sorted({item.split for item in items}):
         members = [item for item in items if item.split == split]
-        if any(item.problem or item.file.startswith(f"{copies}/") or os.path.lexists(item.file) for item in members):
+        if any(item.problem or item.file.startswith(f"{copies}/") or _exists(item.file) for item in members):
             continue
         first = members[0]
         raise DataError(
@@ -32,6 +33,10 @@ def check_found(items: Sequence[Item], base: Path, template: str | None, copies:
             f" for at {first.file!r}",
             _hint(first, base, template),
         )
+
+
+def _exists(file: str) -> bool:
+    return os.path.lexists(file) or exists(file)
 
 
 def _hint(item: Item, base: Path, template: str | None) -> str:

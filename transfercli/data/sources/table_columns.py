@@ -10,7 +10,7 @@ from transfercli.config.paths import normalised_path
 from transfercli.config.schema import DataConfig
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import HELD_OUT, base_folder
-from transfercli.data.sources.places import place_of
+from transfercli.data.sources.storage.places import place_of
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import column_values, is_table
 from transfercli.errors import ArtefactError, DataError

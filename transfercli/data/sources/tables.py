@@ -15,7 +15,7 @@ from transfercli.data.label_sets import LabelSet
 from transfercli.data.sources.column_errors import columns_error
 from transfercli.data.sources.folders import Item
 from transfercli.data.sources.layout import SPLIT_NAMES
-from transfercli.data.sources.places import row_place
+from transfercli.data.sources.storage.table_paths import row_place
 from transfercli.data.sources.table_format import (
     COLUMN_SEPARATORS,
     TableFormat,
@@ -49,7 +49,7 @@ def table_items(path: Path, base: Path, table: TableFormat = _DEFAULT, reporter:
     for line, row in table_rows(path, table):
         place = f"{path.name}:{line}"
         given = image_path(row, table, place)
-        label, split = (labels.read(row, place), _split(row, table, place)) if table.labelled else ("", "train")
+        label, split = (labels.read(row, place), split_of_row(row, table, place)) if table.labelled else ("", "train")
         group, (file, name) = _text(row, table.group, place), row_place(given, path, base, table.cache, place)
         item = Item(file, name, label, split, group=group, several=table.several)
         items[file] = _joined(items[file], item, given, place, table) if file in items and table.labelled else item
@@ -150,7 +150,7 @@ def image_path(row: dict[str, Any], table: TableFormat, place: str) -> str:
     return valid_text(table.path_of(row, place), table.columns.path, place)
 
 
-def _split(row: dict[str, Any], table: TableFormat, place: str) -> str:
+def split_of_row(row: dict[str, Any], table: TableFormat, place: str) -> str:
     column = table.columns.split
     given = row.get(column) or ""
     split = SPLIT_NAMES.get(given.strip().lower() or "train") if isinstance(given, str) else None

@@ -15,7 +15,7 @@ from transfercli.config.paths import normalised_path
 from transfercli.config.schema import ColumnsConfig, DataConfig, ExperimentConfig
 from transfercli.config.types import MULTILABEL
 from transfercli.data.sources.keras_datasets import is_keras
-from transfercli.data.sources.places import place_of
+from transfercli.data.sources.storage.places import place_of
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.table_labels import is_list, label_state
 from transfercli.data.sources.tables import is_table, table_rows

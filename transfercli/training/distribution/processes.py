@@ -22,6 +22,16 @@ class Processes:
         return self.rank == 0
 
 
+_ALONE = Processes()
+_now = _ALONE
+
+
 def processes() -> Processes:
     """Return this process's place among those that train together; one of one unless training is distributed."""
-    return Processes()
+    return _now
+
+
+def set_processes(value: Processes) -> None:
+    """Set this process's place, once it has joined the others."""
+    global _now
+    _now = value

@@ -125,7 +125,10 @@ def build_label_loss(
 
 
 def build_accuracy(units: int, *, soft: bool = False) -> Any:
-    """Build the metric `accuracy` for the same targets and logits; the class of a soft target is its largest."""
+    """Build the metric `accuracy` for the same targets and logits; the class of a soft target is its largest.
+
+    Rows count equally, unless their weight is 0.
+    """
     import keras
     from keras import ops
 
@@ -134,7 +137,12 @@ def build_accuracy(units: int, *, soft: bool = False) -> Any:
         predicted = ops.reshape(logits, (-1,)) > 0 if units == 1 else ops.argmax(logits, axis=-1)
         return ops.cast(ops.equal(ops.cast(truth, "int32"), ops.cast(predicted, "int32")), "float32")
 
-    return keras.metrics.MeanMetricWrapper(hits, name="accuracy")
+    class Accuracy(keras.metrics.MeanMetricWrapper):
+        def update_state(self, targets: Any, logits: Any, sample_weight: Any = None) -> Any:
+            counts = None if sample_weight is None else ops.cast(ops.greater(sample_weight, 0), "float32")
+            return super().update_state(targets, logits, counts)
+
+    return Accuracy(hits, name="accuracy")
 
 
 def build_label_accuracy() -> Any:

@@ -10,6 +10,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,9 +21,14 @@ from transfercli.data.cache.index import Entry
 from transfercli.data.cache.rows import StoredRows
 from transfercli.data.cache.segments import Segments, available_bytes
 from transfercli.data.dataset import Split
+from transfercli.errors import DiskError
 from transfercli.models.passes.batch_size import BATCH
+from transfercli.models.placement import on_each_device
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows, Indices, JoinedRows, Rows, release
+from transfercli.training.distribution.agreement import any_of, first_text, meet
+from transfercli.training.distribution.caches import keeps
+from transfercli.training.distribution.processes import processes
 from transfercli.transfer.features.prefix import Prefix, compute_features
 from transfercli.transfer.features.views import Views, all_views, views_per_image
 
@@ -88,15 +94,18 @@ class FeatureCache:
         """
         inputs, keys = all_views(split.images, views), _keys(split, views)
         parts = self._parts(prefix, views)
+        waiting = partial(self.reporter.progress, "waiting for features of another process", 0, 0)
+        writes = keeps(self.root, waiting)
         try:
-            missing = _missing(parts, keys)
+            missing = _missing(parts, keys, waiting)
             for part in parts:
                 part.add_user(self.run)
             if len(missing):
-                waiting = partial(self.reporter.progress, "waiting for features of another process", 0, 0)
-                with parts[0].store.filling(keys, waiting):
-                    missing = _missing(parts, keys)  # another process may have made them meanwhile
-                    self._compute(prefix, inputs, keys, missing, parts)
+                with parts[0].store.filling(keys, waiting) if writes else nullcontext():
+                    missing = _missing(parts, keys, waiting)  # another process may have made them meanwhile
+                    self._compute(prefix, inputs, keys, missing, parts if writes else [])
+                meet(waiting)
+                _lacking(parts, keys)  # looks up the rows that another process with the same cache has stored
         finally:
             for part in parts:
                 part.store.close()
@@ -135,7 +144,7 @@ class FeatureCache:
         keys = _keys(split, views)
         parts = self._parts(prefix, views)
         try:
-            return len(_missing(parts, keys))
+            return int(np.count_nonzero(_lacking(parts, keys)))
         finally:
             for part in parts:
                 part.store.close()
@@ -149,13 +158,13 @@ class FeatureCache:
         store = Segments(self.root, prefix.output_space(self.pixels), self.available_bytes())
         try:
             entry = store.entry(key := f"difference:{first.hexdigest()}")
-            if entry is None:
-                entry = Entry(key, problem=repr(measure()))
-                if keep:
-                    store.append(entry, None)
+            stored = first_text(entry.problem if entry else "")
+            difference = float(stored) if stored else measure()
+            if keep and entry is None and keeps(self.root):
+                store.append(Entry(key, problem=repr(difference)), None)
         finally:
             store.close()
-        return float(entry.problem)
+        return difference
 
     def _parts(self, prefix: Prefix, views: Views | None) -> list[_Part]:
         available, parts, start = self.available_bytes(), [], 0
@@ -207,7 +216,8 @@ class _Remake:
     values: slice
 
     def __call__(self, row: int) -> np.ndarray:
-        feature: np.ndarray = self.prefix(self.inputs.read(np.array([row])))[0]
+        with on_each_device():  # only this process lacks the row
+            feature: np.ndarray = self.prefix(self.inputs.read(np.array([row])))[0]
         return feature[self.values]
 
 
@@ -225,14 +235,27 @@ def features_of(
     """
     inputs = all_views(split.images, views)
     if cache is not None:
-        try:
-            if len(inputs) * prefix.row_bytes <= cache.available_bytes():
+        reason = first_text(_reason_not_stored(cache, len(inputs) * prefix.row_bytes))
+        if not reason:
+            try:
                 return cache.features(split, prefix, views)
-            give_up("the features do not fit into the feature cache (compute.cache_max_gb, or free disk space)")
-        except UNUSABLE as error:
-            give_up(f"the feature cache cannot be used: {error}")
+            except UNUSABLE as error:
+                reason = f"the feature cache cannot be used: {error}"
+                if processes().count > 1:
+                    raise DiskError(reason, "set compute.cache_dir to a folder that can be written") from error
+        give_up(reason)
     rows = compute_features(prefix, inputs, np.arange(len(inputs)), reporter)
     return EpochFeatures(ArrayRows(_stacked(rows, len(inputs))), views_per_image(views))
+
+
+def _reason_not_stored(cache: FeatureCache, needed: int) -> str:
+    """Return why features of `needed` bytes cannot be stored, or ""."""
+    try:
+        if needed <= cache.available_bytes():
+            return ""
+    except UNUSABLE as error:
+        return f"the feature cache cannot be used: {error}"
+    return "the features do not fit into the feature cache (compute.cache_max_gb, or free disk space)"
 
 
 def _stacked(rows: Iterator[tuple[int, np.ndarray]], count: int) -> np.ndarray:
@@ -245,9 +268,14 @@ def _stacked(rows: Iterator[tuple[int, np.ndarray]], count: int) -> np.ndarray:
     return array
 
 
-def _missing(parts: Sequence[_Part], keys: Sequence[str]) -> np.ndarray:
-    """Return the indices of the rows that a part lacks, int64 [M]."""
-    return np.flatnonzero(np.any([part.look_up(keys) for part in parts], axis=0))
+def _missing(parts: Sequence[_Part], keys: Sequence[str], waiting: Callable[[], None]) -> np.ndarray:
+    """Return the indices of the rows that a part lacks, in the cache of any process, int64 [M]."""
+    return np.flatnonzero(any_of(_lacking(parts, keys), waiting))
+
+
+def _lacking(parts: Sequence[_Part], keys: Sequence[str]) -> np.ndarray:
+    """Return True for each row that a part lacks, bool [N]."""
+    return np.any([part.look_up(keys) for part in parts], axis=0)
 
 
 def _keys(split: Split, views: Views | None) -> list[str]:

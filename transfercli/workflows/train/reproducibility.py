@@ -55,5 +55,9 @@ def _rerun(reasons: list[str]) -> dict[str, Any]:
 def _machine(compute: ComputeConfig) -> dict[str, Any]:
     from transfercli.training.backend import computing_threads
     from transfercli.training.devices import accelerators
+    from transfercli.training.distribution.processes import processes
 
-    return machine(computing_threads(compute), accelerators())
+    facts = machine(computing_threads(compute), accelerators())
+    if compute.distribution != "none":
+        facts["devices_per_batch"] = processes().devices
+    return facts

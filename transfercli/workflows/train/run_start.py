@@ -6,23 +6,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transfercli.config.loader import dump
 from transfercli.data.manifest import update_assignments, write_manifest, write_pixels
 from transfercli.data.quality.image_descriptors import write_descriptors
-from transfercli.errors import DataError, DiskError, Interrupted
+from transfercli.errors import DataError, DiskError, Interrupted, PeerLostError, TransferError
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.folder import has_checkpoint, remove_results, splits_file
 from transfercli.runs.lock import shared_files_lock
 from transfercli.runs.record import status_of
+from transfercli.training.distribution.watch import current_watch
 from transfercli.workflows.new_model import Parent
 from transfercli.workflows.recorded_weights import weight_facts
 from transfercli.workflows.train.learnt_before import LearntBefore, describe_dataset, warn_of_changed_copies
 from transfercli.workflows.train.reproducibility import reproducibility_facts, warn_of_environment_changes
 from transfercli.workflows.train.training_data import fingerprint
+from transfercli.workflows.train.watching import lost_peer, resume_hint
 
 if TYPE_CHECKING:
     from transfercli.transfer.transplant import Transplant
@@ -95,6 +97,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: Learnt
         "backend": keras.backend.backend(),
         "device": device_name(),
         "precision": setup.plan.precision,
+        **_distribution(job),
         "phases": [asdict(phase) for phase in setup.plan.phases],
         **({"candidates": setup.candidates} if setup.candidates else {}),
         "data": {
@@ -112,14 +115,26 @@ def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: Learnt
     record.create(job.run, facts)
 
 
+def _distribution(job: Job) -> dict[str, Any]:
+    """Return the numbers of processes and devices that train together; nothing if batches are not shared out."""
+    from transfercli.training.distribution.processes import processes
+
+    place = processes()
+    if job.config.compute.distribution == "none":
+        return {}
+    return {"distribution": {"processes": place.count, "devices": place.devices}}
+
+
 @contextmanager
 def resume_hints(job: Job, reporter: Reporter) -> Iterator[None]:
     """Add to an `Interrupted` or `DiskError` raised inside the kept epochs and the command that resumes the run."""
     reporter.describe_forced_stop(lambda signum: _interruption(job, signum))
+    if (watch := current_watch()) is not None:
+        watch.describe = partial(_stopped, job)
     try:
         yield
-    except Interrupted as stop:
-        raise _interruption(job, stop.signum) from None
+    except (Interrupted, PeerLostError) as stop:
+        raise _stopped(job, stop) from None
     except DiskError as error:
         if not job.run.record.exists():
             raise
@@ -130,6 +145,13 @@ def resume_hints(job: Job, reporter: Reporter) -> Iterator[None]:
 RESTART_HINT = "start the same command again"
 
 
+def _stopped(job: Job, error: TransferError) -> TransferError:
+    """Return the complete error of a stopped run, and set the status of a running one to interrupted."""
+    if isinstance(error, Interrupted):
+        return _interruption(job, error.signum)
+    return lost_peer(job, error) if isinstance(error, PeerLostError) else error
+
+
 def _interruption(job: Job, signum: int) -> Interrupted:
     """Return the error of a stopped run, and set the status of a running one to interrupted."""
     if not job.run.record.exists():
@@ -138,7 +160,7 @@ def _interruption(job: Job, signum: int) -> Interrupted:
         )
     if status_of(job.run) == "running":
         record.mark_interrupted(job.run)
-    return Interrupted(signum, f"stopped; {job.run.label} {_kept_epochs(job)}", job.resume_command)
+    return Interrupted(signum, f"stopped; {job.run.label} {_kept_epochs(job)}", resume_hint(job))
 
 
 def _kept_epochs(job: Job) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.types import REGRESSION
 from transfercli.data.cache.images import cache_root
+from transfercli.data.cache.network_disk import warn_of_network_disk
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs import record
@@ -17,6 +18,7 @@ from transfercli.text import counted
 from transfercli.workflows.confidence import warn_of_abstention
 from transfercli.workflows.fitted_trust import write_fitted_trust
 from transfercli.workflows.resolved_config import architecture, batchnorm_trains, geometry_of, head_of
+from transfercli.workflows.train.distribution import report_share, share_of
 from transfercli.workflows.train.learnt_before import without_changed_copies
 from transfercli.workflows.train.training_data import class_weights, report_class_counts, sampled_weights, with_labels
 
@@ -82,6 +84,7 @@ def set_up(
     from transfercli.training import history
     from transfercli.training.checkpoints import Checkpoints
     from transfercli.training.checks import warn_of_plan
+    from transfercli.training.distribution.processes import processes
     from transfercli.training.frozen import constant_tensors
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.dry_run import DryRunBuilder
@@ -104,6 +107,8 @@ def set_up(
     if dataset.auxiliary.related is None and any(phase.kind == "train" for phase in plan.phases):
         builder.aligns = False  # these phases see the labelled images where they are
     images = {name: len(split) for name, split in dataset.splits.items()}
+    if any(phase.kind == "train" for phase in plan.phases):
+        report_share(job.config, len(builder.inputs.training), reporter)
     warn_of_plan(plan, job.config.data.batch_size, images, reporter)
     refitted = any(phase.kind == "refit" and not phase.epochs for phase in plan.phases)  # all labelled images score it
     warn_of_abstention(job.config.evaluation, scored_images(builder, plan), reporter, refitted=refitted)
@@ -115,12 +120,19 @@ def set_up(
         if is_best:  # before the checkpoint: after a kill between the two, the epoch is repeated, and this too
             assert trainer.validated is not None, "an epoch is validated before it is kept"
             keep_answers(job, builder, trainer.validated)
-        checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
+        if processes().is_chief:
+            checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
         history.append(job.run.metrics, progress.line)
 
     validation = builder.inputs.validation
     timed = _timed(builder, watch)
     trainer = Trainer(classifier, timed, validation.targets, plan, reporter, keep, validation.groups)
+    if job.run.record.exists():
+        trainer.precision_checks = RunRecord.read(job.run).precision_checks
+    if not dry_run:
+        trainer.precision_checked = lambda: record.update(
+            job.run, precision=trainer.plan.precision, precision_checks=trainer.precision_checks
+        )
     return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features, candidates)
 
 
@@ -207,9 +219,11 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan,
     The phases are those of the config's strategy, or the recorded ones of a resumed run, for which nothing is tried.
     Raises `ConfigError` if a phase names a layer that the base does not have.
     """
-    from transfercli.training.backend import step_precision
+    from transfercli.training.distribution.agreement import from_chief
+    from transfercli.training.distribution.processes import processes
     from transfercli.training.frozen import layers_of
     from transfercli.training.phases import recorded_phases
+    from transfercli.training.precision.steps import step_precision
     from transfercli.training.progress import Plan
     from transfercli.transfer import choice
     from transfercli.transfer.strategies import needs_measuring, phases_of
@@ -224,14 +238,21 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan,
         phases, tried, limit = choose_phases(config, builder, reporter)
     else:
         phases = phases_of(config, tuple(classifier.stages))
+    if processes().count > 1:  # those of the first process, as measured times and solutions differ
+        entries = [asdict(phase) for phase in phases]
+        phases = recorded_phases(from_chief(lambda: entries))
     for number, phase in enumerate(phases):
         try:
             layers_of(classifier, phase)
         except ConfigError as error:
             key = f"transfer.phases[{number}]" if config.transfer.phases else "transfer"
             raise ConfigError(f"{key}.{error.message}", error.hint) from error
-    precision, updates_batchnorm = step_precision(config.compute), batchnorm_trains(config.model)
-    plan = Plan(tuple(phases), config.training, config.seed, precision, updates_batchnorm, limit)
+    updates_batchnorm, chosen = batchnorm_trains(config.model), config.compute.precision == "auto"
+    if job.run.record.exists():
+        precision = RunRecord.read(job.run).precision
+    else:
+        precision = step_precision(config.compute, classifier, phases, batchnorm_trains=updates_batchnorm)
+    plan = Plan(tuple(phases), config.training, config.seed, precision, updates_batchnorm, limit, chosen)
     return plan, choice.as_json(tried)
 
 
@@ -239,14 +260,17 @@ def choose_phases(
     config: ExperimentConfig, builder: PhaseBuilder, reporter: Reporter
 ) -> tuple[list[Phase], list[Tried], TimeLimit | None]:
     """Return the phases of `auto`, the heads that it tried, and with a budget in seconds its limit."""
+    from transfercli.training.distribution.agreement import from_chief
     from transfercli.training.progress import TimeLimit
     from transfercli.transfer import choice
-    from transfercli.transfer.auto import explanation
+    from transfercli.transfer.auto import Measurements, explanation
     from transfercli.transfer.measuring import measure
     from transfercli.transfer.strategies import phases_of
 
     started, in_seconds = time.perf_counter(), not isinstance(config.transfer.budget, str)
     measured, limit = measure(builder, config.transfer.budget), None
+    own = asdict(measured)
+    measured = Measurements(**from_chief(lambda: own))  # each process measures other times
     tried = choice.choose_head(builder, reporter, started + measured.budget if in_seconds else None)
     measured = replace(measured, aligned=builder.aligned)
     if in_seconds:
@@ -267,8 +291,9 @@ def feature_cache(config: ExperimentConfig, reporter: Reporter, run: Path | None
     compute = config.compute
     if compute.cache == "off":
         return None
-    pixels = geometry_of(config).name
-    return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), pixels, reporter, run)
+    pixels, root = geometry_of(config).name, cache_root(compute)
+    warn_of_network_disk(root, reporter)
+    return FeatureCache(root, int(compute.cache_max_gb * 1e9), pixels, reporter, run)
 
 
 def training_inputs(
@@ -292,9 +317,13 @@ def training_inputs(
     weights = class_weights(config.training.class_weights, training)
     report_class_counts(training, weights, config.training.sampling, reporter)
 
+    share = share_of(config)
+
     def make_batches(source: Rows, augment: Augment | StepAugmentation | None) -> Batches:
         batches_class, size = SAMPLINGS[config.training.sampling], config.data.batch_size
-        return batches_class(source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights)
+        return batches_class(
+            source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights, share=share
+        )
 
     return TrainingInputs(
         training,

@@ -40,7 +40,9 @@ def check_tracking(config: ExperimentConfig) -> None:
 @contextmanager
 def track_training(job: Job, setup: Setup, reporter: Reporter) -> Iterator[None]:
     """Send every epoch that is kept inside the block to the trackers, and at its end the status of the training."""
-    trackers = _trackers(job, setup, reporter)
+    from transfercli.training.distribution.processes import processes
+
+    trackers = _trackers(job, setup, reporter) if processes().is_chief else []
     keep: Keep = setup.trainer.keep
 
     def keep_and_track(progress: Progress, checkpoint: Any, is_best: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from transfercli.config.schema import ExperimentConfig
@@ -18,8 +17,8 @@ from transfercli.evaluation.slices import table_slices
 from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.listing import continue_command, make_latest
-from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
+from transfercli.training.distribution.watch import explained_errors
 from transfercli.training.keras_import import check_backend
 from transfercli.workflows.confidence import check_two_classes, report_confidence, report_label_confidence
 from transfercli.workflows.initial_weights import check_weights, needs_download
@@ -32,6 +31,7 @@ from transfercli.workflows.train.continuation import (
     copy_earlier_epochs,
 )
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
+from transfercli.workflows.train.distribution import check_launch, read_together, taking_part
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job, with_head_of
 from transfercli.workflows.train.learnt_before import LearntBefore, images_learnt_before
 from transfercli.workflows.train.results import KEPT_METRICS, CostEstimate, PhaseCost, TrainResult
@@ -41,6 +41,7 @@ from transfercli.workflows.train.stopwatch import Stopwatch
 from transfercli.workflows.train.tracking import check_tracking, track_training
 from transfercli.workflows.train.training_data import data_request, draw_batch
 from transfercli.workflows.train.unknown import fit_unknown
+from transfercli.workflows.train.watching import watching_others
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
@@ -53,9 +54,11 @@ def train(request: TrainRequest | ContinueRequest, reporter: Reporter) -> TrainR
     Nothing is written before the config and the data are checked.
     """
     job = continuing_job(request) if isinstance(request, ContinueRequest) else resolve_job(request, reporter)
-    waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
-    with job.loaded.placing(), experiment_lock(job.run.path.parent, request.wait, waiting):
-        return train_job(job, reporter, dry_run=request.dry_run)
+    with job.loaded.placing(), watching_others(job, reporter):
+        if job.config.compute.distribution != "none":
+            prepare_backend(job.config)  # the processes join before the first of them takes the lock
+        with taking_part(job, request.wait, reporter) as own:
+            return train_job(own, reporter, dry_run=request.dry_run)
 
 
 def read_data(job: Job, reporter: Reporter) -> Dataset:
@@ -75,9 +78,10 @@ def train_job(
     watch = Stopwatch()
     check_tracking(job.config)
     check_backend()
+    check_launch(job.config.compute)
     for warning in job.warnings:
         reporter.warning(warning)
-    with resume_hints(job, reporter):
+    with resume_hints(job, reporter), explained_errors():
         finished = finished_result(job)
         if finished is not None:
             reporter.info(f"{job.run.label} is complete already; this is its result")
@@ -92,7 +96,7 @@ def train_job(
         begin_run(job, setup, prepared.parent, prepared.report, learnt_before, reporter)
         if columns:
             write_columns(job.run.slices, columns, slice_names)
-        with record.recording_status(job.run), track_training(job, setup, reporter):
+        with record.recording_status(job.run), explained_errors(), track_training(job, setup, reporter):
             labels = tuple(setup.classifier.labels)
             draw_batch(job.run.batch, setup.builder.on_images().batches, labels, grey=job.config.data.channels == 1)
             with watch("train"):
@@ -140,7 +144,7 @@ def prepare(
     if is_keras(job.config.data.train):
         prepare_backend(job.config)  # before Keras is imported for its data sets
     with watch("ingest"):
-        dataset = read(job, reporter)
+        dataset = read_together(lambda: read(job, reporter), job.config, reporter)
     labels = labels_for(initial, parent, dataset.labels, reporter)
     from_config(job.config.evaluation.gates, labels, job.config.task)  # an error is raised now, not after the training
     check_two_classes(job.config.evaluation, labels)
@@ -175,8 +179,11 @@ def recorded_parent(job: Job) -> str | None:
 
 def prepare_backend(config: ExperimentConfig) -> None:
     from transfercli.training.backend import prepare
+    from transfercli.training.distribution.start import check_batch_size, check_distribution
 
-    prepare(config.compute, config.seed)
+    check_distribution(config.compute)
+    prepare(config.compute, config.seed, distributed=True)
+    check_batch_size(config.data.batch_size)
 
 
 def train_epochs(job: Job, setup: Setup, reporter: Reporter) -> None:

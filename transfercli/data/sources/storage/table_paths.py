@@ -1,45 +1,16 @@
-"""Places of a config's data on this machine: a local path itself, or the local copy of what an address names."""
+"""Images that a table names: files beside it, or addresses; a remote table may not name files of this machine."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path, PurePosixPath
 
-from transfercli.config.paths import cache_of, normalised_path
-from transfercli.data.remote.versions import check_versions, copy_of, fetch_now, list_folder
-from transfercli.data.sources.folders import IMAGE_EXTENSIONS, OTHER_IMAGES, absolute, is_hidden, relative
+from transfercli.data.remote.versions import copy_of
+from transfercli.data.sources.folders import absolute, relative
 from transfercli.errors import DataError
 from transfercli.io.addresses import COPIES, address_of, is_loopback, is_remote, problem_of, without_secrets
-from transfercli.reporting import Reporter
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-
-
-def place_of(given: str, reporter: Reporter | None = None, *, whole: bool) -> Path:
-    """Return the absolute path of a config's data; of an address, its local copy, brought to the present state.
-
-    whole: True for a single file such as a table, which is fetched; else the files of a folder are listed, and fetched
-        when they are read.
-
-    Raises `DataError` if a server does not have it or does not answer.
-    """
-    path = normalised_path(given)
-    if not is_remote(given):
-        return path
-    if not whole:
-        list_folder(given.rstrip("/"), cache_of(given), _needs_head, reporter or Reporter())
-        return path
-    file, cache = str(path), cache_of(given)
-    problems = check_versions([file], cache) or fetch_now([file], cache)
-    if problems:
-        raise DataError(problems[file], "check the address, and the permissions for reading it")
-    return path
-
-
-def _needs_head(file: str) -> bool:
-    """Return True if the name of a file does not say if it is an image."""
-    path = PurePosixPath(file)
-    return not is_hidden(path.name) and path.suffix.lower() not in IMAGE_EXTENSIONS | OTHER_IMAGES
 
 
 def row_place(given: str, table: Path, base: Path, cache: Path, place: str) -> tuple[str, str]:

@@ -1,0 +1,99 @@
+"""Places of a config's data on this machine: a local path itself, or the local copy of what an address names."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from transfercli.config.paths import TABLE_SUFFIXES, ConfigPath, base_of, cache_of, normalised_path
+from transfercli.data.archive_members import is_archive
+from transfercli.data.remote.versions import check_versions, fetch_now, list_folder
+from transfercli.data.sources.folders import IMAGE_EXTENSIONS, OTHER_IMAGES, is_hidden
+from transfercli.data.sources.keras_datasets import is_keras
+from transfercli.data.sources.storage.shards import archives_in, expanded, is_shards
+from transfercli.errors import DataError, UsageError
+from transfercli.io.addresses import as_given, is_remote, local_copy, problem_of
+from transfercli.reporting import Reporter
+from transfercli.text import counted
+
+
+def place_of(given: str, reporter: Reporter | None = None, *, whole: bool) -> Path:
+    """Return the absolute path of a config's data; of an address, its local copy, brought to the present state.
+
+    whole: True for a single file such as a table, which is fetched; else the files of a folder are listed, and fetched
+        when they are read.
+
+    Raises `DataError` if a server does not have it or does not answer.
+    """
+    path = normalised_path(given)
+    if not is_remote(given):
+        return path
+    if not whole:
+        list_folder(given.rstrip("/"), cache_of(given), _needs_head, reporter or Reporter())
+        return path
+    return _fetched([str(path)], cache_of(given))[0]
+
+
+def shards_of(given: str, reporter: Reporter) -> list[Path]:
+    """Return the archives that a config's value stands for, fetched if they are remote; none if it is something else.
+
+    It is the path or address of one archive, of several in braces, or of a folder of archives. Raises `DataError` if
+    one is missing.
+    """
+    if is_keras(given) or normalised_path(given).suffix.lower() in TABLE_SUFFIXES:
+        return []
+    if not is_shards(given):
+        found = archives_in(place_of(given, reporter, whole=False))
+        return _fetched([str(path) for path in found], cache_of(given)) if is_remote(given) else found
+    cache, texts = cache_of(given), expanded(given)
+    if is_remote(given):
+        return _fetched([str(local_copy(text, cache)) for text in texts], cache)
+    return _existing([normalised_path(ConfigPath(text, base_of(given))) for text in texts], given)
+
+
+def given_place(given: Path, cache: Path, reporter: Reporter) -> Path:
+    """Return the absolute path of data that the command line names, or of its local copy, brought to the present state.
+
+    Raises `UsageError` for an address with a secret or of another kind, `DataError` as `place_of`.
+    """
+    text = as_given(given)
+    if not is_remote(text):
+        return given.expanduser().absolute()
+    if problem := problem_of(text):
+        raise UsageError(problem, "give an address without a user, a password, a signature or a token")
+    value = ConfigPath(text, Path(), cache)
+    if not shards_of(value, reporter):
+        place_of(value, reporter, whole=normalised_path(value).suffix.lower() in TABLE_SUFFIXES)
+    return normalised_path(value)
+
+
+def archives_at(path: Path) -> list[Path]:
+    """Return the archives at a local path: itself, several in braces, or those in a folder; none if it has none."""
+    if not is_shards(path):
+        return archives_in(path)
+    return _existing([Path(text) for text in expanded(str(path))], str(path))
+
+
+def _existing(paths: list[Path], given: str) -> list[Path]:
+    lacking = [path for path in paths if not path.is_file()]
+    if len(lacking) == len(paths) == 1 and paths[0].is_dir():
+        return []  # a folder whose name ends like that of an archive
+    if lacking:
+        raise DataError(
+            f"{given!r}: {counted(len(lacking), 'archive')} of {len(paths)} missing, such as {str(lacking[0])!r}",
+            "correct the path; braces stand for a range, as in train-{000000..000009}.tar",
+        )
+    return paths
+
+
+def _fetched(files: list[str], cache: Path) -> list[Path]:
+    problems = check_versions(files, cache) or fetch_now(files, cache)
+    for reason in problems.values():
+        raise DataError(reason, "check the address, and the permissions for reading it")
+    return [Path(file) for file in files]
+
+
+def _needs_head(file: str) -> bool:
+    """Return True if the name of a file does not say if it is an image."""
+    path = PurePosixPath(file)
+    known = path.suffix.lower() in IMAGE_EXTENSIONS | OTHER_IMAGES or is_archive(path.name)
+    return not is_hidden(path.name) and not known

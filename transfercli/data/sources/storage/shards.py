@@ -1,0 +1,158 @@
+"""Shards: tar archives of images with their labels beside them, as WebDataset has them.
+
+The files of one image have the same name up to the first dot: `000123.jpg` and `000123.cls` (a class), `000123.json` (an
+object with the columns of a table, such as label and split) or `000123.txt` (a class). Images are read in place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice, product
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from transfercli.data.archive_members import index_of, is_archive, read_bytes
+from transfercli.data.sources.folders import IMAGE_EXTENSIONS, Item, is_hidden, relative
+from transfercli.data.sources.layout import is_held_out_name, split_of_name
+from transfercli.data.sources.table_format import TableFormat
+from transfercli.data.sources.table_labels import LabelReader
+from transfercli.data.sources.tables import split_of_row
+from transfercli.errors import DataError
+from transfercli.reporting import Reporter
+from transfercli.text import first_of
+
+MAX_SHARDS = 100_000
+MAX_LABEL_BYTES = 1024 * 1024
+_CLASS, _OBJECT, _TEXT = "cls", "json", "txt"  # the first that is there has the label
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_LISTED = 3
+
+
+def is_shards(text: str | Path) -> bool:
+    """Return True for the path or address of one archive, or of several in braces: `train-{000..009}.tar`."""
+    return is_archive(text)
+
+
+def expanded(text: str) -> list[str]:
+    """Return the paths or addresses that braces stand for: a range `{000..009}`, or names `{a,b}`.
+
+    Raises `DataError` if these are too many, or a range runs backwards.
+    """
+    parts = _BRACES.split(text)
+    choices = [[part] if number % 2 == 0 else _choices(part, text) for number, part in enumerate(parts)]
+    found = ["".join(chosen) for chosen in islice(product(*choices), MAX_SHARDS + 1)]
+    if len(found) > MAX_SHARDS:
+        raise DataError(f"{text!r} stands for more than {MAX_SHARDS:,} archives", "give a folder of archives")
+    return found
+
+
+def _choices(inner: str, text: str) -> list[str]:
+    if not (numbers := _RANGE.fullmatch(inner)):
+        return inner.split(",")
+    first, last = int(numbers[1]), int(numbers[2])
+    if last < first or last - first >= MAX_SHARDS:
+        raise DataError(f"{text!r}: the range {{{inner}}} is empty or too long", "write it as {000000..000009}")
+    return [str(number).zfill(len(numbers[1])) for number in range(first, last + 1)]
+
+
+def archives_in(folder: Path) -> list[Path]:
+    """Return the archives in a folder that has no sub-folders and no images, as shards are stored; else none."""
+    try:
+        with os.scandir(folder) as entries:
+            visible = [entry for entry in entries if not is_hidden(entry.name)]
+    except OSError:
+        return []
+    if any(entry.is_dir() or Path(entry.name).suffix.lower() in IMAGE_EXTENSIONS for entry in visible):
+        return []
+    return sorted(Path(entry.path) for entry in visible if is_archive(entry.name))
+
+
+def splits_of(archives: Sequence[Path]) -> dict[str, list[Path]]:
+    """Return the archives of each split by the word in their names: train-000.tar, val-000.tar, test-000.tar.
+
+    Without a held-out one, all are training images.
+    """
+    stems = {archive: re.sub(r"[\d._-]+$", "", archive.stem) for archive in archives}
+    if not any(is_held_out_name(stem) for stem in stems.values()):
+        return {"train": [*archives]}
+    splits: dict[str, list[Path]] = {}
+    for archive, stem in stems.items():
+        split = split_of_name(stem)
+        if not split:
+            raise DataError(
+                f"the archive {archive.name!r} has no word for a split, and others have",
+                "name them train-000000.tar, val-000000.tar and test-000000.tar, or give each split its address",
+            )
+        splits.setdefault(split, []).append(archive)
+    return splits
+
+
+def shard_items(archives: Sequence[Path], split: str, base: Path, table: TableFormat, reporter: Reporter) -> list[Item]:
+    """Return the images of archives, sorted by name. `split` holds for images whose JSON object names none.
+
+    Raises `DataError` for a damaged archive, or an image without a label.
+    """
+    if not isinstance(table.columns.label, str):
+        raise DataError("data.columns.label is a list of columns, and tar shards have one value for labels", "name one")
+    items = []
+    for archive in archives:
+        labels = LabelReader(archive, table, reporter)
+        for key, files in _samples(archive):
+            images = [end for end in files if f".{end.lower()}" in IMAGE_EXTENSIONS]
+            if not images:
+                continue
+            if len(images) > 1:
+                raise DataError(f"{archive.name}: {key!r} has {len(images)} images: {first_of(images, _LISTED)}")
+            file, place = f"{archive}/{files[images[0]]}", f"{archive.name}/{key}"
+            row = _row(archive, files, place, table) if table.labelled else {}
+            label = labels.read(row, place) if table.labelled else ""
+            given = split_of_row(row, table, place) if row.get(table.columns.split) else split
+            group = str(row.get(table.group) or "") if table.group else ""
+            items.append(Item(file, relative(file, base), label, given, group=group, several=table.several))
+        if table.labelled:
+            labels.check()
+    if not items:
+        raise DataError(
+            f"the archives {first_of([archive.name for archive in archives], _LISTED)} hold no images",
+            "expected members such as 000123.jpg with 000123.cls, 000123.json or 000123.txt",
+        )
+    return sorted(items, key=lambda item: item.name)
+
+
+def _samples(archive: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the key of each sample, and its members by their ending, in the order of the archive."""
+    samples: dict[str, dict[str, str]] = {}
+    try:
+        names = [*index_of(str(archive))]
+    except OSError as error:
+        raise DataError(f"{archive.name} cannot be read: {error.strerror or error}") from error
+    for name in names:
+        path = PurePosixPath(name)
+        if not is_hidden(path.name):
+            stem, _, end = path.name.partition(".")
+            samples.setdefault(str(path.with_name(stem)), {})[end] = name
+    yield from samples.items()
+
+
+def _row(archive: Path, files: dict[str, str], place: str, table: TableFormat) -> dict[str, Any]:
+    """Return the values of a sample as the row of a table. Raises `DataError` if there are none."""
+    end = next((end for end in (_CLASS, _OBJECT, _TEXT) if end in files), None)
+    if end is None:
+        raise DataError(
+            f"{place} has no label: found {first_of(sorted(files), _LISTED)}",
+            "put its class into a member that ends in .cls, or the columns of a table into one that ends in .json",
+        )
+    text = read_bytes(f"{archive}/{files[end]}", MAX_LABEL_BYTES).decode("utf-8", "replace").strip()
+    if end != _OBJECT:
+        return {table.label_column(()): text}
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place}.json is not JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise DataError(f'{place}.json must be an object such as {{"label": "cat"}}, received {text[:80]!r}')
+    return row

@@ -1,0 +1,164 @@
+"""Part of this process in a training by several processes: the first one locks, writes and decides.
+
+The others work in a copy of the run's folder of their own, so what the first one read, they read too; it is removed at
+the end.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transfercli.data.cache.images import cache_root
+from transfercli.errors import DataError, UsageError
+from transfercli.io import atomic
+from transfercli.reporting import Reporter
+from transfercli.runs.folder import RunFolder, splits_file
+from transfercli.runs.lock import experiment_lock
+from transfercli.text import counted
+from transfercli.workflows.resolved_config import batchnorm_trains
+from transfercli.workflows.train.training_data import fingerprint
+
+if TYPE_CHECKING:
+    from transfercli.config.schema import ComputeConfig, ExperimentConfig
+    from transfercli.data.batching.batches import Share
+    from transfercli.data.dataset import Dataset
+    from transfercli.workflows.train.job import Job
+
+NOT_SENT = ("dataset.csv", "log.txt")  # large, or of no use to another process
+
+
+@contextmanager
+def taking_part(job: Job, wait: float, reporter: Reporter) -> Iterator[Job]:
+    """Hold the lock of a job's experiment, and give the job as this process works on it.
+
+    In a process that is not the first one, the job's run is a copy in a temporary folder, and nothing is shown but
+    errors. An error of a process ends all of them. Raises `BusyError` as `experiment_lock`.
+    """
+    from transfercli.training.distribution.agreement import failing_together, from_chief
+    from transfercli.training.distribution.processes import processes
+
+    waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
+    if processes().count == 1:
+        with experiment_lock(job.run.path.parent, wait, waiting):
+            yield job
+        return
+    on_wait = partial(reporter.progress, "waiting for process 0", 0, 0, "")
+    with failing_together():
+        run_id = from_chief(lambda: job.run.path.name, on_wait)
+        if processes().is_chief:
+            with experiment_lock(job.run.path.parent, wait, waiting):
+                _send(job.run, on_wait)
+                yield job
+            return
+        reporter.silence()
+        with tempfile.TemporaryDirectory(prefix="transfercli-") as scratch:
+            copy = RunFolder(Path(scratch, job.run.path.parent.name, run_id))
+            _receive(copy, on_wait)
+            yield replace(job, run=copy)
+
+
+def check_launch(compute: ComputeConfig) -> None:
+    """Check that this process trains as it was launched.
+
+    Raises `ConfigError` if Keras's backend cannot share batches, `UsageError` if the process was launched with others,
+    but the command trains in one process.
+    """
+    from transfercli.training.distribution.launch import launch
+    from transfercli.training.distribution.processes import processes
+    from transfercli.training.distribution.start import DATA_PARALLEL, check_distribution
+
+    check_distribution(compute)
+    if compute.distribution != DATA_PARALLEL or processes().count > 1:
+        return
+    if (launched := launch()) is not None:
+        raise UsageError(
+            f"this is process {launched.rank} of {launched.count}, but this command trains in one process",
+            "start it once, on one host; pretrain and finetune of one run train on several",
+        )
+
+
+def read_together(read: Callable[[], Dataset], config: ExperimentConfig, reporter: Reporter) -> Dataset:
+    """Return the data set that every process reads; of those with the same image cache, one fills it first.
+
+    Raises `DataError` if the processes read different images.
+    """
+    from transfercli.training.distribution.agreement import all_of
+    from transfercli.training.distribution.caches import keeper_first
+    from transfercli.training.distribution.processes import processes
+
+    if processes().count == 1:
+        return read()
+    on_wait = partial(reporter.progress, "waiting for the images of process 0", 0, 0, "")
+    dataset = keeper_first(cache_root(config.compute), read, on_wait)
+    prints = all_of(fingerprint(dataset), on_wait)
+    if len(set(prints)) > 1:
+        other = next(rank for rank, value in enumerate(prints) if value != prints[0])
+        raise DataError(
+            f"processes 0 and {other} read different images from data.train",
+            "give every host the same files; a copy that is still being written differs",
+        )
+    return dataset
+
+
+def share_of(config: ExperimentConfig) -> Share:
+    """Return the division of a config's batches over the devices of all processes."""
+    from transfercli.data.batching.batches import Share
+    from transfercli.training.distribution.processes import processes
+
+    return Share(processes().devices, batchnorm_trains(config.model))
+
+
+def report_share(config: ExperimentConfig, images: int, reporter: Reporter) -> None:
+    """Report how many devices compute a batch, and what happens to a last batch that cannot be shared out evenly.
+
+    images: number of training images.
+    """
+    from transfercli.training.distribution.processes import processes
+
+    share, place, size = share_of(config), processes(), config.data.batch_size
+    if share.devices == 1:
+        return
+    text = f"batches of {size} images are shared out over {share.devices} devices of"
+    text += f" {counted(place.count, 'process', 'processes')}"
+    rows, added = share.counts(images, size)
+    if added:
+        text += f"; {counted(added, 'image')} of weight 0 fills up the last batch of an epoch"
+    if rows < images:
+        text += (
+            f"; {counted(images - rows, 'image')} of the last batch of an epoch left out, other ones each time, as an"
+            " added one would enter the statistics of BatchNorm"
+        )
+    reporter.info(text)
+
+
+def _send(run: RunFolder, on_wait: Callable[[], None]) -> None:
+    """Send the files of a run and the splits of its experiment to the other processes."""
+    from transfercli.training.distribution.agreement import bytes_from_chief, from_chief
+
+    files = {splits_file(run.path.parent): splits_file(run.path.parent).name}
+    files |= {path: str(Path(run.path.name, path.relative_to(run.path))) for path in sorted(run.path.rglob("*"))}
+    files = {
+        path: name
+        for path, name in files.items()
+        if path.is_file() and not path.parent.is_symlink() and path.name not in NOT_SENT
+    }
+    from_chief(lambda: list(files.values()), on_wait)
+    for path in files:
+        bytes_from_chief(path.read_bytes(), on_wait)
+
+
+def _receive(run: RunFolder, on_wait: Callable[[], None]) -> None:
+    """Write the files that the first process sends into the copy of the experiment's folder that `run` is in."""
+    from transfercli.training.distribution.agreement import bytes_from_chief, from_chief
+
+    atomic.make_folder(run.path.parent)
+    for name in from_chief(list[str], on_wait):
+        path = run.path.parent / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes_from_chief(None, on_wait))
