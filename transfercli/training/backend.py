@@ -20,7 +20,6 @@ from transfercli.config.schema import ComputeConfig
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.training.devices import accelerators, choose_device
-from transfercli.training.distribution.batches import own_batches
 from transfercli.training.distribution.start import start
 from transfercli.training.keras_import import import_keras
 
@@ -108,6 +107,7 @@ def input_pipeline(batches: Batches) -> Any:
 
     if keras.backend.backend() != "tensorflow":
         from transfercli.data.batching.reading_ahead import ReadAhead
+        from transfercli.training.distribution.batches import own_batches
 
         return ReadAhead(own_batches(batches), to_device)
     import tensorflow as tf
