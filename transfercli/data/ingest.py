@@ -29,7 +29,7 @@ from transfercli.data.image import Decoded, FileState, Geometry
 from transfercli.data.remote.remote_files import RemoteFiles
 from transfercli.data.sources.folders import Item
 from transfercli.data.sources.keras_datasets import Arrays
-from transfercli.errors import ConfigError
+from transfercli.errors import ConfigError, DiskError
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
@@ -278,6 +278,11 @@ def _open_store(reading: Reading, total: int) -> Store:
                 warn_of_network_disk(root, reading.reporter)
                 return DiskCache(root, reading.geometry, available)
             reason = f"{needed} the disk has room for {available / 1e9:.3f} GB in the cache folder {str(root)!r}"
+            if compute.cache == "require":
+                raise DiskError(
+                    f"compute.cache is 'require', but {reason}",
+                    "free disk space, set compute.cache_dir to a folder on a larger disk, or compute.cache to auto",
+                )
         except (OSError, sqlite3.Error) as error:
             reason = f"the cache folder {str(root)!r} cannot be used: {error}"
     if compute.cache == "require":
