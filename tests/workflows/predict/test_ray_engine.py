@@ -90,7 +90,7 @@ def test_a_cluster_of_this_machine_answers_as_predict_does(
 ) -> None:
     world, folder, files = run
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    paths = (*files[:38], "no.png", files[38])
+    paths = (*files[:-1], "no.png", files[-1])
     listener = Listener()
     request = PredictRequest(str(folder), world.runs, paths, abstain=True, sets=0.8)
     found = list(predict_images(request, listener, predict_on_ray).answers)
@@ -100,5 +100,5 @@ def test_a_cluster_of_this_machine_answers_as_predict_does(
         assert (one.error, one.abstained, one.labels) == (other.error, other.abstained, other.labels)
         assert [name for name, _ in one.top] == [name for name, _ in other.top]
         assert dict(one.top) == pytest.approx(dict(other.top), abs=1e-6)
-    assert any("1 of 40 images could not be read" in text for text in listener.warnings)
+    assert any(f"1 of {len(paths)} images could not be read" in text for text in listener.warnings)
     assert list(short_folder.iterdir()) == []
