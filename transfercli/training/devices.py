@@ -115,4 +115,4 @@ def _use_jax_on_the_processor() -> None:
 
 _COUNT_GPUS = {"tensorflow": _count_tensorflow_gpus, "jax": _count_jax_gpus}
 _USE_GPU = {"tensorflow": _use_tensorflow_gpus, "jax": _use_jax_gpu}
-_USE_CPU = {"tensorflow": _use_tensorflow_gpus, "jax": _use_jax_on_the_processor}
+_USE_CPU: dict[str, Callable[[], None]] = {"tensorflow": _use_tensorflow_gpus, "jax": _use_jax_on_the_processor}
