@@ -11,6 +11,7 @@ copy is emptied, then the new version is recorded; so a crash in between repeats
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import sqlite3
@@ -33,6 +34,7 @@ CREATE TABLE IF NOT EXISTS objects (
 """
 _KEYS_PER_QUERY = 500
 TEMPORARY = ".part"  # end of the name of a file that is being written
+USERS = ".users"  # file that processes with an open mirror share a lock on
 
 
 class Mirror:
@@ -43,6 +45,8 @@ class Mirror:
         with write_errors(cache):
             make_private_folder(cache)
             self.root.mkdir(mode=0o700, exist_ok=True)
+            self._users = os.open(self.root / USERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._users, fcntl.LOCK_SH)
         self._lock = threading.Lock()
         self._database = sqlite3.connect(
             self.root / "objects.sqlite", timeout=60, isolation_level=None, check_same_thread=False
@@ -51,9 +55,10 @@ class Mirror:
         self._database.executescript(_SCHEMA)
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database, and let the copies be cleared."""
         with self._lock:
             self._database.close()
+        os.close(self._users)
 
     def holds(self, file: str) -> bool:
         """Return True if a path is that of a local copy."""

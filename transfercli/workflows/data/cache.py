@@ -14,8 +14,11 @@ from transfercli.data.cache.maintenance import ClearResult, Usage, clear, usage,
 from transfercli.data.cache.merge import MergeCounts, merge
 from transfercli.data.cache.network_disk import warn_of_network_disk
 from transfercli.data.cache.segments import KINDS
+from transfercli.data.remote import copies
 from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
+
+COPIES = "copies"  # name of the local copies beside the kinds of caches
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class CacheContents:
     """Result of `cache show`, and with `cleared` of `cache clear`: the contents of the caches after the command.
 
     Attributes:
-        caches: size and number of rows of each kind of cache.
+        caches: size and number of rows of each kind of cache, and of files that are copies of remote ones.
         limit: largest size of all caches together, in bytes.
         cleared: bytes that were freed, and bytes in use that were not; None for `cache show`.
     """
@@ -99,10 +102,13 @@ def show_caches(folder: Path | None) -> CacheContents:
     """Return the contents of the caches in `folder`; None stands for the default of `compute.cache_dir`."""
     compute = ComputeConfig()
     root = folder.absolute() if folder else cache_root(compute)
-    return CacheContents(root, {kind: usage(root, kind) for kind in KINDS}, int(compute.cache_max_gb * 1e9))
+    found = {kind: usage(root, kind) for kind in KINDS} | {COPIES: copies.usage(root)}
+    return CacheContents(root, found, int(compute.cache_max_gb * 1e9))
 
 
 def clear_caches(folder: Path | None) -> CacheContents:
     """Remove cached data that no process uses; return the remaining contents and the number of bytes freed."""
-    cleared = clear(folder.absolute() if folder else cache_root(ComputeConfig()))
+    root = folder.absolute() if folder else cache_root(ComputeConfig())
+    rows, files = clear(root), copies.clear(root)
+    cleared = ClearResult(rows.freed + files.freed, rows.in_use + files.in_use)
     return replace(show_caches(folder), cleared=cleared)
