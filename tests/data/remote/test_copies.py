@@ -36,6 +36,4 @@ def test_copies_are_counted_and_cleared_once_no_process_reads_them(
     assert cleared.cleared is not None
     assert cleared.cleared.freed >= size
     assert cleared.caches["copies"].bytes == cleared.caches["copies"].entries == 0
-    server.gets()
     assert load(tmp_path, train=f"s3://{BUCKET}/images").records == records
-    assert len(server.gets()) == 16
