@@ -24,6 +24,7 @@ PATH_KEYS: tuple[tuple[str, ...], ...] = (
     ("compute", "cache_dir"),
 )
 TABLE_SUFFIXES = (".csv", ".jsonl")  # of the name of a table of images; other paths are image folders
+ARCHIVE_SUFFIXES = (".tar", ".parquet")  # of the name of a file that holds the images themselves
 STORE = ("tracking", "mlflow")  # a folder or an address; an inherited value is not rewritten
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
