@@ -371,7 +371,7 @@ def load_folder_split(
     Classes are matched by name, and may be missing. table: columns, if it is a table. shard: the part of the images to
     read, which may be empty; None: all. Raises `DataError` for a class that is not in `labels`.
     """
-    given, path = as_given(path), given_place(path, cache_root(reading.compute), reading.reporter)
+    given, path = as_given(path), given_place(path, reading.compute, reading.reporter)
     if not is_shards(path):
         check_exists(path, "--data", given, SHELL_PATH_HINT)
     base = base_folder(str(path))

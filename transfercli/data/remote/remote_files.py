@@ -11,9 +11,8 @@ from transfercli.data.archive_members import archive_of
 from transfercli.data.image import FileState
 from transfercli.data.remote.arrivals import AHEAD_BYTES, Arrivals
 from transfercli.data.remote.versions import address_for, check_versions, fetch_now, mirror_at
+from transfercli.data.remote.whole_files import FREE_SHARE, fetch_whole
 from transfercli.io.addresses import COPIES
-
-_FREE_SHARE = 0.9  # of the free disk space that copies may take
 
 
 class RemoteFiles:
@@ -24,15 +23,17 @@ class RemoteFiles:
         problems: file -> why its object cannot be had.
     """
 
-    def __init__(self, files: Sequence[str], cache: Path, max_file_bytes: int, on_wait: Callable[[], None]) -> None:
+    def __init__(
+        self, files: Sequence[str], cache: Path, max_bytes: int, max_file_bytes: int, on_wait: Callable[[], None]
+    ) -> None:
         self.cache, self.on_wait = cache, on_wait
         copies = {file: archive_of(file) for file in files if file.startswith(f"{cache / COPIES}/")}
         self.files = frozenset(file for file, archive in copies.items() if not archive)
         self.states, self.problems = dict[str, FileState](), dict[str, str]()
         self._arrivals: Arrivals | None = None
         archives = [*dict.fromkeys(archive for archive in copies.values() if archive)]
-        if archives and not check_versions(archives, cache):  # members of a lost archive are files that do not exist
-            fetch_now(archives, cache)
+        if archives:
+            fetch_whole(archives, cache, max_bytes)  # members of a lost archive are files that do not exist
         if self.files:
             names = [file for file in files if file in self.files]
             self.problems = check_versions(names, cache)
@@ -47,7 +48,7 @@ class RemoteFiles:
         max_bytes: size of all local copies together, as far as the disk has room.
         """
         mirror = mirror_at(self.cache)
-        free = mirror.total() + int(_FREE_SHARE * shutil.disk_usage(self.cache).free)
+        free = mirror.total() + int(FREE_SHARE * shutil.disk_usage(self.cache).free)
         room = max(AHEAD_BYTES, min(max_bytes, free))
         address = partial(address_for, folder=self.cache)
         self._arrivals = Arrivals(mirror, files, address, room, self.on_wait, self.problems)

@@ -62,15 +62,22 @@ def _choices(inner: str, text: str) -> list[str]:
 
 
 def archives_in(folder: Path) -> list[Path]:
-    """Return the archives in a folder that has no sub-folders and no images, as shards are stored; else none."""
+    """Return the archives in a folder that has no sub-folders and no images, as shards are stored; else none.
+
+    They may lie in its only sub-folder, as `data` in a data set of Hugging Face.
+    """
     try:
         with os.scandir(folder) as entries:
             visible = [entry for entry in entries if not is_hidden(entry.name)]
     except OSError:
         return []
-    if any(entry.is_dir() or Path(entry.name).suffix.lower() in IMAGE_EXTENSIONS for entry in visible):
+    if any(Path(entry.name).suffix.lower() in IMAGE_EXTENSIONS for entry in visible):
         return []
-    return sorted(Path(entry.path) for entry in visible if is_archive(entry.name))
+    folders = [Path(entry.path) for entry in visible if entry.is_dir()]
+    archives = sorted(Path(entry.path) for entry in visible if is_archive(entry.name))
+    if len(folders) == 1 and not archives:
+        return archives_in(folders[0])
+    return [] if folders else archives
 
 
 def splits_of(archives: Sequence[Path]) -> dict[str, list[Path]]:
