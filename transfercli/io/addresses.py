@@ -112,6 +112,11 @@ def address_of(path: Path | str, cache: Path) -> str:
     return f"{parts[0]}://{'/'.join(parts[1:])}"
 
 
+def with_addresses(text: str, cache: Path) -> str:
+    """Return a message in which paths of local copies are replaced by the addresses that they are fetched from."""
+    return re.sub(rf"{re.escape(str(cache / COPIES))}/({'|'.join(SCHEMES)})/", r"\1://", text)
+
+
 def _is_name(part: str) -> bool:
     """Return True if a part of an address can be the name of a file."""
     encoded = part.encode("utf-8", "surrogateescape")

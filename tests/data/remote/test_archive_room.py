@@ -12,7 +12,7 @@ import pytest
 from tests.data.remote.test_shards import shards
 from tests.object_server import BUCKET, ObjectServer
 from transfercli.config.paths import resolve_paths
-from transfercli.config.schema import ComputeConfig, ExperimentConfig
+from transfercli.config.schema import ExperimentConfig
 from transfercli.data.dataset import Dataset
 from transfercli.data.load import DataRequest, load_dataset
 from transfercli.errors import DiskError

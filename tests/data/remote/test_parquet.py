@@ -195,9 +195,7 @@ def test_damaged_metadata_is_named(
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: b"", lambda content: b"PAR1" * 9])
-def test_a_damaged_file_is_named(
-    images: Path, load: Load, tmp_path: Path, damage: Callable[[bytes], bytes]
-) -> None:
+def test_a_damaged_file_is_named(images: Path, load: Load, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     path = class_labels(tmp_path / "all.parquet", images)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DataError, match=r"all\.parquet cannot be read: it is damaged, or no Parquet file"):

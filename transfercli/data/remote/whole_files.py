@@ -41,7 +41,7 @@ def _make_room(mirror: Mirror, files: Sequence[str], folder: Path, max_bytes: in
         raise DiskError(
             f"the archives and tables of this command have {byte_size(wanted)}, and compute.cache_max_gb is"
             f" {max_bytes / 1e9:g} ({byte_size(max_bytes)})",
-            f"set compute.cache_max_gb to at least {wanted / 1e9:.3g}, beside the decoded images; or read fewer archives",
+            f"set compute.cache_max_gb to at least {wanted / 1e9:.3g}, beside the decoded images, or read fewer files",
         )
     mirror.make_room(max_bytes - missing, held)
     free = _free(folder)

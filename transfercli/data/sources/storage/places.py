@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from transfercli.config.paths import TABLE_SUFFIXES, ConfigPath, base_of, cache_of, normalised_path
@@ -13,8 +15,8 @@ from transfercli.data.remote.whole_files import fetch_whole
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, OTHER_IMAGES, is_hidden
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.storage.shards import archives_in, expanded, is_shards
-from transfercli.errors import DataError, UsageError
-from transfercli.io.addresses import as_given, is_remote, local_copy, problem_of
+from transfercli.errors import DataError, TransferError, UsageError
+from transfercli.io.addresses import as_given, is_remote, local_copy, problem_of, with_addresses
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 
@@ -71,6 +73,18 @@ def given_place(given: Path, compute: ComputeConfig, reporter: Reporter) -> Path
     if not shards_of(value, reporter):
         place_of(value, reporter, whole=normalised_path(value).suffix.lower() in TABLE_SUFFIXES)
     return normalised_path(value)
+
+
+@contextmanager
+def addresses_in_errors(cache: Path) -> Iterator[None]:
+    """Name remote files by their addresses, instead of by their local copies, in errors of the block."""
+    try:
+        yield
+    except TransferError as error:
+        error.message = with_addresses(error.message, cache)
+        error.hint = with_addresses(error.hint, cache) if error.hint else None
+        error.args = (error.message,)
+        raise
 
 
 def archives_at(path: Path) -> list[Path]:
