@@ -372,16 +372,17 @@ def load_folder_split(
     Classes are matched by name, and may be missing. table: columns, if it is a table. shard: the part of the images to
     read, which may be empty; None: all. Raises `DataError` for a class that is not in `labels`.
     """
-    given, path = as_given(path), given_place(path, reading.compute, reading.reporter)
+    cache = cache_root(reading.compute)
+    given, path = as_given(path), given_place(path, cache, reading.compute.cache_max_gb, reading.reporter)
     if not is_shards(path):
         check_exists(path, "--data", given, SHELL_PATH_HINT)
     base = base_folder(str(path))
-    with addresses_in_errors(cache_root(reading.compute)):
+    with addresses_in_errors(cache):
         items = list_split(path, split, base, table, reading.reporter, classes_known=True)
     groups = groups_if_any(table.group, items, reading.reporter)
     listing = Listing(items, groups=groups, several=table.several, quantity=table.quantity)
-    check_found(listing.items, base, table.template, cache_root(reading.compute) / COPIES)
-    hint = with_addresses(_unknown_hint(path, labels), cache_root(reading.compute))
+    check_found(listing.items, base, table.template, cache / COPIES)
+    hint = with_addresses(_unknown_hint(path, labels), cache)
     check_known(listing.labels_of(split), labels, "images", "the run", hint, listing.nouns)
     if shard is not None:
         listing = listing.part(shard)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from transfercli.data.cache.images import cache_root
 from transfercli.data.dataset import Split
 from transfercli.data.image_notes import OF_TRAINING, report_notes
 from transfercli.data.ingest import Reading
@@ -31,7 +32,8 @@ def list_unlabelled(folder: Path, reading: Reading) -> list[Item]:
 
     Raises `DataError` if there are none, `UsageError` for an address with a secret.
     """
-    given, root = as_given(folder), given_place(folder, reading.compute, reading.reporter)
+    given, compute = as_given(folder), reading.compute
+    root = given_place(folder, cache_root(compute), compute.cache_max_gb, reading.reporter)
     check_exists(root, "DIR", given, SHELL_PATH_HINT)
     if not root.is_dir():
         raise DataError(f"{given!r} is not a folder", "name a folder that holds images, at any depth")

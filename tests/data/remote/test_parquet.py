@@ -194,7 +194,7 @@ def test_damaged_metadata_is_named(
         load(tmp_path, train="all.parquet")
 
 
-@pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: b"", lambda content: b"PAR1" * 9])
+@pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda _: b"", lambda _: b"PAR1" * 9])
 def test_a_damaged_file_is_named(images: Path, load: Load, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     path = class_labels(tmp_path / "all.parquet", images)
     path.write_bytes(damage(path.read_bytes()))

@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 from transfercli.config.paths import TABLE_SUFFIXES, ConfigPath, base_of, cache_of, normalised_path
 from transfercli.config.schema import ComputeConfig
 from transfercli.data.archive_members import is_archive
-from transfercli.data.cache.images import cache_root
 from transfercli.data.remote.versions import list_folder
 from transfercli.data.remote.whole_files import fetch_whole
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, OTHER_IMAGES, is_hidden
@@ -59,8 +58,10 @@ def shards_of(given: str, reporter: Reporter) -> list[Path]:
     return _fetched([str(path) for path in _matches([local_copy(text, cache) for text in texts])], given)
 
 
-def given_place(given: Path, compute: ComputeConfig, reporter: Reporter) -> Path:
+def given_place(given: Path, cache: Path, cache_max_gb: float, reporter: Reporter) -> Path:
     """Return the absolute path of data that the command line names, or of its local copy, brought to the present state.
+
+    cache: folder of the caches. cache_max_gb: `compute.cache_max_gb`.
 
     Raises `UsageError` for an address with a secret or of another kind, `DataError` as `place_of`.
     """
@@ -69,7 +70,7 @@ def given_place(given: Path, compute: ComputeConfig, reporter: Reporter) -> Path
         return given.expanduser().absolute()
     if problem := problem_of(text):
         raise UsageError(problem, "give an address without a user, a password, a signature or a token")
-    value = ConfigPath(text, Path(), cache_root(compute), compute.cache_max_gb)
+    value = ConfigPath(text, Path(), cache, cache_max_gb)
     if not shards_of(value, reporter):
         place_of(value, reporter, whole=normalised_path(value).suffix.lower() in TABLE_SUFFIXES)
     return normalised_path(value)

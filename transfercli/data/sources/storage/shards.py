@@ -29,9 +29,7 @@ MAX_SHARDS = 100_000
 MAX_LABEL_BYTES = 1024 * 1024
 _CLASS, _OBJECT, _TEXT = "cls", "json", "txt"  # the first that is there has the label
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_NUMBERS = re.compile(
-    r"(-\d+-of-\d+(-[0-9a-f]{16})?|[\d._-]+)$"
-)  # at the end of a name; the first as `datasets` has it
+_NUMBERS = re.compile(r"(-\d+-of-\d+(-[0-9a-f]{16})?|[\d._-]+)$")  # at the end of a name: train-00000-of-00009
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _LISTED = 3
 
