@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import huggingface_hub.constants
 import pytest
@@ -162,8 +162,8 @@ def test_a_data_set_that_the_hub_lacks_is_named(load: Load, tmp_path: Path, hub:
 class GoogleStorage(MemoryFileSystem):
     """Objects in memory, described as gcsfs describes them: a generation that changes with the content."""
 
-    store: dict[str, Any] = {}
-    pseudo_dirs = [""]
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
 
     def info(self, path: str, **more: Any) -> dict[str, Any]:
         return self._described(super().info(path, **more))
