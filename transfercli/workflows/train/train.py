@@ -45,6 +45,7 @@ from transfercli.workflows.train.watching import watching_others
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
+    from transfercli.models.classifier import Classifier
     from transfercli.transfer.transplant import Transplant
 
 
@@ -150,6 +151,7 @@ def prepare(
     prepare_backend(job.config)
     inherited = images_learnt_before(job, parent, dataset, reporter)
     classifier, report = new_classifier(initial, parent, labels, reporter, random=without_weights)
+    give_all_the_same_weights(classifier)
     known = inherited.by_base
     setup = set_up(job, dataset, classifier, watch, reporter, learnt_by_base=known, dry_run=dry_run)
     if not without_weights:
@@ -183,6 +185,13 @@ def prepare_backend(config: ExperimentConfig) -> None:
     check_launch(config.compute)
     prepare(config.compute, config.seed, distributed=True)
     check_batch_size(config.data.batch_size)
+
+
+def give_all_the_same_weights(classifier: Classifier) -> None:
+    """Give all processes that train together the initial weights of the first one."""
+    from transfercli.training.distribution.weights import share_weights
+
+    share_weights(classifier)
 
 
 def train_epochs(job: Job, setup: Setup, reporter: Reporter) -> None:
