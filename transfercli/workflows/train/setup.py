@@ -118,8 +118,7 @@ def set_up(
         history.append(job.run.metrics, progress.line)
 
     validation = builder.inputs.validation
-    timed = _timed(builder, watch)
-    trainer = Trainer(classifier, timed, validation.targets, plan, reporter, keep, validation.groups)
+    trainer = Trainer(classifier, _timed(builder, watch), validation.targets, plan, reporter, keep, validation.groups)
     if job.run.record.exists():
         trainer.precision_checks = RunRecord.read(job.run).precision_checks
     if not dry_run:
