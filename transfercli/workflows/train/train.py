@@ -18,6 +18,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.listing import continue_command, make_latest
 from transfercli.runs.record import status_of
+from transfercli.training.distribution.processes import processes
 from transfercli.training.distribution.watch import explained_errors
 from transfercli.training.keras_import import check_backend
 from transfercli.workflows.confidence import check_two_classes, report_confidence, report_label_confidence
@@ -64,7 +65,9 @@ def train(request: TrainRequest | ContinueRequest, reporter: Reporter) -> TrainR
 
 def read_data(job: Job, reporter: Reporter) -> Dataset:
     """Return the data set of a job. Raises `DataError` if the job goes on with a run whose images were others."""
-    dataset = load_dataset(data_request(job.config, job.run.path.parent), reporter)
+    experiment = job.run.path.parent
+    earlier = None if processes().is_chief else job.runs / experiment.name  # another process works in a copy
+    dataset = load_dataset(data_request(job.config, experiment, earlier), reporter)
     check_same_images(job, dataset)
     return dataset
 
