@@ -171,6 +171,21 @@ def caching_decisions(job: Job, *, dry_run: bool = False) -> CachingDecisions:
     return decisions
 
 
+def report_plan(
+    config: ExperimentConfig, plan: Plan, builder: PhaseBuilder, dataset: Dataset, reporter: Reporter
+) -> None:
+    """Warn of a plan that does not fit the images, and report how batches are shared out over devices."""
+    from transfercli.training.checks import warn_of_plan
+
+    warn_of_unused_images(plan, dataset, reporter)
+    if any(phase.kind == "train" for phase in plan.phases):
+        report_share(config, len(builder.inputs.training), reporter)
+    images = {name: len(split) for name, split in dataset.splits.items()}
+    warn_of_plan(plan, config.data.batch_size, images, reporter)
+    refitted = any(phase.kind == "refit" and not phase.epochs for phase in plan.phases)  # all labelled images score it
+    warn_of_abstention(config.evaluation, scored_images(builder, plan), reporter, refitted=refitted)
+
+
 def scored_images(builder: PhaseBuilder, plan: Plan) -> int:
     """Return the number of images that score the run: of a refit, all labelled ones that can be held out."""
     from transfercli.transfer.probe.solved_head import labelled_splits, new_to_base
@@ -210,9 +225,11 @@ def set_normalisation(builder: PhaseBuilder, config: ExperimentConfig) -> None:
     It is part of the network, so it is chosen before the phases.
     """
     from transfercli.models.classifier import build_classifier
+    from transfercli.training.distribution.agreement import from_chief
     from transfercli.transfer.probe.solved_head import normalisation_of
 
-    classifier, chosen = builder.classifier, normalisation_of(builder)
+    classifier, own = builder.classifier, normalisation_of(builder)
+    chosen = from_chief(lambda: own)
     if chosen != classifier.normalisation:
         head = config.model.head.model_copy(update={"taps": list(classifier.taps), "normalisation": chosen})
         model = config.model.model_copy(update={"head": head})
