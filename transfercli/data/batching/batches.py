@@ -160,7 +160,8 @@ class Batches(keras.utils.PyDataset):
         x, y, weights = self[index]
         if self._in_step is None:
             return x, y
-        images, targets, _ = self._in_step(*x, targets=y, weights=weights)
+        images, keys = x
+        images, targets, _ = self._in_step(images, keys, y, weights)
         return np.asarray(images), np.asarray(targets)
 
     def _weights(self, y: np.ndarray) -> np.ndarray:
