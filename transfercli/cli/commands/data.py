@@ -427,7 +427,7 @@ def features(
     engine: OnEngine = "local",
     runs: Runs = RUNS,
 ) -> FeaturesResult:
-    """Fill the caches with the images and features that finetune will read.
+    """Fill the caches with what finetune will read.
 
     --shard 1/4 does one of four parts, for a job each, in a cache of its own or a common one; `cache merge` joins them.
 
