@@ -496,7 +496,7 @@ def next_images(
     max_bad: MaxBad = None,
     runs: Runs = RUNS,
 ) -> NextResult:
-    """Choose the unlabelled images to label next, and what they would buy.
+    """Choose the images to label next, and forecast what they buy.
 
     Writes a table to fill in, a page of thumbnails, and folders of links by guessed class, for sorting.
 
