@@ -81,9 +81,9 @@ def killed_run(folder: Path, cluster: Any, node: Any, share: float, total: int) 
         while out.read_bytes().count(b"\n") < share * total and process.poll() is None:
             assert time.monotonic() - started < WAIT_SECONDS, "no answers"
             time.sleep(0.02)
-        cluster.remove_node(node, allow_graceful=False)
         at_kill = out.read_bytes().count(b"\n")
-        assert process.poll() is None, "all was answered before the kill"
+        assert process.poll() is None, f"the command ended before the kill, with exit code {process.poll()}"
+        cluster.remove_node(node, allow_graceful=False)
         code = process.wait(WAIT_SECONDS)
     assert code == 0, code
     return out.read_text(), at_kill, time.monotonic() - started

@@ -79,6 +79,11 @@ def state_of(path: str) -> FileState:
     return FileState.of(os.stat(archive))._replace(size=_member(path, archive).size)  # noqa: PTH116
 
 
+def exists(path: str) -> bool:
+    """Return True if there is such a file, or the archive that it is in; False for an impossible name."""
+    return os.path.exists(path) or bool(archive_of(path))  # noqa: PTH110
+
+
 def is_regular(path: str) -> bool:
     """Return True for a regular file, or one in an archive. Raises `OSError`."""
     archive = archive_of(path)

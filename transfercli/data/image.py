@@ -142,7 +142,9 @@ class InputImage:
     """Path of an image to predict.
 
     problem: why the file is not opened, or "".
+    file: its local copy, if the path is an address.
     """
 
     path: str
     problem: str = ""
+    file: str = ""

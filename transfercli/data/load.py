@@ -36,6 +36,8 @@ from transfercli.data.sources.listing import (
     list_split,
 )
 from transfercli.data.sources.lost_paths import check_found
+from transfercli.data.sources.storage.places import given_place
+from transfercli.data.sources.storage.shards import is_shards
 from transfercli.data.sources.storage.table_paths import recorded_place
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.splitting.assignments import SPLITS, Assignments
@@ -58,7 +60,7 @@ from transfercli.data.validation import (
     warn_of_several_labels,
 )
 from transfercli.errors import ArtefactError, DataError
-from transfercli.io.addresses import COPIES
+from transfercli.io.addresses import COPIES, as_given
 from transfercli.reporting import Reporter
 from transfercli.shards import Shard
 from transfercli.text import counted
@@ -369,8 +371,9 @@ def load_folder_split(
     Classes are matched by name, and may be missing. table: columns, if it is a table. shard: the part of the images to
     read, which may be empty; None: all. Raises `DataError` for a class that is not in `labels`.
     """
-    given, path = str(path), path.expanduser().absolute()
-    check_exists(path, "--data", given, SHELL_PATH_HINT)
+    given, path = as_given(path), given_place(path, cache_root(reading.compute), reading.reporter)
+    if not is_shards(path):
+        check_exists(path, "--data", given, SHELL_PATH_HINT)
     base = base_folder(str(path))
     items = list_split(path, split, base, table, reading.reporter, classes_known=True)
     groups = groups_if_any(table.group, items, reading.reporter)

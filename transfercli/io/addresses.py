@@ -11,6 +11,7 @@ COPIES = "remote"  # folder of the local copies, in the folder of the caches
 HIDDEN = "…"
 
 _ADDRESS = re.compile(rf"({'|'.join(SCHEMES)})://", re.IGNORECASE)
+_WITHOUT_SLASH = re.compile(rf"^((?:{'|'.join(SCHEMES)}):)/(?!/)", re.IGNORECASE)
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 # Keys of a query that grant access: signatures of AWS, Google and Azure, whose other keys change with each signature,
 # and the usual names of tokens.
@@ -52,6 +53,11 @@ def _public(query: str) -> str:
     if any(_SIGNATURE.fullmatch(key) for key, _ in parts):
         return ""
     return "&".join(part for key, part in parts if not _TOKEN.fullmatch(key))
+
+
+def as_given(path: Path | str) -> str:
+    """Return the text of a path as it was given: the address `s3://a/b` loses a slash when it is made a path."""
+    return _WITHOUT_SLASH.sub(r"\1//", str(path))
 
 
 def problem_of(address: str) -> str:

@@ -156,15 +156,6 @@ def steps_in_flight() -> int:
     return 2 if accelerators() else 0
 
 
-def step_precision(compute: ComputeConfig) -> str:
-    """Return the precision of training steps, `float32` or `bfloat16`.
-
-    auto is float32: on the processors measured (AVX-512 BF16, VGG16 at 32 and small_cnn) whole steps in bfloat16 were
-    no faster, because only the forward convolutions gain.
-    """
-    return "bfloat16" if compute.precision == "bfloat16" else "float32"
-
-
 _STARTUP_MESSAGES = re.compile(
     rb"^([IW]0000 |WARNING: All log messages before absl|INFO: Created TensorFlow Lite|fully_quantize:|\s*$)"
 )

@@ -6,6 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
+from transfercli.io.addresses import as_given
 from transfercli.redaction import HIDDEN
 from transfercli.runs.folder import DEFAULT_RUNS, RunFolder
 
@@ -17,7 +18,7 @@ def command_line(command: str, *arguments: str) -> str:
 
 def shown_path(path: Path) -> str:
     """Return a relative path as it is, and of an absolute path only the last part: run.json and reports are shared."""
-    return f"{HIDDEN}{path.name}" if path.is_absolute() else str(path)
+    return f"{HIDDEN}{path.name}" if path.is_absolute() else as_given(path)
 
 
 def runs_option(runs: Path) -> list[str]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.object_server import ObjectServer, object_server
-from transfercli.data.remote import stores, versions
+from tests.web_server import WebServer, web_server
+from transfercli.data.remote import fetch, retries, stores, versions
 
 
 @pytest.fixture
@@ -18,3 +19,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
         versions.refreshed()
         yield running
         stores._store.cache_clear()
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
+    monkeypatch.setattr(fetch, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(retries, "PAUSES", (0.0, 0.0))
+    with web_server() as running:
+        stores._store.cache_clear()
+        versions.mirror_at.cache_clear()
+        versions.refreshed()
+        yield running

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
+import tarfile  # noqa: TID251 - written here, never unpacked
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -37,7 +37,9 @@ def shards(images: Path, folder: Path, ending: str = "cls", size: int = 8) -> li
         for row, file in enumerate(files[start : start + size], start):
             label = file.parent.name
             members[f"{row:06}.png"] = file.read_bytes()
-            members[f"{row:06}.{ending}"] = json.dumps({"label": label}).encode() if ending == "json" else label.encode()
+            members[f"{row:06}.{ending}"] = (
+                json.dumps({"label": label}).encode() if ending == "json" else label.encode()
+            )
         written.append(write_tar(folder / f"train-{number:06}.tar", members))
     return written
 
@@ -121,12 +123,12 @@ def test_links_and_devices_are_no_members(load: Load, tmp_path: Path, kind: byte
 
 
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    "damage, message",
     [
         (lambda content: content[:700], "cut off"),
         (lambda content: b"\x1f\x8b" + content[2:], "packed by gzip"),
         (lambda content: content[:148] + b"0000000\0" + content[156:], "no tar archive"),
-        (lambda content: b"", "no tar archive"),
+        (lambda content: content[:0], "no tar archive"),
     ],
 )
 def test_a_damaged_archive_is_named(
@@ -150,7 +152,7 @@ def test_an_image_without_a_label_and_braces_without_files_are_named(
     load: Load, tmp_path: Path, png: Callable[[int], bytes]
 ) -> None:
     write_tar(tmp_path / "all.tar", {"000000.png": png(0)})
-    with pytest.raises(DataError, match="all.tar/000000 has no label"):
+    with pytest.raises(DataError, match="000000 has no label"):
         load(tmp_path, train="all.tar")
     with pytest.raises(DataError, match="3 archives of 3 missing"):
         load(tmp_path, train="no-{0..2}.tar")

@@ -83,9 +83,9 @@ class Batches(keras.utils.PyDataset):
         self.targets = targets.astype(np.float32 if targets.dtype.kind == "f" else np.int32)
         self.batch_size = batch_size
         self.seed = seed
-        self.augment = augment
         self.soft = bool(getattr(augment, "soft", False))
         self._in_step = augment if isinstance(augment, StepAugmentation) else None
+        self.augment = None if isinstance(augment, StepAugmentation) else augment  # on the host
         self._mix: Mix | None = getattr(augment, "mix", None) if self.soft else None
         self.class_weights = None if class_weights is None else np.asarray(class_weights, np.float32)
         self.rows_per_epoch, self.padding = share.counts(len(targets), batch_size)
@@ -116,7 +116,8 @@ class Batches(keras.utils.PyDataset):
             raise IndexError(f"batch {index} of {len(self)}")
         part = slice(index * self.batch_size, min((index + 1) * self.batch_size, self.rows_per_epoch))
         rows = self._rows[part]
-        x, y = self.source.read(rows), self.targets[rows]
+        x: Any = self.source.read(rows)
+        y = self.targets[rows]
         if self._in_step is not None:
             x, y = (x, self._keys[part]), self._in_step.targets_of(y)
         elif self.augment is not None and self.seed is not None:
@@ -130,7 +131,7 @@ class Batches(keras.utils.PyDataset):
         x, y, weights = self[index]
         if self._in_step is None:
             return x, y
-        images, targets, _ = self._in_step(*x, y, weights)
+        images, targets, _ = self._in_step(*x, targets=y, weights=weights)
         return np.asarray(images), np.asarray(targets)
 
     def _weights(self, y: np.ndarray) -> np.ndarray:

@@ -72,7 +72,7 @@ class Decoder:
             self.trouble = str(error)
 
     def _decode(self, images: Sequence[InputImage]) -> list[Decoded]:
-        readable = [image.path for image in images if not image.problem]
+        readable = [image.file or image.path for image in images if not image.problem]
         worker: Worker | None = self._own.worker
         results = worker.decode(readable) if worker else (decode_file(path, self.geometry) for path in readable)
         return [Decoded(problem=image.problem) if image.problem else next(results) for image in images]

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from transfercli.data.image import InputImage
 from transfercli.data.sources.folders import listed_file, walk
+from transfercli.data.sources.storage.remote_inputs import remote_images
 from transfercli.errors import DataError
+from transfercli.io.addresses import is_remote
 
 STDIN = "-"
 MAX_NAME_BYTES = 1 << 20  # per name of a list; bounds memory if the list has no line end
@@ -33,7 +35,7 @@ def expand_inputs(paths: Iterable[str], listed: Callable[[], Iterator[str]]) -> 
         if path == STDIN:
             for name in listed():
                 yield from _expand(name)
-        elif glob.has_magic(path) and not _exists(path):
+        elif glob.has_magic(path) and not is_remote(path) and not _exists(path):
             matches = sorted(glob.iglob(path, recursive=True))
             for name in matches:
                 yield from _expand(name)
@@ -48,6 +50,9 @@ def _exists(path: str) -> bool:
 
 
 def _expand(path: str) -> Iterator[InputImage]:
+    if is_remote(path):
+        yield from remote_images(path)
+        return
     try:
         is_folder = Path(path).is_dir()
     except (OSError, ValueError):  # an impossible file name; decoding reports it

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from transfercli.config.paths import is_address
-from transfercli.data.archive_members import archive_of
+from transfercli.data.archive_members import exists
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, Item, sub_folders
 from transfercli.errors import DataError
 from transfercli.text import counted
@@ -36,7 +36,7 @@ def check_found(items: Sequence[Item], base: Path, template: str | None, copies:
 
 
 def _exists(file: str) -> bool:
-    return os.path.lexists(file) or bool(archive_of(file))
+    return os.path.lexists(file) or exists(file)
 
 
 def _hint(item: Item, base: Path, template: str | None) -> str:

@@ -120,6 +120,8 @@ class Watch:
                     assert self.reason is not None
                     self.leave(self.reason)
                     self.reporter.end(self.describe(self.reason))
+        for link in self.meeting.links.values():
+            link.close()
 
     def _read(self, rank: int) -> bool:
         """Act on the messages from a process; return False if its connection has ended."""

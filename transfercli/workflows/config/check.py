@@ -18,6 +18,7 @@ from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import splits_inside
 from transfercli.data.sources.task import with_task
 from transfercli.errors import ConfigError, DataError, TransferError
+from transfercli.io.addresses import is_remote
 from transfercli.models.weights.hub import cached
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run
@@ -102,12 +103,12 @@ def _missing(config: ExperimentConfig, runs: Path) -> Iterator[tuple[str, str]]:
     """Yield the key and a warning for each path, run and repository that a config names and that is not here."""
     for key in ("train", "validation", "test"):
         source = getattr(config.data, key)
-        if isinstance(source, str) and not is_keras(source) and not absolute_path(source).exists():
+        if isinstance(source, str) and not is_keras(source) and not _may_be_there(source):
             yield f"data.{key}", f"{source} {STOPS}"
     auxiliary = [("data.unlabelled", config.data.unlabelled)] if config.data.unlabelled else []
     auxiliary += [(f"data.related[{row}]", source) for row, source in enumerate(config.data.related)]
     for key, source in auxiliary:
-        if not absolute_path(source).exists():
+        if not _may_be_there(source):
             yield key, f"{source} {STOPS}"
     weights, base = config.model.weights, config.model.base
     if isinstance(weights, FileWeights) and not absolute_path(weights.path).exists():
@@ -122,6 +123,11 @@ def _missing(config: ExperimentConfig, runs: Path) -> Iterator[tuple[str, str]]:
             find_run(run, runs)
         except TransferError:
             yield key, f"the run {run} {STOPS}"
+
+
+def _may_be_there(source: str) -> bool:
+    """Return False for a path that does not exist; no server is asked, and braces may stand for any archives."""
+    return is_remote(source) or "{" in source or absolute_path(source).exists()
 
 
 def _warn_of_training(path: Path, config: ExperimentConfig, reporter: Reporter) -> None:

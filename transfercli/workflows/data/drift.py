@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transfercli.data.archive_members import exists
 from transfercli.data.clusters import count_clusters
 from transfercli.data.dataset import Split
 from transfercli.data.load import load_recorded_split
@@ -19,6 +19,7 @@ from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.unlabelled_images import list_unlabelled, load_unlabelled
 from transfercli.errors import DataError
 from transfercli.evaluation.statistics.shift_tests import MAX_IMAGES, detect_shift, sample_indices
+from transfercli.io.addresses import is_remote
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 from transfercli.workflows.data.image_features import ImageFeatures
@@ -220,9 +221,7 @@ def _load_recorded(run: StoredRun, name: str) -> Split:
     if not keras_datasets.is_keras(root):
         base = base_folder(root)
         present = [
-            image
-            for image in usable
-            if os.path.isfile(absolute(image.path, base))  # noqa: PTH113 - False for an impossible file name
+            image for image in usable if is_remote(root) or is_remote(image.path) or exists(absolute(image.path, base))
         ]
         if len(present) < len(usable):
             missing = len(usable) - len(present)

@@ -65,5 +65,8 @@ def read_files(images: list[InputImage], reading: Reading, *, strict: bool = Fal
 def found(images: Iterable[InputImage], reading: Reading) -> Findings:
     """Read images given by path; the entry of one that cannot be read has a problem."""
     # Not pathlib: a path may hold what no file name can, and then the file is reported as unreadable.
-    items = [Item(os.path.abspath(image.path), image.path, UNKNOWN, UNKNOWN, image.problem) for image in images]  # noqa: PTH100
+    items = [
+        Item(image.file or os.path.abspath(image.path), image.path, UNKNOWN, UNKNOWN, image.problem)  # noqa: PTH100
+        for image in images
+    ]
     return read_images(Listing(items), reading)

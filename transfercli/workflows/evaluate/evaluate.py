@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from transfercli.config.loader import dump
 from transfercli.config.types import CLASSIFY, Task
+from transfercli.data.cache.images import cache_root
 from transfercli.data.sources.listing import base_folder
+from transfercli.data.sources.storage.places import given_place
 from transfercli.data.sources.table_columns import read_columns, table_columns
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import is_table
@@ -145,7 +147,7 @@ def read_slices(run: StoredRun, split: Split, other: Path | None) -> dict[str, S
     in_table = table_slices(names)
     rows = read_columns(run.folder.slices) if other is None else {}
     if in_table and other is not None and is_table(other):
-        path = other.expanduser().absolute()
+        path = given_place(other, cache_root(run.config.compute), run.reporter)
         rows = table_columns([path], base_folder(str(path)), in_table, TableFormat.of(run.config.data, run.config.task))
     if in_table and not rows:
         run.reporter.warning(f"no slices by {', '.join(in_table)}: these images have no table with such a column")

@@ -11,12 +11,14 @@ import numpy as np
 
 from transfercli.config.schema import ExperimentConfig, FileWeights, HubWeights, RunWeights
 from transfercli.config.types import REGRESSION, Task
+from transfercli.data.archive_members import archive_of
 from transfercli.data.file_formats import HEAD_BYTES, format_of
 from transfercli.data.image_notes import CONVERTED, STRETCHED, count_notes
 from transfercli.data.sources.folders import absolute
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import base_folder
 from transfercli.errors import UsageError
+from transfercli.io.addresses import is_remote
 from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
@@ -287,9 +289,11 @@ def hub_licence(source: HubWeights, run: StoredRun) -> str:
 
 
 def image_files(run: StoredRun, paths: list[str]) -> tuple[Path, ...]:
-    """Return the files of recorded paths; empty for a `keras:` data set, whose images are not files."""
+    """Return the files of recorded paths; empty for images that are not files here: of `keras:`, remote, in archives."""
     root = run.config.data.train
-    if is_keras(root):
+    if is_keras(root) or is_remote(root):
         return ()
     base = base_folder(root)
-    return tuple(Path(absolute(path, base)) for path in paths)
+    files = tuple(absolute(path, base) for path in paths)
+    inside = any(is_remote(path) or archive_of(file) for path, file in zip(paths, files, strict=True))
+    return () if inside else tuple(map(Path, files))

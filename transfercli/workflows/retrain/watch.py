@@ -16,6 +16,7 @@ from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import base_folder
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.statistics.shift_tests import sample_indices
+from transfercli.io.addresses import is_remote
 from transfercli.runs.decisions import RETRAIN_DECISIONS, Decision, last_retrain_decision
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.answers import predict_split
@@ -265,8 +266,8 @@ def _answered(record: Record, root: str, champion_wrong: bool, challenger_wrong:
 
 
 def _day_of_change(path: str, root: str) -> str:
-    """Return the day of the last change of an image's file, UTC, ISO 8601; "" if it has no file."""
-    if is_keras(root):
+    """Return the day of the last change of an image's file, UTC, ISO 8601; "" if it has no file of its own here."""
+    if is_keras(root) or is_remote(root) or is_remote(path):
         return ""
     try:
         changed = os.stat(absolute(path, base_folder(root))).st_mtime  # noqa: PTH116 - "" for an impossible name

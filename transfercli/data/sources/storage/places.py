@@ -10,8 +10,8 @@ from transfercli.data.remote.versions import check_versions, fetch_now, list_fol
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, OTHER_IMAGES, is_hidden
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.storage.shards import archives_in, expanded, is_shards
-from transfercli.errors import DataError
-from transfercli.io.addresses import is_remote, local_copy
+from transfercli.errors import DataError, UsageError
+from transfercli.io.addresses import as_given, is_remote, local_copy, problem_of
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 
@@ -48,6 +48,22 @@ def shards_of(given: str, reporter: Reporter) -> list[Path]:
     if is_remote(given):
         return _fetched([str(local_copy(text, cache)) for text in texts], cache)
     return _existing([normalised_path(ConfigPath(text, base_of(given))) for text in texts], given)
+
+
+def given_place(given: Path, cache: Path, reporter: Reporter) -> Path:
+    """Return the absolute path of data that the command line names, or of its local copy, brought to the present state.
+
+    Raises `UsageError` for an address with a secret or of another kind, `DataError` as `place_of`.
+    """
+    text = as_given(given)
+    if not is_remote(text):
+        return given.expanduser().absolute()
+    if problem := problem_of(text):
+        raise UsageError(problem, "give an address without a user, a password, a signature or a token")
+    value = ConfigPath(text, Path(), cache)
+    if not shards_of(value, reporter):
+        place_of(value, reporter, whole=normalised_path(value).suffix.lower() in TABLE_SUFFIXES)
+    return normalised_path(value)
 
 
 def archives_at(path: Path) -> list[Path]:
