@@ -45,7 +45,8 @@ ALLOWED_SIBLING_IMPORTS = {
     "workflows": {
         "evaluate": {"train"},
         "compare": {"evaluate", "data", "train"},
-        "data": {"train", "evaluate"},
+        "data": {"train", "evaluate", "cluster"},
+        "predict": {"cluster"},
         "export": {"evaluate", "runs"},
         "embed": {"config", "data"},
         "recommend": {"train", "bases", "config"},

@@ -134,10 +134,11 @@ def markdown() -> str:
             lines.append(f"| {name} | {devices} | {one.hosts} | {hours} | {one.rate:,.0f} | {one.limit} |")
     cache, features = (IMAGES.value * each.value / 1e12 for each in (ROW_BYTES, FEATURE_BYTES))
     reduced = ", ".join(f"{1e3 * all_reduce_seconds(devices):.1f} ms on {devices}" for devices in (8, 64))
+    step = 1e3 * BATCH.value / SHARE.value / h100_training()
     lines += [
         "",
-        f"The image cache has {cache:.2f} TB, the features {features:.2f} TB. An all-reduce of the gradients takes"
-        f" {reduced}; a step of {BATCH.value:.0f} images {1e3 * BATCH.value / SHARE.value / h100_training():.0f} ms.",
+        f"The image cache has {cache:.2f} TB, the features {features:.2f} TB.",
+        f"An all-reduce of the gradients takes {reduced}; a step of {BATCH.value:.0f} images {step:.0f} ms.",
         "",
         "| constant | value | kind | source |",
         "| --- | ---: | --- | --- |",

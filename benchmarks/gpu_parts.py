@@ -57,10 +57,11 @@ def program_training(request: dict[str, Any], preset: str = "none") -> dict[str,
     from transfercli.workflows.train.job import TrainRequest
     from transfercli.workflows.train.train import train
 
-    file = _config(request, preset, {"strategy": "full"}, request["epochs"], {"preset": preset})
+    phase = {"unfreeze": "all", "epochs": request["epochs"], "learning_rate": 1e-4}
+    file = _config(request, preset, {"phases": [phase]}, request["epochs"], {"preset": preset})
     result = train(TrainRequest("finetune", file, file.parent / "runs"), Reporter()).as_json()
     lines = map(json.loads, (Path(result["run"]) / "metrics.jsonl").read_text().splitlines())
-    speeds = [line["images_per_second"] for line in lines if line["epoch"]]
+    speeds = [line["images_per_second"] for line in lines]
     return _device() | {"images_per_second": max(speeds[1:]), "epochs": speeds, "seconds_of_steps": result["seconds"]}
 
 
@@ -102,11 +103,15 @@ def _config(
 
 
 def bare_features(request: dict[str, Any]) -> dict[str, Any]:
-    """Measure a jitted forward pass of the pooled base on one batch on the device, again and again."""
+    """Measure a jitted forward pass of the pooled base on one batch on the device, as large as the program's."""
     import jax
     import keras
 
-    model, images, _ = _network(request), *_on_device(request)
+    from transfercli.models.passes.batch_size import batch_size
+
+    model = _network(request)
+    size = batch_size(model, request["precision"])
+    images = jax.device_put(np.resize(_arrays(request)[0], (size, *model.input_shape[1:])))
     variables = model.trainable_variables + model.non_trainable_variables
 
     def forward(values: list[Any], images: Any) -> Any:
@@ -119,47 +124,41 @@ def bare_features(request: dict[str, Any]) -> dict[str, Any]:
     def run() -> None:
         jax.block_until_ready([step(values, images) for _ in range(request["steps"])])
 
-    return _device() | {"images_per_second": request["steps"] * len(images) / _seconds(run)}
+    return _device() | {"images_per_second": request["steps"] * size / _seconds(run), "batch": size}
 
 
 def bare_training(request: dict[str, Any]) -> dict[str, Any]:
     """Measure a jitted step of loss, gradients and SGD on one batch on the device, again and again."""
     import jax
 
-    model, images, targets = _network(request, CLASSES), *_on_device(request)
+    model, size = _network(request, CLASSES), request["batch"]
+    images, targets = (jax.device_put(part[:size]) for part in _arrays(request))
     optimizer = _compiled(model, request).optimizer
     optimizer.build(model.trainable_variables)
 
-    def loss(trained: list[Any], other: list[Any]) -> tuple[Any, list[Any]]:
+    def loss(trained: list[Any], other: list[Any], images: Any, targets: Any) -> tuple[Any, list[Any]]:
         logits, other = model.stateless_call(trained, other, images, training=True)
         logs = jax.nn.log_softmax(logits.astype("float32"))
-        return -logs[np.arange(len(targets)), targets].mean(), other
+        return -logs[np.arange(size), targets].mean(), other
 
-    def step(state: tuple[list[Any], ...]) -> tuple[list[Any], ...]:
+    def step(state: tuple[list[Any], ...], images: Any, targets: Any) -> tuple[list[Any], ...]:
         trained, other, slots = state
-        (_, other), gradients = jax.value_and_grad(loss, has_aux=True)(trained, other)
+        (_, other), gradients = jax.value_and_grad(loss, has_aux=True)(trained, other, images, targets)
         trained, slots = optimizer.stateless_apply(slots, gradients, trained)
         return trained, other, slots
 
     compiled = jax.jit(step, donate_argnums=0)
     groups = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
     state: Any = tuple([variable.value + 0 for variable in group] for group in groups)
-    state = jax.block_until_ready(compiled(state))
+    state = jax.block_until_ready(compiled(state, images, targets))
 
     def run() -> None:
         nonlocal state
         for _ in range(request["steps"]):
-            state = compiled(state)
+            state = compiled(state, images, targets)
         jax.block_until_ready(state)
 
-    return _device() | {"images_per_second": request["steps"] * len(images) / _seconds(run)}
-
-
-def _on_device(request: dict[str, Any]) -> tuple[Any, Any]:
-    import jax
-
-    images, targets = _arrays(request)
-    return jax.device_put(images[: request["batch"]]), jax.device_put(targets[: request["batch"]])
+    return _device() | {"images_per_second": request["steps"] * size / _seconds(run)}
 
 
 # -- plain Keras on arrays in memory

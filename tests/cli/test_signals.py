@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from transfercli.cli.signals import StopRequest
-from transfercli.errors import Interrupted
+from transfercli.errors import Interrupted, PeerLostError
 
 # A command that never reaches a safe point: it waits for a pipe that nobody writes to.
 DEAF = """
@@ -60,6 +60,41 @@ def test_a_second_signal_ends_it_at_once() -> None:
         told = process.stderr.read().decode()
     assert process.returncode == 143
     assert "stopped at once" in told
+
+
+# A command in a collective operation, which waits for a process that is gone, while a thread learns of it.
+WAITING = """
+import os, threading
+from transfercli.cli.runner import run_command
+from transfercli.errors import PeerLostError
+
+def work(console):
+    lost = PeerLostError("process 1 of 2 is lost; night is kept", "start it again")
+    threading.Thread(target=console.end, args=(lost,)).start()
+    os.read(os.pipe()[0], 1)
+
+run_command(work, print, as_json=True, quiet=False, verbose=False)
+"""
+
+
+def test_another_thread_ends_a_command_that_waits_for_a_lost_process() -> None:
+    ended = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 75
+    assert ended.stderr.splitlines() == ["stopped: process 1 of 2 is lost; night is kept", "  resume: start it again"]
+    error = json.loads(ended.stdout)["error"]
+    assert (error["code"], error["kind"], error["hint"]) == (75, "peer", "start it again")
+
+
+def test_a_request_of_another_thread_ends_the_work_at_its_next_safe_point() -> None:
+    stop = StopRequest()
+    stop.request(lost := PeerLostError("process 1 of 2 is lost"))
+    stop.request(PeerLostError("process 2 of 2 is lost"))
+
+    with pytest.raises(PeerLostError) as raised:
+        stop.check()
+
+    assert raised.value is lost
 
 
 def test_a_signal_is_noted_at_once_and_handlers_are_put_back() -> None:

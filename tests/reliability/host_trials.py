@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,8 @@ EPOCHS = 4
 CONFIG = f"""\
 name: hosts
 seed: 3
-data: {{train: digits/train, image_size: 18, batch_size: 96, augment: {{preset: light}}}}
+data: {{train: digits/train, image_size: 18, batch_size: 96}}
+augmentation: {{preset: light}}
 model: {{base: small_cnn}}
 transfer: {{strategy: scratch}}
 training: {{epochs: {EPOCHS}, optimizer: {{learning_rate: 0.01}}}}
@@ -35,40 +36,34 @@ PORT = 5555
 Pair = Sequence[Started]
 
 
-def kill(rank: int) -> Callable[[Sequence[Host], Pair], None]:
-    return lambda hosts, pair: pair[rank].send(signal.SIGKILL)
-
-
-def freeze(rank: int) -> Callable[[Sequence[Host], Pair], None]:
-    return lambda hosts, pair: pair[rank].send(signal.SIGSTOP)
-
-
-def cut(rank: int) -> Callable[[Sequence[Host], Pair], None]:
-    return lambda hosts, pair: hosts[rank].set_link(up=False)
-
-
-def ask(rank: int, signum: int) -> Callable[[Sequence[Host], Pair], None]:
-    return lambda hosts, pair: pair[rank].send(signum)
-
-
 @dataclass(frozen=True)
 class Fault:
-    """What happens to a host, and what follows. codes: allowed exit codes by rank; seconds: in which survivors end."""
+    """A signal to the process of a rank, or the loss of its host's link if it is 0, and what follows.
 
-    act: Callable[[Sequence[Host], Pair], None]
+    codes: exit codes by rank, KILLED for a process that does not end by itself; seconds: in which the others end.
+    """
+
+    rank: int
+    signum: int
     codes: tuple[int, int]
     seconds: float
+
+    def happen(self, hosts: Sequence[Host], pair: Pair) -> None:
+        if self.signum:
+            pair[self.rank].send(self.signum)
+        else:
+            hosts[self.rank].set_link(up=False)
 
 
 KILLED = -int(signal.SIGKILL)
 FAULTS = {
-    "kill -9 of process 0": Fault(kill(0), (KILLED, 75), TIMEOUT + SPARE),
-    "kill -9 of process 1": Fault(kill(1), (75, KILLED), TIMEOUT + SPARE),
-    "SIGSTOP of process 0": Fault(freeze(0), (KILLED, 75), TIMEOUT + SPARE),
-    "SIGSTOP of process 1": Fault(freeze(1), (75, KILLED), TIMEOUT + SPARE),
-    "link of host 1 down": Fault(cut(1), (75, 75), TIMEOUT + SPARE),
-    "SIGTERM to process 0": Fault(ask(0, signal.SIGTERM), (143, 143), STOP),
-    "SIGTERM to process 1": Fault(ask(1, signal.SIGTERM), (143, 143), STOP),
+    "kill -9 of process 0": Fault(0, signal.SIGKILL, (KILLED, 75), TIMEOUT + SPARE),
+    "kill -9 of process 1": Fault(1, signal.SIGKILL, (75, KILLED), TIMEOUT + SPARE),
+    "SIGSTOP of process 0": Fault(0, signal.SIGSTOP, (KILLED, 75), TIMEOUT + SPARE),
+    "SIGSTOP of process 1": Fault(1, signal.SIGSTOP, (75, KILLED), TIMEOUT + SPARE),
+    "link of host 1 down": Fault(1, 0, (75, 75), TIMEOUT + SPARE),
+    "SIGTERM to process 0": Fault(0, signal.SIGTERM, (143, 143), STOP),
+    "SIGTERM to process 1": Fault(1, signal.SIGTERM, (143, 143), STOP),
 }
 
 
@@ -81,15 +76,15 @@ class World:
         for zygote in self.zygotes:
             stack.callback(zygote.close)
 
-    def start(self, *arguments: str, address: str = "") -> list[Started]:
-        """Start `transfercli ARGUMENT…` on both hosts."""
+    def start(self, *arguments: str, ranks: Sequence[int] = (0, 1)) -> list[Started]:
+        """Start `transfercli ARGUMENT…` on both hosts, or as some of the two processes."""
         launch = {
-            "KERAS_DISTRIBUTION_JOB_ADDRESSES": address or f"{self.hosts[0].name}:{PORT}",
+            "KERAS_DISTRIBUTION_JOB_ADDRESSES": f"{self.hosts[0].name}:{PORT}",
             "KERAS_DISTRIBUTION_NUM_PROCESSES": str(len(self.hosts)),
         }
         return [
-            zygote.start(arguments, {**launch, "KERAS_DISTRIBUTION_PROCESS_ID": str(rank)}, self.folder)
-            for rank, zygote in enumerate(self.zygotes)
+            self.zygotes[rank].start(arguments, {**launch, "KERAS_DISTRIBUTION_PROCESS_ID": str(rank)}, self.folder)
+            for rank in ranks
         ]
 
     def train(self, run_id: str) -> list[Started]:
@@ -118,7 +113,7 @@ class World:
         return digest.hexdigest()
 
     def _environment(self, host: Host) -> dict[str, str]:
-        """Return the variables of a training; compiled steps are kept, so that only the first training waits for XLA."""
+        """Return the variables of a training. Compiled steps are kept: only the first training waits for XLA."""
         cache = str(self.folder / "xla")
         return {
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
@@ -155,7 +150,10 @@ def undisturbed(world: World) -> str:
 
 @dataclass
 class Outcome:
-    """One trial. complaints: what was wrong; codes: by rank; seconds: from the fault to the end of the last survivor."""
+    """One trial. complaints: what was wrong; codes: by rank; seconds: from the fault to the end of the last survivor.
+
+    epoch: the last whole one before the fault.
+    """
 
     complaints: list[str]
     codes: list[int]
@@ -171,7 +169,7 @@ def check(world: World, name: str, run_id: str, moment: float, expected: str) ->
     time.sleep(moment % 0.1 * 10)  # somewhere in the next epoch
     complaints: list[str] = []
     epoch, started = len(world.epochs(run_id)), time.monotonic()
-    fault.act(world.hosts, pair)
+    fault.happen(world.hosts, pair)
     ends = [_end(each, fault, rank, complaints) for rank, each in enumerate(pair)]
     seconds = time.monotonic() - started
     for each in pair:
@@ -193,7 +191,7 @@ def check(world: World, name: str, run_id: str, moment: float, expected: str) ->
             complaints.append(f"started again, it ended with {again.code}: {again.stderr[-600:]}")
     if world.bits(run_id) != expected:
         complaints.append("started again, it ended with other bits")
-    return Outcome(complaints, [end.code if end else 0 for end in ends], seconds, epoch)
+    return Outcome(complaints, [each.process.wait() for each in pair], seconds, epoch)
 
 
 def _end(started: Started, fault: Fault, rank: int, complaints: list[str]) -> Ended | None:

@@ -32,3 +32,9 @@ def test_the_error_names_the_batch_size_that_would_fit() -> None:
     assert error.message == "out of memory in epoch 3 with batches of 64 images"
     assert error.hint == "set data.batch_size to 16; finished epochs are kept"
     assert "lower data.image_size" in out_of_memory_error("in epoch 3", 64, room_for(0)).hint
+
+
+def test_one_of_several_processes_tries_no_step_alone() -> None:
+    error = out_of_memory_error("in epoch 3", 64, None)
+
+    assert error.hint == "lower data.batch_size, or use more devices; finished epochs are kept"

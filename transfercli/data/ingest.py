@@ -17,6 +17,7 @@ from transfercli.data.archive_members import state_of
 from transfercli.data.cache.images import DiskCache, Store, cache_root, pixel_space
 from transfercli.data.cache.in_memory import MemoryCache
 from transfercli.data.cache.index import Entry
+from transfercli.data.cache.network_disk import warn_of_network_disk
 from transfercli.data.cache.recheck import Recheck
 from transfercli.data.cache.segments import RESERVED_SHARE, available_bytes
 from transfercli.data.cache.stored_images import NoCache, stored_images
@@ -28,7 +29,7 @@ from transfercli.data.image import Decoded, FileState, Geometry
 from transfercli.data.remote.remote_files import RemoteFiles
 from transfercli.data.sources.folders import Item
 from transfercli.data.sources.keras_datasets import Arrays
-from transfercli.errors import ConfigError
+from transfercli.errors import ConfigError, DiskError
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
@@ -279,8 +280,14 @@ def _open_store(reading: Reading, total: int) -> Store:
         try:
             available = available_bytes(root, max_bytes)
             if wanted <= available:
+                warn_of_network_disk(root, reading.reporter)
                 return DiskCache(root, reading.geometry, available)
             reason = f"{needed} the disk has room for {available / 1e9:.3f} GB in the cache folder {str(root)!r}"
+            if compute.cache == "require":
+                raise DiskError(
+                    f"compute.cache is 'require', but {reason}",
+                    "free disk space, set compute.cache_dir to a folder on a larger disk, or compute.cache to auto",
+                )
         except (OSError, sqlite3.Error) as error:
             reason = f"the cache folder {str(root)!r} cannot be used: {error}"
     if compute.cache == "require":

@@ -291,6 +291,25 @@ class RunRecord:
         return dict(self.content["cache"])
 
     @property
+    def precision(self) -> str:
+        """Precision of the training steps, float32 or bfloat16. Raises `ArtefactError` if it is another."""
+        value = self.content.get("precision", "float32")
+        if value not in ("float32", "bfloat16"):
+            raise ArtefactError(f"{self.path} is damaged: precision is {str(value)[:80]!r}", RESTORE_HINT)
+        return str(value)
+
+    @property
+    def precision_checks(self) -> dict[int, dict[str, Any]]:
+        """Comparisons of the first loss of a phase with float32, by the number of the phase; empty if there are none.
+
+        Raises `ArtefactError` if they are damaged.
+        """
+        value = self.content.get("precision_checks", {})
+        if not isinstance(value, dict) or not all(phase.isdecimal() for phase in value):
+            raise ArtefactError(f"{self.path} is damaged: precision_checks is {str(value)[:80]!r}", RESTORE_HINT)
+        return {int(phase): check for phase, check in value.items()}
+
+    @property
     def caching(self) -> Any:
         """Decisions to cache features, unchecked; None if the run is of an earlier version."""
         return self.content.get("caching")

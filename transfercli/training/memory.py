@@ -25,13 +25,17 @@ def largest_fitting(step: Callable[[int], None], below: int) -> int | None:
     return None
 
 
-def out_of_memory_error(context: str, batch_size: int, step: Callable[[int], None]) -> OutOfSpaceError:
+def out_of_memory_error(context: str, batch_size: int, step: Callable[[int], None] | None) -> OutOfSpaceError:
     """Return the error of a training that ran out of memory; its hint gives the batch size that would fit.
 
-    context: the place in the training, such as "in epoch 3".
+    context: the place in the training, such as "in epoch 3". step: as in `largest_fitting`; None if other processes
+    take part in a step, so that this one cannot try any alone.
     """
-    fitting = largest_fitting(step, batch_size)
-    hint = f"set data.batch_size to {fitting}" if fitting else "lower data.image_size, or use a smaller model.base"
+    fitting = largest_fitting(step, batch_size) if step else None
+    if step is None:
+        hint = "lower data.batch_size, or use more devices"
+    else:
+        hint = f"set data.batch_size to {fitting}" if fitting else "lower data.image_size, or use a smaller model.base"
     return OutOfSpaceError(
         f"out of memory {context} with batches of {batch_size} images", f"{hint}; finished epochs are kept"
     )

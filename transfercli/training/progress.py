@@ -34,7 +34,8 @@ class TimeLimit:
 class Plan:
     """Plan of a training. precision: of its steps; batchnorm_trains: BatchNorm updates its statistics.
 
-    limit: None if the time is not limited.
+    limit: None if the time is not limited. checks_precision: the loss at the start of a phase is compared with that in
+    float32, as `precision` was chosen by the program.
     """
 
     phases: tuple[Phase, ...]
@@ -43,6 +44,7 @@ class Plan:
     precision: str = "float32"
     batchnorm_trains: bool = False
     limit: TimeLimit | None = None
+    checks_precision: bool = False
 
     @property
     def epochs(self) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,7 @@ from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.compiling import compile_phase, optimizer_tensors, restore_optimizer, update_groups
 from transfercli.training.distribution.agreement import from_chief, meet
 from transfercli.training.distribution.batches import mean_without_padding, own_batches
+from transfercli.training.distribution.processes import processes
 from transfercli.training.distribution.weights import share_weights
 from transfercli.training.frozen import constant_tensors, layers_of
 from transfercli.training.losses_of_steps import LossesOfSteps
@@ -42,6 +43,7 @@ from transfercli.training.optim.ema import PREFIX as RAW
 from transfercli.training.optim.ema import State, assign_average, restore_training_weights
 from transfercli.training.optim.schedules import PLATEAU
 from transfercli.training.phases import HeldOut, Phase, PhaseSetup, SetUpPhase, Solved
+from transfercli.training.precision.loss_check import check_loss
 from transfercli.training.progress import Line, Plan, Progress
 
 Keep = Callable[[Progress, Checkpoint, bool], None]
@@ -60,6 +62,8 @@ class Trainer:
     targets: of the validation images, as in `Split`; groups: their groups, as in `Split`.
     set_up_phase: called at the start of every phase, when its layers are frozen.
     keep: called after every epoch with the counters, the checkpoint and a flag, True if the epoch is the best so far.
+    precision_checks: comparisons of the first loss with float32, by the number of the phase; those of a run that goes
+        on are not made again. precision_checked: called after a new one.
     validated: the predictions that the last epoch is scored by, of the validation images or cross-validated; None
         before the first epoch, also of a run that goes on.
     """
@@ -79,6 +83,8 @@ class Trainer:
         self._objective = OBJECTIVES[classifier.task]
         self.progress = Progress()
         self.validated: HeldOut | None = None
+        self.precision_checks: dict[int, dict[str, Any]] = {}
+        self.precision_checked: Callable[[], None] = lambda: None
         self._setup: PhaseSetup | None = None
         self._best: dict[str, np.ndarray] | None = None
         self._constant: dict[str, np.ndarray] | None = None
@@ -151,6 +157,7 @@ class Trainer:
         if self.plan.batchnorm_trains:
             fit_momentum(self._momenta, len(setup.batches), phase.epochs)
         self._schedule = compile_phase(setup, phase, self.plan.training, self.classifier)
+        self._check_precision(setup)
         trained = sum(math.prod(v.shape) for v in setup.model.trainable_variables)
         self.reporter.info(
             f"{number}: unfreeze {phase.unfreeze},{self._adaptation(phase)}"
@@ -158,6 +165,21 @@ class Trainer:
             f" {trained:,} of {self.classifier.model.count_params():,} parameters train{self._effective_batch(setup)}"
         )
         return setup
+
+    def _check_precision(self, setup: PhaseSetup) -> None:
+        """Go on in float32 if the first loss of the phase differs too much from that in float32."""
+        phase, plan = self.progress.phase, self.plan
+        if not plan.checks_precision or plan.precision == "float32" or phase in self.precision_checks:
+            return
+        check = check_loss(setup, plan.precision)
+        if not check.passed:
+            self.plan = replace(plan, precision="float32")
+            self.reporter.warning(
+                f"phase {phase}: the first loss is {check.loss:.4g} in {plan.precision} and {check.float32:.4g} in"
+                f" float32, which is more than {check.limit:.2g} apart: float32 is used"
+            )
+        self.precision_checks[phase] = check.as_json()
+        self.precision_checked()
 
     def _freeze(self, phase: Phase) -> None:
         """Make the layers of a phase trainable, or with LoRA the factors of its adapted layers, and no others."""
@@ -244,7 +266,7 @@ class Trainer:
                 history = model.fit(pipeline, epochs=1, shuffle=False, verbose=0, callbacks=losses)
         except Exception as error:
             if is_out_of_space(error):
-                step = partial(_train_step, model, batches)
+                step = partial(_train_step, model, batches) if processes().count == 1 else None
                 raise out_of_memory_error(f"in epoch {epoch}", batches.batch_size, step) from error
             raise
         self._training_weights = assign_average(model)

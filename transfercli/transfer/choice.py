@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,8 +54,7 @@ def choose_head(builder: PhaseBuilder, reporter: Reporter, deadline: float | Non
     found: list[tuple[str, OutOfFold, float]] = []
     taken = 0.0
     for number, name in enumerate(names):
-        # The chosen head is solved once more.
-        if deadline is not None and from_chief(lambda ends=taken - deadline: time.perf_counter() + ends > 0):
+        if deadline is not None and from_chief(partial(_is_late, deadline - taken)):  # the chosen one is solved again
             untried = Tried(names[-1], None, None, None, None, 0.0, chosen=True)
             return [*(_tried(*each, chosen=False) for each in found), untried]
         reporter.progress("candidates", number, len(names), "heads")
@@ -68,6 +68,10 @@ def choose_head(builder: PhaseBuilder, reporter: Reporter, deadline: float | Non
     reporter.progress("candidates", len(names), len(names), "heads")
     best = _best([result.loss for _, result, _ in found])
     return [_tried(*each, chosen=number == best) for number, each in enumerate(found)]
+
+
+def _is_late(moment: float) -> bool:
+    return time.perf_counter() > moment
 
 
 def _best(losses: Sequence[float]) -> int:

@@ -23,7 +23,7 @@ from transfercli.data.cache.index import Entry
 from transfercli.data.cache.segments import Segments, Space
 from transfercli.data.dataset import Dataset
 from transfercli.data.image import Decoded, Geometry
-from transfercli.errors import ConfigError, DataError, OutOfSpaceError
+from transfercli.errors import DataError, DiskError, OutOfSpaceError
 
 Load = Callable[..., Dataset]
 
@@ -61,7 +61,7 @@ def test_images_that_the_disk_has_no_room_for_are_decoded_for_this_run_before_an
     assert reporter.warnings[0].endswith("images are decoded for this run only")
     assert segments(cache_folder) == []
     assert np.array_equal(found.splits["train"].images.read(np.arange(20)), expected)
-    with pytest.raises(ConfigError, match="'require', but these images need"):
+    with pytest.raises(DiskError, match="'require', but these images need"):
         load(tmp_path, compute=ComputeConfig(cache="require"))
 
 

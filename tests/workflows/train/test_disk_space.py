@@ -33,5 +33,5 @@ def test_a_required_cache_without_room_is_told_before_an_image_is_decoded(world,
     compute = {"cache_dir": str(tmp_path / "cache"), "cache": "require"}
     config = world.config("small", "digits-target", compute=compute)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Disk(10**9, 10**9, 1000))
-    with pytest.raises(DiskError, match=r"the cache needs \d+ MB for images/.*, and 0 MB are free"):
+    with pytest.raises(DiskError, match=r"these images need 0\.003 GB and the disk has room for 0\.000 GB"):
         world.train("pretrain", config)

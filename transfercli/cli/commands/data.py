@@ -12,9 +12,9 @@ import typer
 from transfercli.cli.choices import one_of
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_check, after_diff, after_drift, after_features, after_next
-from transfercli.cli.options import RUNS, ConfigFile, MaxBad, Overrides, Part, Run, Runs
+from transfercli.cli.options import RUNS, ConfigFile, MaxBad, OnEngine, Overrides, Part, Run, Runs
 from transfercli.cli.ui.tables import print_pairs, print_table, print_text
-from transfercli.errors import DataError, GateError
+from transfercli.errors import DataError, GateError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.shards import parse_shard
 from transfercli.text import byte_size, counted, images_per_split, in_groups, printable
@@ -420,7 +420,12 @@ def check(
 @app.command()
 @reports(_show_features, after_features)
 def features(
-    reporter: Reporter, config: ConfigFile, overrides: Overrides = None, shard: Part = None, runs: Runs = RUNS
+    reporter: Reporter,
+    config: ConfigFile,
+    overrides: Overrides = None,
+    shard: Part = None,
+    engine: OnEngine = "local",
+    runs: Runs = RUNS,
 ) -> FeaturesResult:
     """Fill the caches with the images and features that finetune will read.
 
@@ -429,9 +434,13 @@ def features(
     Example: transfercli data features flowers.yaml
     """
     from transfercli.workflows.data.features import FeaturesRequest, fill_features
+    from transfercli.workflows.data.features_on_ray import fill_features_on_ray
 
+    if engine != "local" and shard is not None:
+        raise UsageError(f"--engine {engine} divides the work itself, so --shard cannot", "leave one of them out")
     part = parse_shard(shard) if shard is not None else None
-    return fill_features(FeaturesRequest(config, runs, tuple(overrides or ()), part), reporter)
+    fill = {"local": fill_features, "ray": fill_features_on_ray}[engine]
+    return fill(FeaturesRequest(config, runs, tuple(overrides or ()), part), reporter)
 
 
 @app.command()

@@ -11,7 +11,7 @@ import ipaddress
 import selectors
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -58,9 +58,13 @@ def meet(place: Launch, name: str, seconds: float, on_wait: Callable[[], None]) 
 
     Raises `PeerLostError` if they are not all there after `seconds`, `BusyError` if another process has the port.
     """
-    token = hashlib.sha256(f"transfercli {name} {place.count}".encode()).digest()[:TOKEN_BYTES]
-    wait = _Wait(place, token, time.monotonic() + seconds, seconds, on_wait)
+    wait = _Wait(place, token_of(name, place.count), time.monotonic() + seconds, seconds, on_wait)
     return wait.for_all() if place.rank == 0 else wait.for_first()
+
+
+def token_of(name: str, count: int) -> bytes:
+    """Return the token of a training by `count` processes: no secret, but what no other program sends."""
+    return hashlib.sha256(f"transfercli {name} {count}".encode()).digest()[:TOKEN_BYTES]
 
 
 def is_loopback(address: str) -> bool:
@@ -81,20 +85,22 @@ class _Wait:
         """Return the meeting of the first process, once all others have said their rank."""
         links: dict[int, Link] = {}
         unknown: list[Link] = []
-        with self._listener() as listener, selectors.DefaultSelector() as selector:
-            selector.register(listener, selectors.EVENT_READ)
-            while len(links) < self.place.count - 1:
-                if self._is_over():
-                    raise self._missing(links)
-                if selector.select(POLL_SECONDS):
-                    unknown.append(Link(listener.accept()[0], self.token))
-                unknown = [link for link in unknown if not self._is_known(link, links)][-MAX_UNKNOWN:]
-                links = {rank: link for rank, link in links.items() if _is_open(link)}
-        for link in unknown:
-            link.close()
-        for link in links.values():
-            with suppress(OSError):  # it is lost; the watch says so
-                link.send(Message(Kind.WELCOME, 0))
+        try:
+            with self._listener() as listener, selectors.DefaultSelector() as selector:
+                selector.register(listener, selectors.EVENT_READ)
+                while len(links) < self.place.count - 1:
+                    if self._is_over():
+                        raise self._missing(links)
+                    if selector.select(POLL_SECONDS):
+                        unknown.append(Link(listener.accept()[0], self.token))
+                    self._sort(unknown, links)
+        except BaseException:
+            _send(Kind.MISSING, links.values())  # so that nobody waits for a process that was stopped
+            _close(links.values())
+            raise
+        finally:
+            _close(unknown)
+        _send(Kind.WELCOME, links.values())
         meeting = Meeting(self.place, links, "")
         return Meeting(self.place, links, _joined(meeting.address, self._port))
 
@@ -103,9 +109,13 @@ class _Wait:
         while not self._is_over():
             with suppress(OSError):  # not there yet, or its name is not known yet
                 link = Link(socket.create_connection(self._target, timeout=1.0), self.token)
-                link.send(Message(Kind.HELLO, self.place.rank))
-                if self._is_welcome(link):
-                    return Meeting(self.place, {0: link}, _joined(link.address, self._port))
+                try:
+                    link.send(Message(Kind.HELLO, self.place.rank))
+                    self._await_welcome(link)
+                except BaseException:
+                    link.close()
+                    raise
+                return Meeting(self.place, {0: link}, _joined(link.address, self._port))
             time.sleep(POLL_SECONDS)
         raise PeerLostError(
             f"process 0 of {self.place.count} did not answer at {self.place.address} within {self.seconds:g} s",
@@ -137,27 +147,26 @@ class _Wait:
                     ) from None
             time.sleep(POLL_SECONDS)
 
-    def _is_known(self, link: Link, links: dict[int, Link]) -> bool:
-        """Return True if nothing more is to be read from a link now: its rank is in `links`, or it is closed."""
-        try:
-            messages = link.receive()
-        except OSError:
-            link.close()
-            return True
-        if not messages:
-            return False
-        kind, rank, _ = messages[0]
-        if kind is not Kind.HELLO or not 0 < rank < self.place.count or rank in links:
-            link.close()
-        else:
-            links[rank] = link
-        return True
+    def _sort(self, unknown: list[Link], links: dict[int, Link]) -> None:
+        """Move the links that have said their rank from `unknown` to `links`; close those that ended, and strangers."""
+        for rank, link in list(links.items()):
+            if _received(link) is None:
+                del links[rank]
+        for link in list(unknown):
+            messages = _received(link)
+            if messages is None:
+                unknown.remove(link)
+            elif messages:
+                unknown.remove(link)
+                kind, rank, _ = messages[0]
+                if kind is Kind.HELLO and 0 < rank < self.place.count and rank not in links:
+                    links[rank] = link
+                else:
+                    link.close()
+        _close(unknown[:-MAX_UNKNOWN])
+        del unknown[:-MAX_UNKNOWN]
 
     def _missing(self, links: dict[int, Link]) -> PeerLostError:
-        for link in links.values():
-            with suppress(OSError):
-                link.send(Message(Kind.MISSING, 0))
-            link.close()
         absent = [str(rank) for rank in range(1, self.place.count) if rank not in links]
         return PeerLostError(
             f"{len(links) + 1} of {counted(self.place.count, 'process', 'processes')} came within {self.seconds:g} s;"
@@ -167,29 +176,22 @@ class _Wait:
 
     # -- the others
 
-    def _is_welcome(self, link: Link) -> bool:
-        """Wait for the answer of the first process; raises `PeerLostError` if others are missing."""
+    def _await_welcome(self, link: Link) -> None:
+        """Wait for the answer of the first process. Raises `PeerLostError` if others are missing, `OSError` without."""
         self.deadline += PARTING_SECONDS
         try:
             with selectors.DefaultSelector() as selector:
                 selector.register(link, selectors.EVENT_READ)
                 while not self._is_over():
-                    if selector.select(POLL_SECONDS):
-                        for message in link.receive():
-                            if message.kind is Kind.WELCOME:
-                                return True
-                            if message.kind is Kind.MISSING:
-                                raise PeerLostError(
-                                    f"not all of the {self.place.count} processes came; process 0 says which",
-                                    RESTART_HINT,
-                                )
-        except BaseException:
-            link.close()
-            raise
+                    kinds = {message.kind for message in link.receive()} if selector.select(POLL_SECONDS) else set()
+                    if Kind.WELCOME in kinds:
+                        return
+                    if Kind.MISSING in kinds:
+                        problem = f"not all of the {self.place.count} processes came; process 0 says which"
+                        raise PeerLostError(problem, RESTART_HINT)
         finally:
             self.deadline -= PARTING_SECONDS
-        link.close()
-        return False
+        raise TimeoutError
 
     # -- both
 
@@ -207,14 +209,24 @@ class _Wait:
         return time.monotonic() > self.deadline
 
 
-def _is_open(link: Link) -> bool:
-    """Return False, and close the link, if its process has gone again."""
+def _received(link: Link) -> list[Message] | None:
+    """Return the messages that have arrived; close the link, and return None, if it ended or sent something else."""
     try:
-        link.receive()
+        return link.receive()
     except OSError:
         link.close()
-        return False
-    return True
+        return None
+
+
+def _send(kind: Kind, links: Iterable[Link]) -> None:
+    for link in links:
+        with suppress(OSError):  # its process is gone; the watch says so
+            link.send(Message(kind, 0))
+
+
+def _close(links: Iterable[Link]) -> None:
+    for link in links:
+        link.close()
 
 
 def _is_own(family: int, address: str) -> bool:

@@ -158,14 +158,13 @@ class FeatureCache:
         store = Segments(self.root, prefix.output_space(self.pixels), self.available_bytes())
         try:
             entry = store.entry(key := f"difference:{first.hexdigest()}")
-            known = first_text(entry.problem if entry else "")
-            if not known:
-                entry = Entry(key, problem=repr(measure()))
-                if keep and keeps(self.root):
-                    store.append(entry, None)
+            stored = first_text(entry.problem if entry else "")
+            difference = float(stored) if stored else measure()
+            if keep and entry is None and keeps(self.root):
+                store.append(Entry(key, problem=repr(difference)), None)
         finally:
             store.close()
-        return float(known or entry.problem)
+        return difference
 
     def _parts(self, prefix: Prefix, views: Views | None) -> list[_Part]:
         available, parts, start = self.available_bytes(), [], 0

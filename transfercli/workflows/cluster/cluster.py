@@ -8,6 +8,7 @@ import secrets
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ LONGEST_FOLDER = 40  # of Ray's files: the name of a Unix socket in it may have 
 # Read when Ray is imported. Nothing starts a cluster by itself, and nobody is informed of the use.
 SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_AUTO_CONNECT": "0"}
 QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_SCHEDULER_EVENTS": "0", "RAY_TQDM": "0"}
+LOCAL = {"RAY_worker_niceness": "0"}  # 15 by default, which on a busy machine leaves them almost no time
 
 
 @dataclass(frozen=True)
@@ -174,16 +176,16 @@ def _connection(options: dict[str, Any]) -> Iterator[None]:
     """Connect Ray, quietly and with this process's own signal handlers, and disconnect it, which ends a local one."""
     for name, value in SETTINGS.items():
         os.environ[name] = value
-    for name, value in QUIET.items():
+    for name, value in (QUIET | LOCAL).items():
         os.environ.setdefault(name, value)
     import ray
     import ray.data
 
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # failures are reported by this program, in its own words
-    with _signal_handlers_kept():
+    with _signal_handlers_kept(), _stderr_hidden():
         try:
-            ray.init(**options, logging_level="critical", log_to_driver=False)
+            ray.init(**options, logging_level=logging.CRITICAL, log_to_driver=False)
         except (ConnectionError, TimeoutError) as error:
             address = options["address"]
             raise ClusterError(
@@ -199,6 +201,20 @@ def _connection(options: dict[str, Any]) -> Iterator[None]:
     finally:
         with _signal_handlers_kept(), suppress(Exception):
             ray.shutdown()
+
+
+@contextmanager
+def _stderr_hidden() -> Iterator[None]:
+    """Hide the log lines of Ray's C++ libraries while it starts; its failures are exceptions."""
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
 
 
 @contextmanager

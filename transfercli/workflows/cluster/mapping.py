@@ -10,7 +10,8 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,12 @@ PATIENCE_SECONDS = 120.0  # without a node that could hold a worker
 Pair = tuple[int, Located | Failure]  # row number and result
 
 
-def results_in_order(cluster: Cluster, task: Task, paths: Sequence[str]) -> Iterator[Located | None]:
+def results_in_order(
+    cluster: Cluster, task: Task, paths: Sequence[str], block: int | None = None
+) -> Generator[Located | None]:
     """Yield one result per path, in order, and None from time to time while there is none.
 
+    block: number of paths that a worker gets at a time; None: by their number.
     Raises the `TransferError` of a worker, or `ClusterError` if rows have no result although they were tried again.
     """
     results: dict[int, Located] = {}  # those that came too early
@@ -44,7 +48,8 @@ def results_in_order(cluster: Cluster, task: Task, paths: Sequence[str]) -> Iter
         missing = [row for row in range(following, len(paths)) if row not in results]
         if not missing:
             return
-        for pair in _Stream(cluster, task, paths, missing):
+        size = block or block_size(len(missing), cluster.workers.count)
+        for pair in _Stream(cluster, task, paths, missing, size):
             if pair is None:
                 yield None
                 continue
@@ -73,8 +78,8 @@ def block_size(paths: int, workers: int) -> int:
 class _Stream:
     """Rows and results of one pass of Ray Data, in a thread, so that the main thread can stop at any time."""
 
-    def __init__(self, cluster: Cluster, task: Task, paths: Sequence[str], rows: Sequence[int]) -> None:
-        self._cluster, self._task, self._paths, self._rows = cluster, task, paths, rows
+    def __init__(self, cluster: Cluster, task: Task, paths: Sequence[str], rows: Sequence[int], block: int) -> None:
+        self._cluster, self._task, self._paths, self._rows, self._block = cluster, task, paths, rows, block
         self._arrived: queue.Queue[list[Pair] | BaseException | None] = queue.Queue(4)
         self._stopped = threading.Event()
 
@@ -135,24 +140,24 @@ class _Stream:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = context.print_on_execution_start = False
         context.execution_options.preserve_order = True  # else a slow node would let the others fill the memory
-        workers = self._cluster.workers
-        size = block_size(len(self._rows), workers.count)
-        tables = []
-        for start in range(0, len(self._rows), size):
-            rows = self._rows[start : start + size]
+        workers, tables = self._cluster.workers, []
+        for start in range(0, len(self._rows), self._block):
+            rows = self._rows[start : start + self._block]
             names = [os.fsencode(self._paths[row]) for row in rows]
             tables.append(pyarrow.table({ROW: rows, PATH: pyarrow.array(names, pyarrow.binary())}))
         variables = environment(workers.cores)
-        results = ray.data.from_arrow(tables).map_batches(
-            Worker,
-            batch_size=None,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(workers.count, len(tables))),
-            fn_constructor_args=(self._task, workers.cores, transfercli.__version__, variables),
-            num_cpus=workers.cores,
-            num_gpus=workers.gpus,
-            max_restarts=RETRIES,
-            max_task_retries=RETRIES,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of options of Ray's actors, which have no other name
+            results = ray.data.from_arrow(tables).map_batches(
+                Worker,
+                batch_size=None,
+                compute=ray.data.ActorPoolStrategy(size=min(workers.count, len(tables))),
+                fn_constructor_args=(self._task, workers.cores, transfercli.__version__, variables),
+                num_cpus=workers.cores,
+                num_gpus=workers.gpus,
+                max_restarts=RETRIES,
+                max_task_retries=RETRIES,
+            )
         yield from results.iter_batches(batch_size=None, prefetch_batches=1)
 
 

@@ -12,6 +12,7 @@ from transfercli.config.schema import ComputeConfig
 from transfercli.data.cache.images import cache_root
 from transfercli.data.cache.maintenance import ClearResult, Usage, clear, usage, usage_errors
 from transfercli.data.cache.merge import MergeCounts, merge
+from transfercli.data.cache.network_disk import warn_of_network_disk
 from transfercli.data.cache.segments import KINDS
 from transfercli.data.remote.mirror import empty_copies
 from transfercli.errors import UsageError
@@ -87,6 +88,7 @@ def merge_caches(
     root = folder.absolute() if folder else cache_root(compute)
     if same := [source for source in sources if os.path.realpath(source) == os.path.realpath(root)]:
         raise UsageError(f"{str(same[0])!r} is the cache that takes the rows", "name other folders, or another --dir")
+    warn_of_network_disk(root, reporter)
     limit = int((compute.cache_max_gb if max_gb is None else max_gb) * 1e9)
     with usage_errors(root):
         counts = merge(root, sources, limit, reporter)

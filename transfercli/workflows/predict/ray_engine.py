@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from transfercli.data.decoding.stream import Decoder, Outcome, decode_in_order
+from transfercli.data.decoding.stream import POLL_SECONDS, Decoder, Outcome, decode_in_order
 from transfercli.data.image import InputImage
 from transfercli.data.image_notes import count_notes
 from transfercli.data.sources.inputs import InputQueue
@@ -32,6 +32,7 @@ from transfercli.workflows.predict.predict import (
 from transfercli.workflows.predict.predictors import LoadableModel, find_model, with_sets
 
 UNREAD = ("does not exist", "a broken link", "unreadable:")  # problems that a node may have with a good file
+NAMES = 10_000  # read at a time
 
 Noted = tuple[Prediction, str]  # and the decoder's notes on the image
 
@@ -48,9 +49,9 @@ def predict_on_ray(
     Raises `UsageError` if Ray is missing, `ClusterError` if no cluster answers or too many nodes died, `DataError` if a
     node cannot read a file that this machine can read.
     """
-    listed = []
-    for image in images:
-        listed.append(image)
+    listed, names = list[InputImage](), InputQueue(images)
+    while not names.exhausted:
+        listed += names.take(NAMES, POLL_SECONDS)
         yield None
     readable = [image.path for image in listed if not image.problem]
     if not readable:

@@ -20,10 +20,13 @@ from transfercli.io import atomic
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, splits_file
 from transfercli.runs.lock import experiment_lock
+from transfercli.text import counted
+from transfercli.workflows.resolved_config import batchnorm_trains
 from transfercli.workflows.train.training_data import fingerprint
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ComputeConfig, ExperimentConfig
+    from transfercli.data.batching.batches import Share
     from transfercli.data.dataset import Dataset
     from transfercli.workflows.train.job import Job
 
@@ -67,11 +70,11 @@ def check_launch(compute: ComputeConfig) -> None:
     but the command trains in one process.
     """
     from transfercli.training.distribution.launch import launch
-    from transfercli.training.distribution.processes import processes
     from transfercli.training.distribution.start import DATA_PARALLEL, check_distribution
+    from transfercli.training.distribution.watch import current_watch
 
     check_distribution(compute)
-    if compute.distribution != DATA_PARALLEL or processes().count > 1:
+    if compute.distribution != DATA_PARALLEL or current_watch() is not None:
         return
     if (launched := launch()) is not None:
         raise UsageError(
@@ -101,6 +104,37 @@ def read_together(read: Callable[[], Dataset], config: ExperimentConfig, reporte
             "give every host the same files; a copy that is still being written differs",
         )
     return dataset
+
+
+def share_of(config: ExperimentConfig) -> Share:
+    """Return the division of a config's batches over the devices of all processes."""
+    from transfercli.data.batching.batches import Share
+    from transfercli.training.distribution.processes import processes
+
+    return Share(processes().devices, batchnorm_trains(config.model))
+
+
+def report_share(config: ExperimentConfig, images: int, reporter: Reporter) -> None:
+    """Report how many devices compute a batch, and what happens to a last batch that cannot be shared out evenly.
+
+    images: number of training images.
+    """
+    from transfercli.training.distribution.processes import processes
+
+    share, place, size = share_of(config), processes(), config.data.batch_size
+    if share.devices == 1:
+        return
+    text = f"batches of {size} images are shared out over {share.devices} devices of"
+    text += f" {counted(place.count, 'process', 'processes')}"
+    rows, added = share.counts(images, size)
+    if added:
+        text += f"; {counted(added, 'image')} of weight 0 fills up the last batch of an epoch"
+    if rows < images:
+        text += (
+            f"; {counted(images - rows, 'image')} of the last batch of an epoch left out, other ones each time, as an"
+            " added one would enter the statistics of BatchNorm"
+        )
+    reporter.info(text)
 
 
 def _send(run: RunFolder, on_wait: Callable[[], None]) -> None:

@@ -33,9 +33,10 @@ def as_recorded(requested: ExperimentConfig, parent: str | None, run: StoredRun)
         unset = [key for key in INHERITED_READING if key not in requested.data.model_fields_set]
         inherited = {key: getattr(recorded.data, key) for key in unset}
         config = config.model_copy(update={"data": config.data.model_copy(update=inherited)})
-    # Alerts concern no run, so they may change between a run and its continuation.
+    # Alerts and the patience with other processes concern no result: they may change between a run and its continuation.
     retrain = config.retrain.model_copy(update={"alert": recorded.retrain.alert})
-    config = config.model_copy(update={"retrain": retrain})
+    compute = config.compute.model_copy(update={"peer_timeout": recorded.compute.peer_timeout})
+    config = config.model_copy(update={"retrain": retrain, "compute": compute})
     config = config.model_copy(update={"model": config.model.model_copy(update={"head": _head(config, recorded)})})
     _check_equal(config, recorded, run.label)
     return config

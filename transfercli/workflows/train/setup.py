@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transfercli.config.types import REGRESSION
 from transfercli.data.cache.images import cache_root
+from transfercli.data.cache.network_disk import warn_of_network_disk
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs import record
@@ -17,6 +18,7 @@ from transfercli.text import counted
 from transfercli.workflows.confidence import warn_of_abstention
 from transfercli.workflows.fitted_trust import write_fitted_trust
 from transfercli.workflows.resolved_config import architecture, batchnorm_trains, geometry_of, head_of
+from transfercli.workflows.train.distribution import report_share, share_of
 from transfercli.workflows.train.learnt_before import without_changed_copies
 from transfercli.workflows.train.training_data import class_weights, report_class_counts, sampled_weights, with_labels
 
@@ -105,6 +107,8 @@ def set_up(
     if dataset.auxiliary.related is None and any(phase.kind == "train" for phase in plan.phases):
         builder.aligns = False  # these phases see the labelled images where they are
     images = {name: len(split) for name, split in dataset.splits.items()}
+    if any(phase.kind == "train" for phase in plan.phases):
+        report_share(job.config, len(builder.inputs.training), reporter)
     warn_of_plan(plan, job.config.data.batch_size, images, reporter)
     refitted = any(phase.kind == "refit" and not phase.epochs for phase in plan.phases)  # all labelled images score it
     warn_of_abstention(job.config.evaluation, scored_images(builder, plan), reporter, refitted=refitted)
@@ -123,6 +127,12 @@ def set_up(
     validation = builder.inputs.validation
     timed = _timed(builder, watch)
     trainer = Trainer(classifier, timed, validation.targets, plan, reporter, keep, validation.groups)
+    if job.run.record.exists():
+        trainer.precision_checks = RunRecord.read(job.run).precision_checks
+    if not dry_run:
+        trainer.precision_checked = lambda: record.update(
+            job.run, precision=trainer.plan.precision, precision_checks=trainer.precision_checks
+        )
     return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features, candidates)
 
 
@@ -209,11 +219,11 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan,
     The phases are those of the config's strategy, or the recorded ones of a resumed run, for which nothing is tried.
     Raises `ConfigError` if a phase names a layer that the base does not have.
     """
-    from transfercli.training.backend import step_precision
     from transfercli.training.distribution.agreement import from_chief
     from transfercli.training.distribution.processes import processes
     from transfercli.training.frozen import layers_of
     from transfercli.training.phases import recorded_phases
+    from transfercli.training.precision.steps import step_precision
     from transfercli.training.progress import Plan
     from transfercli.transfer import choice
     from transfercli.transfer.strategies import needs_measuring, phases_of
@@ -237,8 +247,12 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan,
         except ConfigError as error:
             key = f"transfer.phases[{number}]" if config.transfer.phases else "transfer"
             raise ConfigError(f"{key}.{error.message}", error.hint) from error
-    precision, updates_batchnorm = step_precision(config.compute), batchnorm_trains(config.model)
-    plan = Plan(tuple(phases), config.training, config.seed, precision, updates_batchnorm, limit)
+    updates_batchnorm, chosen = batchnorm_trains(config.model), config.compute.precision == "auto"
+    if job.run.record.exists():
+        precision = RunRecord.read(job.run).precision
+    else:
+        precision = step_precision(config.compute, classifier, phases, batchnorm_trains=updates_batchnorm)
+    plan = Plan(tuple(phases), config.training, config.seed, precision, updates_batchnorm, limit, chosen)
     return plan, choice.as_json(tried)
 
 
@@ -277,8 +291,9 @@ def feature_cache(config: ExperimentConfig, reporter: Reporter, run: Path | None
     compute = config.compute
     if compute.cache == "off":
         return None
-    pixels = geometry_of(config).name
-    return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), pixels, reporter, run)
+    pixels, root = geometry_of(config).name, cache_root(compute)
+    warn_of_network_disk(root, reporter)
+    return FeatureCache(root, int(compute.cache_max_gb * 1e9), pixels, reporter, run)
 
 
 def training_inputs(
@@ -293,8 +308,7 @@ def training_inputs(
     learnt_by_base: as in `TrainingInputs`.
     """
     from transfercli.data.batching.augment import build
-    from transfercli.data.batching.batches import SAMPLINGS, Share
-    from transfercli.training.distribution.processes import processes
+    from transfercli.data.batching.batches import SAMPLINGS
     from transfercli.training.precision.native import feature_precision
     from transfercli.transfer.training_inputs import TrainingInputs
 
@@ -303,12 +317,13 @@ def training_inputs(
     weights = class_weights(config.training.class_weights, training)
     report_class_counts(training, weights, config.training.sampling, reporter)
 
-    share = Share(processes().devices, batchnorm_trains(config.model))
+    share = share_of(config)
 
     def make_batches(source: Rows, augment: Augment | StepAugmentation | None) -> Batches:
         batches_class, size = SAMPLINGS[config.training.sampling], config.data.batch_size
-        draws = {"seed": config.seed, "augment": augment}
-        return batches_class(source, training.targets, size, **draws, class_weights=weights, share=share)
+        return batches_class(
+            source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights, share=share
+        )
 
     return TrainingInputs(
         training,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from transfercli.errors import ArtefactError, BusyError, DiskError, TransferError, UsageError, is_out_of_space
 from transfercli.io.file_lock import plain_lock
+from transfercli.io.mounts import network_disk
+from transfercli.reporting import Reporter
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -48,6 +50,18 @@ def open_storage(address: str | None, folder: Path) -> BaseStorage:
 
     with storage_errors(address):
         return RDBStorage(address, engine_kwargs={"connect_args": {"timeout": 60}} if _is_sqlite(address) else None)
+
+
+def warn_of_network_disk(address: str | None, reporter: Reporter) -> None:
+    """Warn of a storage that is an SQLite file on a network disk."""
+    if address is None or not _is_sqlite(address):
+        return
+    path = address.partition("///")[2].partition("?")[0]
+    if path and (kind := network_disk(Path(path))):
+        reporter.warning(
+            f"--storage: {path!r} is on a network disk ({kind}), where processes of several hosts can damage an SQLite"
+            " file: use journal:PATH, which is made for such disks, or a database server"
+        )
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from transfercli.runs.folder import RunFolder, check_run_id
 from transfercli.runs.listing import recorded
 from transfercli.text import first_of
 from transfercli.workflows.sweep.search.space import Space
-from transfercli.workflows.sweep.search.storage import open_storage, storage_errors
+from transfercli.workflows.sweep.search.storage import open_storage, storage_errors, warn_of_network_disk
 from transfercli.workflows.sweep.trials import OtherImagesError
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ def open_study(
     Raises `ConfigError` if the storage holds another sweep of this experiment or id, and errors as `open_storage`.
     """
     storage = open_storage(address, folder)
+    warn_of_network_disk(address, reporter)
     import optuna
 
     from transfercli.workflows.sweep.search.pruners import pruner_of
