@@ -505,7 +505,8 @@ class ComputeConfig(Section):
 
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="of training steps and cached features; auto: features in bfloat16 if the processor supports it;"
+        description="of training steps and cached features; auto: features in bfloat16 if the device supports it, and"
+        " steps of large convolutional networks on such a processor (its first loss is held against float32);"
         " evaluation, prediction and exports are always float32",
     )
     cache: Literal["auto", "off", "require"] = Field(
@@ -516,7 +517,9 @@ class ComputeConfig(Section):
     cache_dir: Text | None = Field(
         None, description="folder of the caches; null: TRANSFERCLI_CACHE, or the user's cache folder"
     )
-    cache_max_gb: Positive = Field(50.0, description="size limit of the caches in gigabytes (10^9 bytes)")
+    cache_max_gb: Positive = Field(
+        50.0, description="size limit of the caches in gigabytes (10^9 bytes); the disk's free space limits them, too"
+    )
     threads: Annotated[Whole, Field(ge=1, le=1024)] | None = Field(
         None, description="processor threads; null: every core"
     )

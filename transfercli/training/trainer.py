@@ -32,8 +32,8 @@ from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.compiling import compile_phase, optimizer_tensors, restore_optimizer, update_groups
 from transfercli.training.distribution.agreement import from_chief, meet
 from transfercli.training.distribution.batches import mean_without_padding, own_batches
-from transfercli.training.distribution.weights import share_weights
 from transfercli.training.distribution.processes import processes
+from transfercli.training.distribution.weights import share_weights
 from transfercli.training.frozen import constant_tensors, layers_of
 from transfercli.training.losses_of_steps import LossesOfSteps
 from transfercli.training.memory import out_of_memory_error

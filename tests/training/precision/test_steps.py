@@ -67,7 +67,7 @@ def test_a_processor_without_bfloat16_trains_in_float32(build: Any, monkeypatch:
 def checked(digits: Any, precision: str) -> Any:
     from dataclasses import replace
 
-    made = trainer(digits, [ALL], "resnet18", precision=precision)
+    made = trainer(digits, [ALL], precision=precision)
     made.plan = replace(made.plan, checks_precision=True)
     made.reporter = Listener()
     return made

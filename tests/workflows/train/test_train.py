@@ -269,22 +269,23 @@ def test_a_sigmoid_head_learns_from_mixed_images_with_class_weights_and_smoothin
 
 @tensorflow_only("JAX converts bfloat16 to float32 on a processor")
 def test_a_run_keeps_the_precision_that_it_recorded_wherever_it_is_resumed(
-    world: Any, monkeypatch: pytest.MonkeyPatch
+    heir: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from transfercli.training.precision import steps
 
     for name in ("LEAST_MULTIPLICATIONS", "LEAST_PER_ACTIVATION"):
         monkeypatch.setattr(steps, name, 0)
     monkeypatch.setattr(steps, "processor_has_bfloat16", lambda: True)
-    path = world.config("rounded", "digits-target", transfer={"strategy": "full"}, training={"epochs": 2})
-    whole = world.train("finetune", path, run_id="whole")
+    model = {"weights": {"run": "digits-source"}}
+    path = heir.config("rounded", "digits-target", model=model, transfer={"strategy": "full"}, training={"epochs": 2})
+    whole = heir.train("finetune", path, run_id="whole")
     with pytest.raises(Interrupted):
-        world.train("finetune", path, Listener(stop_at="epoch 2"), run_id="moved")
-    record = json.loads((world.runs / "rounded" / "moved" / "run.json").read_text())
+        heir.train("finetune", path, Listener(stop_at="epoch 2"), run_id="moved")
+    record = json.loads((heir.runs / "rounded" / "moved" / "run.json").read_text())
     assert record["precision"] == "bfloat16"
     assert record["precision_checks"]["1"]["passed"]
     monkeypatch.setattr(steps, "processor_has_bfloat16", lambda: False)
-    moved = world.train("finetune", path, run_id="moved")
+    moved = heir.train("finetune", path, run_id="moved")
     one, two = (Path(result["run"]) / "checkpoints/best/model.safetensors" for result in (whole, moved))
     assert one.read_bytes() == two.read_bytes()
     assert json.loads((Path(moved["run"]) / "run.json").read_text())["precision"] == "bfloat16"
