@@ -124,21 +124,6 @@ def set_up(
     return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features, candidates)
 
 
-def report_plan(
-    config: ExperimentConfig, plan: Plan, builder: PhaseBuilder, dataset: Dataset, reporter: Reporter
-) -> None:
-    """Report how a plan uses devices and images, and warn of what is likely a mistake."""
-    from transfercli.training.checks import warn_of_plan
-
-    warn_of_unused_images(plan, dataset, reporter)
-    images = {name: len(split) for name, split in dataset.splits.items()}
-    if any(phase.kind == "train" for phase in plan.phases):
-        report_share(config, len(builder.inputs.training), reporter)
-    warn_of_plan(plan, config.data.batch_size, images, reporter)
-    refitted = any(phase.kind == "refit" and not phase.epochs for phase in plan.phases)  # all labelled images score it
-    warn_of_abstention(config.evaluation, scored_images(builder, plan), reporter, refitted=refitted)
-
-
 def keep_precision(job: Job, trainer: Trainer, *, dry_run: bool = False) -> None:
     """Give a trainer the recorded checks of the precision, and record new ones unless this is a dry run."""
     if job.run.record.exists():
