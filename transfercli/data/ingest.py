@@ -174,7 +174,7 @@ class Ingest:
         if self.remote.files.isdisjoint(files):
             yield from self._decode_arriving(files, size, iter(enumerate(files)), lambda: None)
             return
-        with closing(self.remote.arriving(files, self._room_for_copies())) as arrivals:
+        with closing(self.remote.arriving(files, self._room_for_copies(len(files)))) as arrivals:
             arrived = set[int]()
             for number, decoded in self._decode_arriving(files, size, arrivals, arrivals.close):
                 arrived.add(number)
@@ -182,9 +182,12 @@ class Ingest:
             for number in sorted({*range(len(files))} - arrived):
                 yield number, Decoded(problem=arrivals.problems.get(files[number], "cannot be fetched"))
 
-    def _room_for_copies(self) -> int:
-        """Return the bytes that the limit of the caches leaves for local copies of remote files."""
-        pixels = sum(size for _, _, size in self.store.index.segments()) if isinstance(self.store, DiskCache) else 0
+    def _room_for_copies(self, images: int) -> int:
+        """Return the bytes that the limit of the caches leaves for local copies, beside pixels and `images` more."""
+        pixels = 0
+        if isinstance(self.store, DiskCache):
+            stored = sum(size for _, _, size in self.store.index.segments())
+            pixels = stored + images * self.store.space.row_bytes
         return int(self.compute.cache_max_gb * 1e9) - pixels
 
     def _decode_arriving(

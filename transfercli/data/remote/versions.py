@@ -1,4 +1,4 @@
-"""What servers have at present: folders listed as a whole, single objects asked for one by one, many at a time.
+"""Present versions of remote objects: folders are listed as a whole, single objects asked for many at a time.
 
 A process asks for the same object once; what it has asked is `refreshed` when a data set is listed anew.
 """

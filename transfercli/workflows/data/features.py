@@ -62,7 +62,6 @@ class FeaturePlan:
         config: resolved. runs: folder of all runs, for one that the weights come from.
         labels: classes of the data.
         listing: all images, auxiliary ones included.
-        fractions: as in `Listing`.
         parts: number of parts that the images will be divided into.
     """
 

@@ -78,7 +78,6 @@ def train_job(
     watch = Stopwatch()
     check_tracking(job.config)
     check_backend()
-    check_launch(job.config.compute)
     for warning in job.warnings:
         reporter.warning(warning)
     with resume_hints(job, reporter), explained_errors():
@@ -179,9 +178,9 @@ def recorded_parent(job: Job) -> str | None:
 
 def prepare_backend(config: ExperimentConfig) -> None:
     from transfercli.training.backend import prepare
-    from transfercli.training.distribution.start import check_batch_size, check_distribution
+    from transfercli.training.distribution.start import check_batch_size
 
-    check_distribution(config.compute)
+    check_launch(config.compute)
     prepare(config.compute, config.seed, distributed=True)
     check_batch_size(config.data.batch_size)
 
