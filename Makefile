@@ -49,11 +49,11 @@ test: venv  ## run the tests (all but the slow ones)
 test-slow: venv  ## run the slow tests
 	"$(BIN)/python" -m pytest -q -m "slow and not browser and not mlflow" $(PYTEST_ARGS)
 
-test-jax:  ## run the fast tests of what computes on JAX in place of TensorFlow, in an environment of their own
+test-jax:  ## run the fast tests with Keras on JAX in place of TensorFlow, in an environment of their own
 	$(PYTHON) -m venv build/jax
 	build/jax/bin/python -m pip install --quiet -e '.[jax,onnx,litert,openvino,dev]'
 	KERAS_BACKEND=jax JAX_PLATFORMS=cpu build/jax/bin/python -m pytest -q -m "not slow and not browser and not mlflow" \
-	  -n $(WORKERS) --dist loadfile tests/training tests/transfer tests/models tests/evaluation tests/workflows $(PYTEST_ARGS)
+	  -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 test-browser: venv  ## run the tests of the report in a browser; needs Chromium (CHROMIUM=/path/to/it)
 	"$(BIN)/python" -m pip install --quiet --no-build-isolation -e '.[browser]'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,6 +107,8 @@ def object_server(environment: Callable[[str, str], None]) -> Iterator[ObjectSer
             "AWS_DEFAULT_REGION": "us-east-1",
         }.items():
             environment(name, value)
+        request = urllib.request.Request(f"{server.address}/moto-api/reset", method="POST")
+        urllib.request.urlopen(request).close()  # the objects are those of the process, not of the server
         server.client().create_bucket(Bucket=BUCKET)
         yield server
     finally:

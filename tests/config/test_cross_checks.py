@@ -58,16 +58,22 @@ PROBE = "transfer.strategy=linear_probe"
         (["data.image_size=[64, 17]"], "is too small for small_cnn, received [64, 17]"),
         (["evaluation.gates.accurracy=0.9"], "evaluation.gates.accurracy: is not a known metric; allowed: accuracy"),
         (["evaluation.gates.accurracy=0.9"], "did you mean accuracy?"),
-        (["data.train=s3://bucket/images"], 'data.train: "s3://bucket/images" is an address; only files of this'),
-        (["data.train=s3://bucket/images"], "copy the files here (aws s3 sync), or mount them"),
-        (["data.validation=gs://bucket/val"], 'data.validation: "gs://bucket/val" is an address'),
-        (["data.test=https://example.org/test.zip"], 'data.test: "https://example.org/test.zip" is an address'),
-        (["data.train=hf://datasets/beans"], "copy the files here (hf download)"),
-        (["data.train=abfs://x@y.dfs.core.windows.net/z"], "copy the files here, or mount them"),
+        (["data.train=s3://ann:5ec4e7@bucket/images"], "data.train: 's3://bucket/images' was given with a user or a"),
+        (
+            ["data.train=https://host/l.csv?id=1&token=5ec4e7"],
+            "'https://host/l.csv?id=1' was given with a signature or",
+        ),
+        (["data.train=https://host/l.csv?X-Amz-Signature=5ec4e7"], "signed addresses belong into a table"),
+        (["data.validation=gs://"], "data.validation: 'gs://' names no bucket or host"),
+        (["data.test=https://example.org/test.zip"], "folders behind https cannot be listed"),
+        (["data.train=http://example.org/list.csv"], "data is read over https alone"),
+        (
+            ["data.train=abfs://x@y.dfs.core.windows.net/z"],
+            "is an address of another kind; remote images are read from",
+        ),
         (["data.train=file:///data/flowers"], "give the path alone: /data/flowers"),
         (["model.weights={path: 'https://example.org/w.h5'}"], 'model.weights.path: "https://example.org/w.h5" is an'),
-        (["data.unlabelled=s3://x/y", PROBE, RUN], 'data.unlabelled: "s3://x/y" is an address; only files of this'),
-        (["data.related=[a, hf://x/y]", PROBE, RUN], 'data.related[1]: "hf://x/y" is an address'),
+        (["data.related=[a, ftp://x/y]", PROBE, RUN], 'data.related[1]: "ftp://x/y" is an address'),
         (["data.unlabelled=new"], "data.unlabelled: needs a strategy that solves for the head, received no strategy"),
         (["data.related=[more]", "transfer.strategy=scratch"], "data.related: needs a strategy that solves for the"),
         (
@@ -272,3 +278,20 @@ def test_several_labels_have_metrics_of_their_own_by_default(loaded: Loaded) -> 
     assert config.sweep is None
     assert resolve(config, "finetune") == config
     assert resolve(loaded(MINIMAL).config, "finetune").evaluation.metrics == ["accuracy", "macro_f1"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "s3://bucket/images",
+        "gs://bucket/list.csv",
+        "hf://datasets/ann/beans@main/data",
+        "https://host/list.csv?id=5",
+        "s3://bucket/train-{000000..000009}.tar",
+        "http://127.0.0.1:8000/list.jsonl",
+        "http://localhost/a.tar",
+    ],
+)
+def test_images_may_be_remote(loaded: Loaded, address: str) -> None:
+    config = loaded(MINIMAL, f"data.train={address}", f"data.test={address}").config
+    assert config.data.train == config.data.test == address

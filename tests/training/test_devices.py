@@ -25,13 +25,13 @@ def three_gpus(monkeypatch: pytest.MonkeyPatch) -> Any:
     gpus = [SimpleNamespace(name=f"GPU {n}", device_kind=f"Large GPU {n}", platform="gpu") for n in range(3)]
     config = SimpleNamespace(jax_default_device=None, update=lambda name, value: setattr(config, name, value))
     made = SimpleNamespace(visible=list(gpus), settings=vars(config))
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: list(gpus))
-    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: made.visible)
-    monkeypatch.setattr(tf.config, "set_visible_devices", lambda chosen, kind: setattr(made, "visible", chosen))
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: list(gpus))
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda _: made.visible)
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda chosen, _: setattr(made, "visible", chosen))
     details = lambda gpu: {"device_name": gpu.device_kind}  # noqa: E731
     monkeypatch.setattr(tf.config.experimental, "get_device_details", details)
     monkeypatch.setattr(jax, "devices", lambda: gpus)
-    monkeypatch.setattr(jax, "local_devices", lambda backend: gpus)
+    monkeypatch.setattr(jax, "local_devices", lambda **_: gpus)
     monkeypatch.setattr(jax, "config", config)
     return made
 

@@ -23,14 +23,18 @@ pytestmark = tensorflow_only("it compares a process on JAX with this one")
 
 # Calls the program once for each list of arguments, and prints the exit status and the output of each.
 CALLS = """
-import contextlib, io, json, sys
+import contextlib, importlib.machinery, io, json, sys
 from transfercli.cli.app import main
+
+class WithoutTensorFlow:
+    def find_spec(name, path=None, target=None):
+        return None if name == "tensorflow" else importlib.machinery.PathFinder.find_spec(name, path, target)
 
 results = []
 for words in json.loads(sys.argv[1]):
     if words[0] == "HIDE":
         results.append("tensorflow" in sys.modules)
-        sys.modules["tensorflow"] = None
+        sys.meta_path[sys.meta_path.index(importlib.machinery.PathFinder)] = WithoutTensorFlow
         continue
     sys.argv, out, status = ["transfercli", *words], io.StringIO(), 0
     with contextlib.redirect_stdout(out):
@@ -44,7 +48,10 @@ print(json.dumps(results))
 
 
 def on_jax(folder: Path, *calls: list[str]) -> list[Any]:
-    """Return [exit status, stdout] of each call of the program; for `HIDE`, if TensorFlow had been imported."""
+    """Return [exit status, stdout] of each call of the program.
+
+    The call `HIDE` works from there on as if TensorFlow were not installed, and returns True if it was imported before.
+    """
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", CALLS, json.dumps(calls)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=folder)
@@ -102,7 +109,8 @@ def test_each_backend_evaluates_the_runs_of_the_other_to_the_same_numbers(used: 
         assert there["metrics"] == pytest.approx(here["metrics"], abs=1e-5)
         answers = Predictions.read_csv(run / "evaluation" / "test" / "predictions.csv")
         assert answers.paths == used.answers[run].paths
-        np.testing.assert_allclose(used.answers[run].probabilities, answers.probabilities, atol=1e-5)
+        # Rounding in float32: TensorFlow with and without oneDNN differs by as much.
+        np.testing.assert_allclose(used.answers[run].probabilities, answers.probabilities, atol=1e-4)
 
 
 def test_without_tensorflow_only_its_formats_are_refused_with_those_that_need_none(used: Any) -> None:

@@ -14,7 +14,7 @@ from transfercli.config.paths import PATH_KEYS, TABLE_SUFFIXES, is_address
 from transfercli.config.schema import DataConfig, ExperimentConfig, LoraConfig
 from transfercli.config.types import CLASSIFY, LABEL_MONITORS, MULTILABEL, ORDINAL, bound_of, is_gate
 from transfercli.errors import ConfigError
-from transfercli.io.addresses import SCHEMES, is_remote, problem_of, without_secrets
+from transfercli.io.addresses import SCHEMES, is_remote, problem_of, scheme_of, without_secrets
 from transfercli.text import did_you_mean
 
 KeyProblems = Iterator[tuple[KeyPath, str]]
@@ -28,7 +28,8 @@ KEYS_OF_TASKS: dict[KeyPath, tuple[str, ...]] = {
 }
 FOLD_KEYS = {"folds": "the number of folds", "fold": "the fold that validates, from 1"}
 # Keys whose images may be remote; other paths are of this machine.
-REMOTE_KEYS: tuple[KeyPath, ...] = (("data", "train"), ("data", "validation"), ("data", "test"))
+REMOTE_KEYS = frozenset(key for key in PATH_KEYS if key[0] == "data")
+WEB_SUFFIXES = (*TABLE_SUFFIXES, ".tar")  # behind HTTP, which cannot list folders
 # Strategies without a linear head that is solved for, at the end or as their start, have no use for such images.
 WITHOUT_SOLVED_HEAD = ("feature_extraction", "scratch")
 AUXILIARY = ("unlabelled", "related")
@@ -62,8 +63,8 @@ def _local_files(data: Any) -> KeyProblems:
     for path, value in values:
         if not isinstance(value, str) or not is_address(value):
             continue
-        if path in REMOTE_KEYS and is_remote(value):
-            if problem := problem_of(value):
+        if path[:2] in REMOTE_KEYS and is_remote(value):
+            if problem := problem_of(value) or _web_problem(value):
                 yield path, problem
             continue
         scheme, _, rest = value.partition("://")
@@ -71,9 +72,19 @@ def _local_files(data: Any) -> KeyProblems:
         if scheme.lower() != "file":
             mend = "copy the files here, or mount them, and give that folder"
         allowed = "is an address; only files of this machine are read here"
-        if path in REMOTE_KEYS:
+        if path[:2] in REMOTE_KEYS:
             allowed = f"is an address of another kind; remote images are read from {', '.join(SCHEMES[:-1])}"
         yield path, f"{format_value(without_secrets(value))} {allowed}; {mend}"
+
+
+def _web_problem(address: str) -> str:
+    """Return why a web address cannot be read as a data set, or ""."""
+    if scheme_of(address) not in ("http", "https") or address.partition("?")[0].lower().endswith(WEB_SUFFIXES):
+        return ""
+    return (
+        f"{format_value(address)} is not the address of a table or an archive; folders behind https cannot be listed:"
+        f" give one that ends in {', '.join(WEB_SUFFIXES)}"
+    )
 
 
 def _phases_alone(data: Any) -> KeyProblems:

@@ -55,7 +55,8 @@ RULES = """\
 - `model.head.output: sigmoid` is for two classes.
 - `augmentation.layers` replaces the preset. No preset mixes images; list `MixUp` or `CutMix` for that. A preset keeps
   the label of an image, so that features of its views can be cached and training accuracy stays meaningful. A mixed
-  image is different in every batch, and mixing pays off in long trainings.
+  image is different in every batch, and mixing pays off in long trainings. With JAX the compiled step augments images,
+  by draws of each image's own; with TensorFlow the host does (see the guide to accelerators).
 - `data.folds` and `data.fold` are set together, and replace `data.validation`.
 - `data.validation` and `data.test`, both as fractions, sum to less than 1.
 - `data.image_size` is at least the smallest size that the base accepts.

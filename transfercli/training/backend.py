@@ -19,8 +19,8 @@ import numpy as np
 from transfercli.config.schema import ComputeConfig
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
-from transfercli.training.devices import accelerators, choose_device
-from transfercli.training.distribution.batches import own_batches
+from transfercli.training.devices import CPU, accelerators, choose_device
+from transfercli.training.distribution.processes import processes
 from transfercli.training.distribution.start import start
 from transfercli.training.keras_import import import_keras
 
@@ -52,9 +52,11 @@ def prepare(compute: ComputeConfig, seed: int, reporter: Reporter | None = None,
         name = str(keras.backend.backend())
         if name == "tensorflow":
             _prepare_tensorflow(compute)
-        choose_device(compute.device, name, reporter)
+        if compute.device == CPU:
+            choose_device(CPU, name)
         if distributed:
             start(compute)
+        choose_device(compute.device, name, reporter)  # to count GPUs starts JAX, which no process can join then
         keras.utils.set_random_seed(seed)
     if first:
         gc.freeze()  # the libraries' objects stay, so that collecting those of a training takes less time
@@ -108,6 +110,7 @@ def input_pipeline(batches: Batches) -> Any:
 
     if keras.backend.backend() != "tensorflow":
         from transfercli.data.batching.reading_ahead import ReadAhead
+        from transfercli.training.distribution.batches import own_batches
 
         return ReadAhead(own_batches(batches), to_device)
     import tensorflow as tf
@@ -142,9 +145,8 @@ def to_device(batch: tuple[Any, ...]) -> Any:
     If computing is distributed, Keras places the rows of each process, and the batch stays as it is.
     """
     import jax
-    import keras
 
-    return batch if keras.distribution.distribution() is not None else jax.device_put(batch)
+    return batch if processes().devices > 1 else jax.device_put(batch)
 
 
 def steps_in_flight() -> int:

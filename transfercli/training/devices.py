@@ -5,6 +5,7 @@ A process has one device: the first choice holds to its end, because a backend t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from transfercli.errors import ConfigError
@@ -114,5 +115,5 @@ def _use_jax_on_the_processor() -> None:
 
 
 _COUNT_GPUS = {"tensorflow": _count_tensorflow_gpus, "jax": _count_jax_gpus}
-_USE_GPU = {"tensorflow": _use_tensorflow_gpus, "jax": _use_jax_gpu}
-_USE_CPU = {"tensorflow": _use_tensorflow_gpus, "jax": _use_jax_on_the_processor}
+_USE_GPU: dict[str, Callable[[int], None]] = {"tensorflow": _use_tensorflow_gpus, "jax": _use_jax_gpu}
+_USE_CPU: dict[str, Callable[[], None]] = {"tensorflow": _use_tensorflow_gpus, "jax": _use_jax_on_the_processor}

@@ -57,9 +57,16 @@ def test_validate_reports_every_error_of_every_file(write: Write) -> None:
 
 
 def test_validate_refuses_an_address_as_a_path_and_says_what_to_do(write: Write) -> None:
-    found = run("validate", write(MINIMAL.replace("images", "s3://bucket/images")), "--json")
+    found = run("validate", write(MINIMAL.replace("images", "ftp://host/images")), "--json")
     assert found.exit_code == 3
-    assert "only files of this machine are read; copy the files here (aws s3 sync), or mount them" in found.output
+    assert "remote images are read from s3, gs, hf, https; copy the files here, or mount them" in found.output
+
+
+def test_validate_refuses_an_address_with_a_secret_without_repeating_it(write: Write) -> None:
+    found = run("validate", write(MINIMAL.replace("images", "https://ann:5ec4e7@host/list.csv")), "--json")
+    assert found.exit_code == 3
+    assert "with a user or a password" in found.output
+    assert "5ec4e7" not in found.output
 
 
 def test_validate_prints_exactly_one_json_object(write: Write) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from transfercli.data.batching.augment import Augment
-from transfercli.data.batching.batches import BalancedBatches, Batches
+from transfercli.data.batching.batches import BalancedBatches, Batches, Share
 from transfercli.data.batching.step_augmentation import StepAugmentation, image_keys
 from transfercli.rows import ArrayRows
 
@@ -65,3 +65,35 @@ def test_jax_augments_inside_the_step() -> None:
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert result.returncode == 0, result.stdout
     assert "skipped" not in result.stdout
+
+
+def test_a_part_of_a_batch_is_that_of_the_whole_one_and_reads_no_other_rows() -> None:
+    class Counted(ArrayRows):
+        read_rows = 0
+
+        def read(self, indices):
+            Counted.read_rows += len(indices)
+            return super().read(indices)
+
+    share, own = Share(4), slice(2, 4)
+    given = {"seed": 3, "class_weights": [1.0, 2.0], "share": share}
+    flip = Augment(FLIP)
+    for augment, whole_read in ((None, 2), (StepAugmentation(flip), 2), (flip, 6)):
+        batches = Batches(Counted(IMAGES), np.arange(10) % 2, 6, augment=augment, **given)
+        for number, rows in enumerate((6, 4)):
+            x, y, weights = batches[number]
+            assert batches.size_of(number) == len(y)
+            Counted.read_rows = 0
+            part = batches.part(number, own)
+            assert Counted.read_rows == min(whole_read, rows)
+            images, keys = (x, None) if not isinstance(x, tuple) else x
+            found, found_keys = (part[0], None) if not isinstance(x, tuple) else part[0]
+            assert np.array_equal(found, images[own])
+            assert keys is None or np.array_equal(found_keys, keys[own])
+            assert np.array_equal(part[1], y[own])
+            assert np.array_equal(part[2], weights[own])
+    odd = Batches(ArrayRows(IMAGES), np.arange(10), 7, seed=3, share=share)
+    x, y, weights = odd[1]
+    assert len(y) == 4
+    assert np.allclose(weights, [4 / 3] * 3 + [0])
+    assert y[3] == y[0]

@@ -163,7 +163,7 @@ def test_several_labels_in_one_value_are_a_warning(tmp_path: Path) -> None:
     [
         ("images\\cat\\1.jpg", "write / between folders: a backslash is part of a name here"),
         ("C:\\data\\1.jpg", "write / between folders"),
-        ("https://example.org/1.jpg", "only files of this machine are read"),
+        ("file:///data/1.jpg", "give paths relative to the table's folder, or addresses"),
         ("1", "set data.path_template: 'images/{label}/{path}.jpg'"),
         ("cat/1.jpg", "set data.path_template: 'images/{path}'"),
         ("top", "set data.path_template: '{path}.png'"),

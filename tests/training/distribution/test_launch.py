@@ -19,7 +19,7 @@ SLURM = {
 
 
 @pytest.mark.parametrize(
-    ("environment", "expected"),
+    "environment, expected",
     [
         ({}, None),
         (KERAS, Launch("10.0.0.1:1234", 2, 1)),
@@ -64,7 +64,7 @@ def test_a_missing_variable_is_named(name):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    "change, said",
     [
         ({"KERAS_DISTRIBUTION_PROCESS_ID": "2"}, "is 2, but there are 2 processes"),
         ({"KERAS_DISTRIBUTION_PROCESS_ID": "-1"}, "'-1', not a whole number"),

@@ -6,13 +6,15 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from threading import Event
 
 import pytest
 
 from tests.training.distribution.peers import LONG, close, free_address, met, nothing
 from transfercli.errors import BusyError, Interrupted, PeerLostError
 from transfercli.training.distribution.launch import Launch
-from transfercli.training.distribution.meeting import Meeting, meet
+from transfercli.training.distribution.links import Kind, Link, Message
+from transfercli.training.distribution.meeting import Meeting, meet, token_of
 
 
 def test_processes_meet_in_any_order_and_the_first_is_connected_to_all():
@@ -62,6 +64,28 @@ def test_a_signal_ends_the_wait():
     for rank in (0, 1):
         with pytest.raises(Interrupted):
             meet(Launch(free_address(), 2, rank), "flowers", LONG, stop)
+
+
+def test_a_first_process_that_is_stopped_says_so_to_those_that_came():
+    address, came = free_address(), Event()
+
+    def stop() -> None:
+        if came.is_set():
+            raise Interrupted(15)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(meet, Launch(address, 3, 0), "flowers", LONG, stop)
+        with _connected(address) as connection, _connected(address) as stranger:
+            link = Link(connection, token_of("flowers", 3))
+            link.send(Message(Kind.HELLO, 1))
+            stranger.sendall(bytes(24))
+            with suppress(ConnectionError):
+                assert stranger.recv(1) == b""  # the first process has read what came before, too
+            came.set()
+            with pytest.raises(Interrupted):
+                first.result()
+
+            assert link.receive() == [Message(Kind.MISSING, 0)]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def watches(count: int = 2, timeout: float = LONG, signum: int = 0) -> Iterator[
     with met(count) as meetings:
         each = [Watch(*pair, same) for pair in zip(meetings, [timeout] * count, reporters, strict=True)]
         yield each
-        for watch in each:
+        for watch in reversed(each):  # the first process waits a moment for the others
             watch.leave(PeerLostError("the test is over"))
 
 

@@ -230,13 +230,20 @@ def _batched(transformations: Sequence[Any], shape: tuple[int, ...]) -> Any:
     return ops.concatenate(transformations) if len(getattr(first, "shape", ())) else first
 
 
+def pixel_dtype() -> str:
+    """Return the dtype that layers compute in: float32, or float64 if that is Keras's."""
+    import keras
+
+    return "float64" if keras.config.floatx() == "float64" else "float32"
+
+
 def _layer(name: str, given: Mapping[str, Any]) -> Any:
     if name in MIXERS:
         return _mixer(name, given)
     import keras
 
     arguments: dict[str, Any] = {**LAYERS[name], **given, "seed": 0, "data_format": "channels_last"}
-    arguments["dtype"] = "float32"  # bfloat16, a possible global policy, has too few bits for pixel coordinates
+    arguments["dtype"] = pixel_dtype()  # bfloat16, a possible global policy, has too few bits for pixel coordinates
     modes = ("horizontal", "vertical", "horizontal_and_vertical")
     try:
         if name == "RandomFlip" and given.get("mode", modes[0]) not in modes:  # Keras would silently not flip

@@ -112,26 +112,56 @@ class Batches(keras.utils.PyDataset):
         return -(-self.rows_per_epoch // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, np.ndarray, np.ndarray]:
+        return self.part(index, slice(None))
+
+    def part(self, index: int, own: slice) -> tuple[Any, np.ndarray, np.ndarray]:
+        """Return the rows `own` of a batch, as they are in the whole one.
+
+        No other rows are read, unless the host augments images: its draws are those of the whole batch. Rows of weight
+        0 are copies of the first ones. The other weights of their batch grow as much as the mean over all rows shrinks,
+        so that the mean loss is that of the batch.
+        """
+        whole = self._places(index)
+        rows, added = self._rows[whole], self.size_of(index) - (whole.stop - whole.start)
+        places = np.arange(len(rows) + added)[own]
+        taken = places % len(rows)
+        if self.augment is not None and self.seed is not None:
+            x, y = self._augmented(rows, (self.seed, self._epoch, index))
+            if not np.array_equal(taken, np.arange(len(rows))):
+                x, y = x[taken], y[taken]
+        else:
+            x, y = self.source.read(rows[taken]), self.targets[rows[taken]]
+        if self._in_step is not None:
+            x, y = (x, self._keys[whole][taken]), self._in_step.targets_of(y)
+        weights = self._weights(y)
+        if added:
+            weights = np.where(places < len(rows), weights * weights.dtype.type((len(rows) + added) / len(rows)), 0)
+        return x, y, weights.astype(np.float32, copy=False)
+
+    def size_of(self, index: int) -> int:
+        """Return the number of rows of a batch, with those of weight 0."""
+        places = self._places(index)
+        return places.stop - places.start + (self.padding if index == len(self) - 1 else 0)
+
+    def _places(self, index: int) -> slice:
+        """Return the places of a batch's rows in the order of the epoch, without those of weight 0."""
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
-        part = slice(index * self.batch_size, min((index + 1) * self.batch_size, self.rows_per_epoch))
-        rows = self._rows[part]
-        x: Any = self.source.read(rows)
-        y = self.targets[rows]
-        if self._in_step is not None:
-            x, y = (x, self._keys[part]), self._in_step.targets_of(y)
-        elif self.augment is not None and self.seed is not None:
-            key = (self.seed, self._epoch, index)
-            x, y = self._mix(x, y, key) if self._mix else (self.augment(x, key), y)
-        batch = x, y, self._weights(y)
-        return padded(*batch, self.padding) if self.padding and index == len(self) - 1 else batch
+        return slice(index * self.batch_size, min((index + 1) * self.batch_size, self.rows_per_epoch))
+
+    def _augmented(self, rows: np.ndarray, key: tuple[int, ...]) -> tuple[Any, np.ndarray]:
+        """Return the images and targets of a whole batch, changed on the host."""
+        x, y = self.source.read(rows), self.targets[rows]
+        assert self.augment is not None
+        return self._mix(x, y, key) if self._mix else (self.augment(x, key), y)
 
     def seen_by_network(self, index: int) -> tuple[Any, np.ndarray]:
         """Return the images and targets of a batch as the network gets them, also if the step augments them."""
         x, y, weights = self[index]
         if self._in_step is None:
             return x, y
-        images, targets, _ = self._in_step(*x, targets=y, weights=weights)
+        images, keys = x
+        images, targets, _ = self._in_step(images, keys, y, weights)
         return np.asarray(images), np.asarray(targets)
 
     def _weights(self, y: np.ndarray) -> np.ndarray:
@@ -154,18 +184,6 @@ class BalancedBatches(Batches):
             for number, label in enumerate(classes)
         ]
         return generator.permutation(np.concatenate([np.empty(0, np.int64), *rows]))
-
-
-def padded(x: Any, y: np.ndarray, weights: np.ndarray, added: int) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Return a batch with `added` more rows of weight 0, copies of the first ones.
-
-    The other weights grow as much as the mean over all rows shrinks, so that the mean loss is that of the batch.
-    """
-    count = len(y)
-    rows = np.arange(count + added) % count
-    weights = weights * weights.dtype.type((count + added) / count)
-    x = keras.tree.map_structure(lambda part: part[rows], x)
-    return x, y[rows], np.concatenate([weights, np.zeros(added, weights.dtype)])
 
 
 def _repeated(rows: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:

@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS objects (
     path TEXT PRIMARY KEY, version TEXT, size INTEGER, stored INTEGER, used REAL) WITHOUT ROWID;
 """
 _KEYS_PER_QUERY = 500
+_DATABASE = "objects.sqlite"
 TEMPORARY = ".part"  # end of the name of a file that is being written
 
 
@@ -45,7 +46,7 @@ class Mirror:
             self.root.mkdir(mode=0o700, exist_ok=True)
         self._lock = threading.Lock()
         self._database = sqlite3.connect(
-            self.root / "objects.sqlite", timeout=60, isolation_level=None, check_same_thread=False
+            self.root / _DATABASE, timeout=60, isolation_level=None, check_same_thread=False
         )
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.executescript(_SCHEMA)
@@ -54,10 +55,6 @@ class Mirror:
         """Close the database."""
         with self._lock:
             self._database.close()
-
-    def holds(self, file: str) -> bool:
-        """Return True if a path is that of a local copy."""
-        return file.startswith(f"{self.root}{os.sep}")
 
     def record(self, folder: str | None, found: Iterable[RemoteFile]) -> list[str]:
         """Record what a server has; empty the copies that changed, and remove those that it lacks below a folder.
@@ -209,6 +206,16 @@ class Mirror:
                 self._database.execute("ROLLBACK")
                 raise
             self._database.execute("COMMIT")
+
+
+def empty_copies(cache: Path) -> int:
+    """Empty all local copies in a cache folder, and return the bytes that were freed. They are fetched when needed."""
+    if not (cache / COPIES / _DATABASE).exists():
+        return 0
+    with contextlib.closing(Mirror(cache)) as mirror:
+        before = mirror.total()
+        mirror.make_room(0)
+        return before - mirror.total()
 
 
 def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -1,4 +1,4 @@
-"""What servers have at present: folders listed as a whole, single objects asked for one by one, many at a time.
+"""Present versions of remote objects: folders are listed as a whole, single objects asked for many at a time.
 
 A process asks for the same object once; what it has asked is `refreshed` when a data set is listed anew.
 """
@@ -121,7 +121,7 @@ def fetch_now(files: Sequence[str], folder: Path) -> dict[str, str]:
 
     Raises `DataError` if a server does not answer.
     """
-    arrivals = Arrivals(mirror_at(folder), files, partial(address_for, folder=folder), sys.maxsize)
+    arrivals = Arrivals(mirror_at(folder), files, {*files}, partial(address_for, folder=folder), sys.maxsize)
     for _, file in arrivals:
         arrivals.used(file)
     return arrivals.problems

@@ -1,7 +1,8 @@
 """Batches of a process: its rows of every batch, which all devices together compute.
 
-Order and random draws are those of the whole batch, which is then sliced, so they do not depend on the number of
-processes. Keras shares out no rows of a `PyDataset` itself: without this, each row would count once for each process.
+Order and random draws are those of the whole batch, so they do not depend on the number of processes. A process reads
+its own rows only, unless the host augments images, in whole batches. Keras shares out no rows of a `PyDataset` itself:
+without this, each row would count once for each process.
 """
 
 from __future__ import annotations
@@ -22,15 +23,14 @@ class OwnBatches(keras.utils.PyDataset):
     def __init__(self, batches: Batches) -> None:
         super().__init__(workers=1)
         self.batches = batches
+        # Another thread may read the batches, and Keras keeps the distribution for each thread.
+        self._distribution = keras.distribution.distribution()
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, index: int) -> tuple[Any, np.ndarray, np.ndarray]:
-        batch = self.batches[index]
-        rows = own_rows(len(batch[1]))
-        own: tuple[Any, np.ndarray, np.ndarray] = keras.tree.map_structure(lambda part: part[rows], batch)
-        return own
+        return self.batches.part(index, own_rows(self.batches.size_of(index), self._distribution))
 
 
 def own_batches(batches: Batches) -> Batches | OwnBatches:

@@ -58,9 +58,13 @@ def meet(place: Launch, name: str, seconds: float, on_wait: Callable[[], None]) 
 
     Raises `PeerLostError` if they are not all there after `seconds`, `BusyError` if another process has the port.
     """
-    token = hashlib.sha256(f"transfercli {name} {place.count}".encode()).digest()[:TOKEN_BYTES]
-    wait = _Wait(place, token, time.monotonic() + seconds, seconds, on_wait)
+    wait = _Wait(place, token_of(name, place.count), time.monotonic() + seconds, seconds, on_wait)
     return wait.for_all() if place.rank == 0 else wait.for_first()
+
+
+def token_of(name: str, count: int) -> bytes:
+    """Return the token of a training by `count` processes: no secret, but what no other program sends."""
+    return hashlib.sha256(f"transfercli {name} {count}".encode()).digest()[:TOKEN_BYTES]
 
 
 def is_loopback(address: str) -> bool:
@@ -91,13 +95,12 @@ class _Wait:
                         unknown.append(Link(listener.accept()[0], self.token))
                     self._sort(unknown, links)
         except BaseException:
+            _send(Kind.MISSING, links.values())  # so that nobody waits for a process that was stopped
             _close(links.values())
             raise
         finally:
             _close(unknown)
-        for link in links.values():
-            with suppress(OSError):  # it is lost; the watch says so
-                link.send(Message(Kind.WELCOME, 0))
+        _send(Kind.WELCOME, links.values())
         meeting = Meeting(self.place, links, "")
         return Meeting(self.place, links, _joined(meeting.address, self._port))
 
@@ -164,9 +167,6 @@ class _Wait:
         del unknown[:-MAX_UNKNOWN]
 
     def _missing(self, links: dict[int, Link]) -> PeerLostError:
-        for link in links.values():
-            with suppress(OSError):
-                link.send(Message(Kind.MISSING, 0))
         absent = [str(rank) for rank in range(1, self.place.count) if rank not in links]
         return PeerLostError(
             f"{len(links) + 1} of {counted(self.place.count, 'process', 'processes')} came within {self.seconds:g} s;"
@@ -216,6 +216,12 @@ def _received(link: Link) -> list[Message] | None:
     except OSError:
         link.close()
         return None
+
+
+def _send(kind: Kind, links: Iterable[Link]) -> None:
+    for link in links:
+        with suppress(OSError):  # its process is gone; the watch says so
+            link.send(Message(kind, 0))
 
 
 def _close(links: Iterable[Link]) -> None:

@@ -7,6 +7,7 @@ program on all of them, whose BatchNorm and dropout see the whole batch.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -89,13 +90,11 @@ def check_batch_size(batch_size: int) -> None:
     )
 
 
-def own_rows(count: int) -> slice:
-    """Return the rows of a batch of `count` that this process computes: those of its devices in the mesh."""
-    import keras
+def own_rows(count: int, distribution: Any) -> slice:
+    """Return the rows of a batch of `count` that this process computes: those of its devices in the mesh.
 
-    distribution = keras.distribution.distribution()
-    if distribution is None or processes().count == 1:
-        return slice(0, count)
+    distribution: of Keras.
+    """
     sharding = distribution.get_data_layout((count,)).backend_layout
     parts = [index[0] for index in sharding.addressable_devices_indices_map((count,)).values()]
     bounds = np.array([part.indices(count)[:2] for part in parts])

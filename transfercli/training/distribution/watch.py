@@ -21,6 +21,7 @@ from transfercli.training.distribution.meeting import Meeting
 POLL_SECONDS = 0.25
 BEAT_SECONDS = 1.0  # between signs of life; less if the time-out is short
 GRACE_SECONDS = 3.0  # for the main thread to reach a safe point, once a process is lost or has ended
+FAILURE_SECONDS = 1.0  # for the main thread to raise what the processes agreed on, once one has failed
 STOP_SECONDS = 10.0  # the same, once a process was asked to stop: it may end an epoch first
 STOPPED = {128 + number: number for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -39,10 +40,10 @@ class Watch:
         self.meeting, self.timeout, self.reporter, self.describe = meeting, timeout, reporter, describe
         self.reason: TransferError | None = None  # to end this process: something happened to another one
         self._decided = threading.Event()  # the reason is there
-        self._deadline = float("inf")  # of the main thread, to reach a safe point
+        self._stop_at = self._deadline = float("inf")  # times to ask the main thread to stop, and to end the process
         self._links = dict(meeting.links)
         self._finished: set[int] = set()
-        self._signalled = False
+        self._signalled = self._asked = self._leaving = False
         self._left = threading.Event()
         self._all_finished = threading.Event()
         self._lock = threading.RLock()
@@ -75,16 +76,21 @@ class Watch:
     def finish(self, on_wait: Callable[[], None]) -> None:
         """Wait until all processes have done their work; raises the reason if one is lost before."""
         self._announce(Message(Kind.ENDED, self._rank, 0))
-        self._finished.add(self._rank)
-        while not self._all_finished.wait(POLL_SECONDS):
-            if self.reason is not None:
-                raise self.reason
+        while not self._all_finished.wait(POLL_SECONDS) and self.reason is None:
             on_wait()
+        if self.reason is not None:
+            raise self.reason
         self._left.set()
 
     def leave(self, error: BaseException) -> None:
-        """Say that this process ends because of an error."""
-        self._announce(Message(Kind.ENDED, self._rank, min(255, exit_code(error))))
+        """Say that this process ends because of an error.
+
+        The first process stays a moment, until the others have ended: what they still agree on is in its store.
+        """
+        self._leaving = True
+        self._announce_end(error)
+        if self.is_chief:
+            self._all_finished.wait(GRACE_SECONDS + FAILURE_SECONDS)
         self._left.set()
 
     def outlasts(self, seconds: float) -> bool:
@@ -116,10 +122,7 @@ class Watch:
                     beaten = now
                 self._check_silence(now)
                 self._pass_signal_on()
-                if now > self._deadline:
-                    assert self.reason is not None
-                    self.leave(self.reason)
-                    self.reporter.end(self.describe(self.reason))
+                self._enforce(now)
         for link in self.meeting.links.values():
             link.close()
 
@@ -144,10 +147,9 @@ class Watch:
             self._finished.add(rank)
         elif kind is Kind.ENDED:
             self._end_with(rank, value)
-        if self._rank == 0 and kind in (Kind.STOP, Kind.ENDED):
+        if self.is_chief and kind in (Kind.STOP, Kind.ENDED):
             self._announce(message, but=rank)
-        if len(self._finished) == self.meeting.place.count:
-            self._all_finished.set()
+        self._count_finished()
 
     def _end_with(self, rank: int, code: int) -> None:
         """End this process because another one ends with an exit code other than 0."""
@@ -155,9 +157,8 @@ class Watch:
         if code in STOPPED:
             self._stop(Interrupted(STOPPED[code]), GRACE_SECONDS)
         else:
-            self._stop(
-                PeerLostError(f"{self._name(rank)} ended with exit code {code}; its messages say why"), GRACE_SECONDS
-            )
+            problem = f"{self._name(rank)} ended with exit code {code}; its messages say why"
+            self._stop(PeerLostError(problem), GRACE_SECONDS, FAILURE_SECONDS)
 
     def _check_silence(self, now: float) -> None:
         for rank, link in list(self._links.items()):
@@ -169,22 +170,43 @@ class Watch:
             self._links.pop(rank, None)
         if rank in self._finished:
             return
-        if self._rank == 0:
+        if self.is_chief:
             self._announce(Message(Kind.LOST, rank))
         self._stop(PeerLostError(f"{self._name(rank)} is lost: {why}"), GRACE_SECONDS)
+        self._finished.add(rank)
+        self._count_finished()
 
     def _pass_signal_on(self) -> None:
         if not self._signalled and (number := self.reporter.stop_signal()):
             self._signalled = True
             self._announce(Message(Kind.STOP, self._rank, number))
 
-    def _stop(self, reason: TransferError, grace: float) -> None:
-        """Ask the main thread to stop, and set the time for it; the first reason stands."""
-        self._deadline = min(self._deadline, time.monotonic() + grace)
-        if self.reason is None:
-            self.reason = reason
-            self.reporter.stop(reason)
-            self._decided.set()
+    def _stop(self, reason: TransferError, grace: float, delay: float = 0.0) -> None:
+        """Ask the main thread to stop after `delay` seconds, and set the time for it; the first reason stands."""
+        now = time.monotonic()
+        self._stop_at = min(self._stop_at, now + delay)
+        self._deadline = min(self._deadline, now + delay + grace)
+        self.reason = self.reason or reason
+        self._decided.set()
+
+    def _enforce(self, now: float) -> None:
+        """Ask the main thread to stop, or end the process, if it is time."""
+        if self.reason is None or self._leaving:
+            return
+        if now >= self._stop_at and not self._asked:
+            self._asked = True
+            self.reporter.stop(self.reason)
+        if now >= self._deadline:
+            self._announce_end(self.reason)
+            self._left.set()
+            self.reporter.end(self.describe(self.reason))
+
+    def _count_finished(self) -> None:
+        if len(self._finished | {self._rank}) == self.meeting.place.count:
+            self._all_finished.set()
+
+    def _announce_end(self, error: BaseException) -> None:
+        self._announce(Message(Kind.ENDED, self._rank, min(255, exit_code(error))))
 
     def _announce(self, message: Message, but: int = -1) -> None:
         """Send a message to all processes that this one is connected to, except one."""

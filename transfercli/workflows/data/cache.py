@@ -14,7 +14,9 @@ from transfercli.data.cache.maintenance import ClearResult, Usage, clear, usage,
 from transfercli.data.cache.merge import MergeCounts, merge
 from transfercli.data.cache.network_disk import warn_of_network_disk
 from transfercli.data.cache.segments import KINDS
+from transfercli.data.remote.mirror import empty_copies
 from transfercli.errors import UsageError
+from transfercli.io.addresses import COPIES
 from transfercli.reporting import Reporter
 
 
@@ -99,10 +101,14 @@ def show_caches(folder: Path | None) -> CacheContents:
     """Return the contents of the caches in `folder`; None stands for the default of `compute.cache_dir`."""
     compute = ComputeConfig()
     root = folder.absolute() if folder else cache_root(compute)
-    return CacheContents(root, {kind: usage(root, kind) for kind in KINDS}, int(compute.cache_max_gb * 1e9))
+    kinds = (*KINDS, COPIES) if (root / COPIES).exists() else KINDS
+    return CacheContents(root, {kind: usage(root, kind) for kind in kinds}, int(compute.cache_max_gb * 1e9))
 
 
 def clear_caches(folder: Path | None) -> CacheContents:
     """Remove cached data that no process uses; return the remaining contents and the number of bytes freed."""
-    cleared = clear(folder.absolute() if folder else cache_root(ComputeConfig()))
-    return replace(show_caches(folder), cleared=cleared)
+    root = folder.absolute() if folder else cache_root(ComputeConfig())
+    with usage_errors(root):
+        copies = empty_copies(root)
+    cleared = clear(root)
+    return replace(show_caches(folder), cleared=replace(cleared, freed=cleared.freed + copies))

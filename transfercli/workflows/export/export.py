@@ -289,7 +289,7 @@ def hub_licence(source: HubWeights, run: StoredRun) -> str:
 
 
 def image_files(run: StoredRun, paths: list[str]) -> tuple[Path, ...]:
-    """Return the files of recorded paths; empty for images that are not files here: of `keras:`, remote, in archives."""
+    """Return the files of recorded paths; empty if some are no files here: of `keras:`, remote, or in archives."""
     root = run.config.data.train
     if is_keras(root) or is_remote(root):
         return ()

@@ -70,11 +70,11 @@ def check_launch(compute: ComputeConfig) -> None:
     but the command trains in one process.
     """
     from transfercli.training.distribution.launch import launch
-    from transfercli.training.distribution.processes import processes
     from transfercli.training.distribution.start import DATA_PARALLEL, check_distribution
+    from transfercli.training.distribution.watch import current_watch
 
     check_distribution(compute)
-    if compute.distribution != DATA_PARALLEL or processes().count > 1:
+    if compute.distribution != DATA_PARALLEL or current_watch() is not None:
         return
     if (launched := launch()) is not None:
         raise UsageError(

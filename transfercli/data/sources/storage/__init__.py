@@ -1,1 +1,1 @@
-"""Where the data of a config lies: local copies of remote data, and shards of tar archives."""
+"""Storage of a config's data: local copies of remote data, and shards of tar archives."""

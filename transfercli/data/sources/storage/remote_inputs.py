@@ -41,8 +41,7 @@ def remote_images(address: str) -> Iterator[InputImage]:
     for start in range(0, len(images), _FETCHED):
         part = images[start : start + _FETCHED]
         problems = {file: problem for file, problem in part if problem}
-        for image in _fetched([file for file, _ in part if file not in problems]):
-            yield image
+        yield from _fetched([file for file, _ in part if file not in problems])
         for file, problem in problems.items():
             yield InputImage(address_of(file, cache), problem)
 

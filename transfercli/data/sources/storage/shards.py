@@ -1,7 +1,7 @@
 """Shards: tar archives of images with their labels beside them, as WebDataset has them.
 
-The files of one image have the same name up to the first dot: `000123.jpg` and `000123.cls` (a class), `000123.json` (an
-object with the columns of a table, such as label and split) or `000123.txt` (a class). Images are read in place.
+The files of one image have the same name up to the first dot: `000123.jpg` and `000123.cls` (a class), `000123.json`
+(an object with the columns of a table, such as label and split) or `000123.txt` (a class). Images are read in place.
 """
 
 from __future__ import annotations
