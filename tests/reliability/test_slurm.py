@@ -1,6 +1,7 @@
 """The files of docs/guides/launching on a real Slurm with two hosts: arrays of shards, and jobs that are started again.
 
-Skipped without Slurm (Debian: slurmctld, slurmd, slurm-client) or without the right to make network namespaces.
+Skipped without Slurm (Debian: slurmctld, slurmd, slurm-client) or without the right to make network namespaces. On a
+busy machine a test may take longer than the usual limit: `pytest -o faulthandler_timeout=1800`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ ROOT = Path(__file__).parents[2]
 LAUNCHING = ROOT / "docs" / "guides" / "launching"
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(1800),
     pytest.mark.skipif(bool(reason_for_no_slurm()), reason=reason_for_no_slurm()),
 ]
 
