@@ -70,7 +70,12 @@ def test_a_missing_variable_is_named(name):
         ({"KERAS_DISTRIBUTION_PROCESS_ID": "-1"}, "'-1', not a whole number"),
         ({"KERAS_DISTRIBUTION_NUM_PROCESSES": "two"}, "'two', not a whole number"),
         ({"KERAS_DISTRIBUTION_NUM_PROCESSES": "3"}, "2 addresses for 3 processes"),
+        ({"KERAS_DISTRIBUTION_NUM_PROCESSES": "9" * 5000}, "not a whole number"),
         ({"KERAS_DISTRIBUTION_JOB_ADDRESSES": "10.0.0.1"}, "not HOST:PORT"),
+        ({"KERAS_DISTRIBUTION_JOB_ADDRESSES": "localhost:0"}, "not HOST:PORT"),
+        ({"KERAS_DISTRIBUTION_JOB_ADDRESSES": "localhost:99999"}, "not HOST:PORT"),
+        ({"KERAS_DISTRIBUTION_JOB_ADDRESSES": "a" * 70 + ":9999"}, "not HOST:PORT"),
+        ({"KERAS_DISTRIBUTION_JOB_ADDRESSES": "a..b:9999"}, "not HOST:PORT"),
     ],
 )
 def test_an_invalid_variable_is_an_error(change, said):

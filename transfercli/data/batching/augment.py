@@ -125,7 +125,8 @@ class Augment:
 
     def __init__(self, entries: Sequence[Mapping[str, Mapping[str, Any]]], classes: int = 0) -> None:
         self.classes = classes
-        self.layers = [_layer(name, given) for entry in entries for name, given in entry.items()]
+        with _computing_alone():
+            self.layers = [_layer(name, given) for entry in entries for name, given in entry.items()]
         self.soft = any(isinstance(layer, Mixer) for layer in self.layers)
         self.generators = [[] if isinstance(layer, Mixer) else list(_generators(layer)) for layer in self.layers]
 
@@ -198,6 +199,22 @@ class Augment:
         draws = np.random.SeedSequence([*key, number]).generate_state(2 * len(generators)) & 0x7FFFFFFF
         for generator, pair in zip(generators, draws.reshape(-1, 2), strict=True):
             generator.state.assign(pair)
+
+
+@contextmanager
+def _computing_alone() -> Iterator[None]:
+    """Make variables that belong to this process, if several train together.
+
+    A variable of all processes is assigned by all at the same moment, but each augments in a thread of its own.
+    """
+    from keras import distribution
+
+    shared = distribution.distribution()
+    distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        distribution.set_distribution(shared)
 
 
 @contextmanager
