@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MEASURED, PUBLISHED, ASSUMED = "measured", "published", "assumed"
-NVIDIA = "NVIDIA/DeepLearningExamples, PyTorch ResNet50 v1.5"
+NVIDIA = "NVIDIA DeepLearningExamples"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ INGEST = Constant("ingest on one core", 2000 / 26.7 / 2, "images/s", MEASURED, "
 READER = Constant("one thread of mapped rows", 21_700, "images/s", MEASURED, "two cores, rows in memory")
 A100_TRAINING = Constant("ResNet50 training, one A100 80 GB, mixed precision", 2470, "images/s", PUBLISHED, NVIDIA)
 BANDWIDTH = Constant("memory bandwidth, H100 SXM over A100 80 GB", 3.35 / 2.04, "", PUBLISHED, "NVIDIA's data sheets")
-FORWARD = Constant("forward pass over training step", 3382 / 1200, "", PUBLISHED, f"{NVIDIA}, V100 at batch 256")
+FORWARD = Constant("forward pass over training step", 3382 / 1200, "", PUBLISHED, f"{NVIDIA}, V100, batch 256")
 SHARE = Constant("share of the device's limit that the program reaches", 0.9, "", ASSUMED, "the aim of gpu.sh")
 PARAMETERS = Constant("parameters of ResNet50", 25.6e6, "", PUBLISHED, "He et al. 2016; gradients in float32")
 BATCH = Constant("images of a step on one device", 256, "", ASSUMED, "")

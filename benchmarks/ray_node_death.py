@@ -1,6 +1,6 @@
 """Death of a node in the middle of `predict --engine ray`: every path must be answered exactly once.
 
-Usage: python -m benchmarks.ray_node_death [--trials 5] [--images 3000]
+Usage: python -m benchmarks.ray_node_death [--trials 5] [--images 6000]
 
 A cluster of a head without workers and of two nodes with one core each, as processes of their own on this machine.
 In each trial one of the two nodes is killed (SIGKILL) when a share of the answers, between 20% and 60%, is there and
@@ -19,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,19 +83,32 @@ def killed_run(folder: Path, cluster: Any, node: Any, share: float, total: int) 
         while out.read_bytes().count(b"\n") < share * total and process.poll() is None:
             assert time.monotonic() - started < WAIT_SECONDS, "no answers"
             time.sleep(0.02)
-        cluster.remove_node(node, allow_graceful=False)
         at_kill = out.read_bytes().count(b"\n")
-        assert process.poll() is None, "all was answered before the kill"
+        assert process.poll() is None, f"the command ended before the kill, with exit code {process.poll()}"
+        cluster.remove_node(node, allow_graceful=False)
         code = process.wait(WAIT_SECONDS)
     assert code == 0, code
     return out.read_text(), at_kill, time.monotonic() - started
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=5)
-    parser.add_argument("--images", type=int, default=3000)
-    options = parser.parse_args()
+@dataclass(frozen=True)
+class Trial:
+    """Outcome of one trial, in numbers of images.
+
+    at_kill: answered when the node was killed. once: answered exactly once. labels, bits: answered as plain `predict`
+    does, by the label and by every probability.
+    """
+
+    total: int
+    at_kill: int
+    once: int
+    labels: int
+    bits: int
+    seconds: float
+
+
+def trials(shares: Sequence[float], images: int) -> Iterator[Trial]:
+    """Kill a node at each of these shares of the answers, and yield the outcomes."""
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_worker_niceness": "0"}
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}
     from ray.cluster_utils import Cluster
@@ -101,7 +116,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="deaths-"))
     os.environ["TRANSFERCLI_CACHE"] = str(folder / "cache")
     train(folder)
-    names = copy_images(folder, options.images)
+    names = copy_images(folder, images)
     plain = subprocess.run(
         [*PROGRAM, "predict", "digits", "images", "--quiet"], cwd=folder, check=True, capture_output=True, text=True
     )
@@ -110,21 +125,32 @@ def main() -> None:
     node: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100 << 20}
     try:
         nodes = [cluster.add_node(**node), cluster.add_node(**node)]
-        print("| trial | answers at the kill | of | once | twice or never | same label | same bits | seconds |")
-        print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
-        for trial, share in enumerate(np.random.default_rng(0).uniform(0.2, 0.6, options.trials), start=1):
-            text, at_kill, seconds = killed_run(folder, cluster, nodes.pop(trial % 2), share, len(names))
+        for number, share in enumerate(shares):
+            text, at_kill, seconds = killed_run(folder, cluster, nodes.pop(number % 2), share, images)
             found = answers_of(text)
             assert list(found) == names, "another order"
             once = sum(len(found[name]) == 1 for name in names)
             labels = sum(found[name][0][0][0] == expected[name][0][0][0] for name in names)
             bits = sum(found[name] == expected[name] for name in names)
-            row = (trial, f"{at_kill} ({at_kill / len(names):.0%})", len(names), once, len(names) - once, labels, bits)
-            print("|", " | ".join(map(str, row)), f"| {seconds:.0f} |", flush=True)
+            yield Trial(images, at_kill, once, labels, bits, seconds)
             nodes.append(cluster.add_node(**node))
     finally:
         cluster.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--trials", type=int, default=5)
+    parser.add_argument("--images", type=int, default=6000)
+    options = parser.parse_args()
+    print("| trial | answers at the kill | of | once | twice or never | same label | same bits | seconds |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    shares = np.random.default_rng(0).uniform(0.2, 0.6, options.trials)
+    for number, one in enumerate(trials(shares.tolist(), options.images), start=1):
+        at_kill = f"{one.at_kill} ({one.at_kill / one.total:.0%})"
+        row = (number, at_kill, one.total, one.once, one.total - one.once, one.labels, one.bits, f"{one.seconds:.0f}")
+        print("|", " | ".join(map(str, row)), "|", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,14 @@ from typer.testing import CliRunner
 from transfercli.cli import next_steps
 from transfercli.cli.app import app
 from transfercli.runs.folder import DEFAULT_RUNS
+from transfercli.shards import Shard
 
 RUN = Path("runs/x/1")
 
 
 USABLE, REFUSED = Result(report=Result(usable=True)), Result(report=Result(usable=False))
 BETTER = Path("runs/x/2")
+MERGE = ("evaluate", "a", "--merge-shards", "2")
 
 
 def launched(command: str) -> Result:
@@ -79,6 +81,11 @@ STEPS: list[tuple[str, dict[str, Any], Any, str | None]] = [
     ("after_check", {"config": "a.yaml", "report": None}, USABLE, "finetune a.yaml --dry-run"),
     ("after_check", {"config": "a.yaml", "report": None}, REFUSED, "data check a.yaml --report DIR"),
     ("after_check", {"config": "a.yaml", "report": "d"}, REFUSED, None),
+    ("after_check", {"config": "a.yaml", "report": None, "shard": "1/2"}, USABLE, "data check a.yaml"),
+    ("after_features", {"config": "a.yaml"}, Result(shard=None), "finetune a.yaml"),
+    ("after_features", {"config": "a.yaml"}, Result(shard=Shard(1, 2)), "cache merge DIR"),
+    ("after_cache_merge", {"folder": None}, None, "cache show"),
+    ("after_evaluation", {}, Result(shard=Shard(1, 2), merge=MERGE), "evaluate a --merge-shards 2"),
     ("after_diff", {"config": "a.yaml", "run": "x"}, Result(difference=Result(unchanged=False)), "retrain a.yaml"),
     ("after_diff", {"config": "a.yaml", "run": "x"}, Result(difference=Result(unchanged=True)), "runs show x"),
     ("after_drift", {"run": "x", "folder": "new"}, Result(drifted=True), "predict x new --abstain"),

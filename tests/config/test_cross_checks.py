@@ -282,8 +282,15 @@ def test_several_labels_have_metrics_of_their_own_by_default(loaded: Loaded) -> 
 
 @pytest.mark.parametrize(
     "address",
-    ["s3://bucket/images", "gs://bucket/list.csv", "hf://datasets/ann/beans@main/data", "https://host/list.csv?id=5"]
-    + ["s3://bucket/train-{000000..000009}.tar", "http://127.0.0.1:8000/list.jsonl", "http://localhost/a.tar"],
+    [
+        "s3://bucket/images",
+        "gs://bucket/list.csv",
+        "hf://datasets/ann/beans@main/data",
+        "https://host/list.csv?id=5",
+        "s3://bucket/train-{000000..000009}.tar",
+        "http://127.0.0.1:8000/list.jsonl",
+        "http://localhost/a.tar",
+    ],
 )
 def test_images_may_be_remote(loaded: Loaded, address: str) -> None:
     config = loaded(MINIMAL, f"data.train={address}", f"data.test={address}").config

@@ -1,6 +1,7 @@
 """The files of docs/guides/launching on a real Slurm with two hosts: arrays of shards, and jobs that are started again.
 
-Skipped without Slurm (Debian: slurmctld, slurmd, slurm-client) or without the right to make network namespaces.
+Skipped without Slurm (Debian: slurmctld, slurmd, slurm-client) or without the right to make network namespaces. On a
+busy machine a test may take longer than the usual limit: `pytest -o faulthandler_timeout=1800`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from tests.reliability.slurm import Cluster, cluster, reason_for_no_slurm
 
 ROOT = Path(__file__).parents[2]
 LAUNCHING = ROOT / "docs" / "guides" / "launching"
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(reason_for_no_slurm()), reason=reason_for_no_slurm())]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(reason_for_no_slurm()), reason=reason_for_no_slurm()),
+]
 
 
 @pytest.fixture
@@ -42,6 +46,7 @@ def slurm(tmp_path: Path, digits_folder: Path) -> Iterator[Cluster]:
     write(tmp_path / "work" / "source.yaml", settings, name="source")
     path = f"{tmp_path / 'bin'}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     environment = {"PATH": path, "TMPDIR": str(tmp_path / "tmp"), "USER": "root", "OMP_NUM_THREADS": "1"}
+    environment["TRANSFERCLI_CACHE"] = ""  # the jobs have caches of their own
     with cluster(tmp_path / "slurm", environment) as started:
         yield started
 
@@ -64,10 +69,10 @@ def logs(slurm: Cluster, job: str) -> str:
 
 
 def in_one_process(slurm: Cluster, *words: str) -> dict[str, Any]:
-    program = slurm.folder.parent / "bin" / "transfercli"
-    ended = subprocess.run(
-        [program, *words, "--json"], cwd=work(slurm), env=slurm.environment, capture_output=True, text=True
-    )
+    program, cache = slurm.folder.parent / "bin" / "transfercli", slurm.folder.parent / "own-cache"
+    environment = {**slurm.environment, "TRANSFERCLI_CACHE": str(cache)}
+    command = [program, *words, "--json"]
+    ended = subprocess.run(command, cwd=work(slurm), env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     return dict(json.loads(ended.stdout))
 

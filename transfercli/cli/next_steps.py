@@ -61,7 +61,7 @@ def after_schema(own: Mapping[str, Any], result: Any) -> Words:
 
 
 def after_check(own: Mapping[str, Any], result: Any) -> Words | None:
-    if own["shard"] is not None and result.report.usable:
+    if own.get("shard") is not None and result.report.usable:
         return ("data", "check", own["config"], *_overrides(own), *_runs(own))
     if result.report.usable:
         return ("finetune", own["config"], *_overrides(own), *_runs(own), "--dry-run")

@@ -102,7 +102,7 @@ class Ingest:
         refused = {item.file: Entry("", problem=item.problem) for item in items if item.problem}
         named = [item.file for item in items if not item.problem]
         self.remote = self._remote_files(named)
-        states = {file: self.remote.states.get(file) if file in self.remote.files else _state(file) for file in named}
+        states = {file: self.remote.states.get(file) if file in self.remote.copies else _state(file) for file in named}
         present = {file: state for file, state in states.items() if state}
         known = self._lookup(present)
         if len(known) == len(present) or not isinstance(self.store, DiskCache):
@@ -121,7 +121,7 @@ class Ingest:
         known: Mapping[str, Entry],
     ) -> list[Entry]:
         """Return one entry per file: refused, known, or read now."""
-        local = {file: entry for file, entry in known.items() if file not in self.remote.files}
+        local = {file: entry for file, entry in known.items() if file not in self.remote.copies}
         sample = self.recheck.sample(local) if self.recheck else frozenset()
         unread = {file: entry for file, entry in known.items() if file not in sample}
         self.store.make_room((len(states) - len(known)) * self.store.space.row_bytes)
@@ -165,13 +165,13 @@ class Ingest:
 
     def _lookup(self, states: Mapping[str, FileState]) -> dict[str, Entry]:
         """Return the entry of each file that is unchanged since it was read, without opening it."""
-        hashes = self.store.known([*states.items()])
+        hashes = self.store.known([(self.remote.key(file), state) for file, state in states.items()])
         entries = self.store.entries([sha256 for sha256 in set(hashes) if sha256])
         return {file: entries[sha256] for file, sha256 in zip(states, hashes, strict=True) if sha256 in entries}
 
     def _decode(self, files: list[str], size: int) -> Iterator[tuple[int, Decoded]]:
         """Yield (index into `files`, result); `size` is the total size of the files in bytes."""
-        if self.remote.files.isdisjoint(files):
+        if self.remote.objects.isdisjoint(files):
             yield from self._decode_arriving(files, size, iter(enumerate(files)), lambda: None)
             return
         with closing(self.remote.arriving(files, self._room_for_copies(len(files)))) as arrivals:
@@ -219,16 +219,18 @@ class Ingest:
     def _keep(self, file: str, decoded: Decoded) -> Entry:
         known = self.store.entry(decoded.sha256) if decoded.sha256 else None
         if known is None and decoded.pixels is None and not decoded.problem:
-            decoded = decode_file(file, self.geometry)  # its cache entry disappeared or is damaged
+            decoded = self.decode_again(file)  # its cache entry disappeared or is damaged
+        elif not decoded.sha256 and file in self.remote.states:
+            decoded = self.decode_again(file)  # another process may have emptied the copy
         self.remote.used(file)
         if not decoded.sha256:
             entry = Entry("", problem=decoded.problem)
         else:
             entry = known or self.store.add(decoded)
-            if file not in self.remote.files:
+            if file not in self.remote.copies:
                 self.store.remember(file, decoded)
             elif file in self.remote.states:
-                self.store.remember(file, replace(decoded, state=self.remote.states[file]))
+                self.store.remember(self.remote.key(file), replace(decoded, state=self.remote.states[file]))
         self._count(not entry.problem, hit=known is not None)
         return entry
 

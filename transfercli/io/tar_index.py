@@ -7,6 +7,7 @@ devices and sparse files have no entry.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -80,7 +81,7 @@ def _number(field: bytes) -> int:
 
 
 def _decimal(text: str) -> int:
-    if not text.isascii() or not text.isdecimal():
+    if not re.fullmatch(r"[0-9]{1,20}", text):
         raise TarError("a header is damaged")
     return int(text)
 

@@ -40,9 +40,7 @@ def placed(batch: np.ndarray) -> Any:
 
 def gathered(output: Any) -> np.ndarray:
     """Return what a step returned for a placed batch, all rows, on every process."""
-    if keras.distribution.distribution() is None or getattr(output, "is_fully_addressable", True):
-        return np.asarray(output)
-    if output.is_fully_replicated:
+    if getattr(output, "is_fully_addressable", True) or output.is_fully_replicated:
         return np.asarray(output)
     from jax.experimental import multihost_utils
 

@@ -13,7 +13,7 @@ def batches(count, share, **options):
 
 
 @pytest.mark.parametrize(
-    ("rows", "share", "sizes", "padding"),
+    "rows, share, sizes, padding",
     [
         (20, Share(), [8, 8, 4], 0),
         (20, Share(4), [8, 8, 4], 0),

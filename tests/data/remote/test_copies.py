@@ -21,19 +21,19 @@ def test_copies_are_counted_and_cleared_once_no_process_reads_them(
     server.upload(folder, "images/")
     records = load(tmp_path, train=f"s3://{BUCKET}/images").records
     size = sum(path.stat().st_size for path in folder.rglob("*.png"))
-    shown = show_caches(None).caches["copies"]
+    shown = show_caches(None).caches["remote"]
     assert shown.entries == 16
     assert shown.bytes >= size
 
     in_use = clear_caches(None)
     assert in_use.cleared is not None
     assert in_use.cleared.in_use >= size
-    assert in_use.caches["copies"].entries == 16
+    assert in_use.caches["remote"].entries == 16
 
     versions.mirror_at(cache_folder).close()
     versions.mirror_at.cache_clear()
     cleared = clear_caches(None)
     assert cleared.cleared is not None
     assert cleared.cleared.freed >= size
-    assert cleared.caches["copies"].bytes == cleared.caches["copies"].entries == 0
+    assert cleared.caches["remote"].bytes == cleared.caches["remote"].entries == 0
     assert load(tmp_path, train=f"s3://{BUCKET}/images").records == records

@@ -140,6 +140,23 @@ def test_a_damaged_archive_is_named(
         load(tmp_path, train="all.tar")
 
 
+def test_a_pax_header_with_a_number_of_thousands_of_digits_is_damaged(load: Load, tmp_path: Path) -> None:
+    info = tarfile.TarInfo("000000.png")
+    info.pax_headers = {"size": "9" * 5000}
+    (tmp_path / "all.tar").write_bytes(info.tobuf(tarfile.PAX_FORMAT) + b"\0" * 1024)
+    with pytest.raises(DataError, match="a header is damaged"):
+        load(tmp_path, train="all.tar")
+
+
+@pytest.mark.parametrize("ending", ["cls", "txt", "json"])
+def test_a_label_that_is_not_utf_8_is_refused_and_not_changed(
+    load: Load, tmp_path: Path, png: Callable[[int], bytes], ending: str
+) -> None:
+    write_tar(tmp_path / "all.tar", {"000000.png": png(0), f"000000.{ending}": b'{"label": "b\xe9"}'})
+    with pytest.raises(DataError, match=f"000000.{ending} is in another encoding than UTF-8"):
+        load(tmp_path, train="all.tar")
+
+
 def test_a_member_larger_than_its_archive_is_refused(load: Load, tmp_path: Path) -> None:
     info = tarfile.TarInfo("000000.png")
     info.size = 1 << 60

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -84,3 +86,20 @@ def test_features_and_predictions_are_the_same_in_the_larger_batches_of_an_accel
     assert (size, larger_size) == (32, 64)
     np.testing.assert_allclose(larger[0], features, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(larger[1], logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "platform, statistics, expected",
+    [("cpu", {"bytes_limit": GB}, None), ("gpu", {"bytes_limit": GB}, GB), ("gpu", None, None)],
+)
+def test_jax_is_asked_how_much_memory_this_process_may_use(
+    monkeypatch: pytest.MonkeyPatch, platform: str, statistics: dict[str, int] | None, expected: int | None
+) -> None:
+    import jax
+
+    from transfercli.models.passes import batch_size as module
+
+    device = SimpleNamespace(platform=platform, memory_stats=lambda: statistics)
+    monkeypatch.setattr(jax, "local_devices", lambda: [device])
+    monkeypatch.setattr(jax, "process_count", lambda: 1)
+    assert module._jax_memory.__wrapped__() == expected

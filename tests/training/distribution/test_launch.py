@@ -19,7 +19,7 @@ SLURM = {
 
 
 @pytest.mark.parametrize(
-    ("environment", "expected"),
+    "environment, expected",
     [
         ({}, None),
         (KERAS, Launch("10.0.0.1:1234", 2, 1)),
@@ -64,13 +64,18 @@ def test_a_missing_variable_is_named(name):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    "change, said",
     [
         ({"KERAS_DISTRIBUTION_PROCESS_ID": "2"}, "is 2, but there are 2 processes"),
         ({"KERAS_DISTRIBUTION_PROCESS_ID": "-1"}, "'-1', not a whole number"),
         ({"KERAS_DISTRIBUTION_NUM_PROCESSES": "two"}, "'two', not a whole number"),
         ({"KERAS_DISTRIBUTION_NUM_PROCESSES": "3"}, "2 addresses for 3 processes"),
+        ({"KERAS_DISTRIBUTION_NUM_PROCESSES": "9" * 5000}, "not a whole number"),
         ({"KERAS_DISTRIBUTION_JOB_ADDRESSES": "10.0.0.1"}, "not HOST:PORT"),
+        ({"KERAS_DISTRIBUTION_JOB_ADDRESSES": "localhost:0"}, "not HOST:PORT"),
+        ({"KERAS_DISTRIBUTION_JOB_ADDRESSES": "localhost:99999"}, "not HOST:PORT"),
+        ({"KERAS_DISTRIBUTION_JOB_ADDRESSES": "a" * 70 + ":9999"}, "not HOST:PORT"),
+        ({"KERAS_DISTRIBUTION_JOB_ADDRESSES": "a..b:9999"}, "not HOST:PORT"),
     ],
 )
 def test_an_invalid_variable_is_an_error(change, said):

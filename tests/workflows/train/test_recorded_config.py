@@ -59,9 +59,17 @@ def test_a_run_is_started_again_although_keys_are_new_since(earlier: Any) -> Non
     assert job.warnings == ()
 
 
-@pytest.mark.parametrize("key", ["exit=5", "level=0.01", "drift=true", "accepted_until=2026-11-28"])
-def test_alerts_may_change_before_a_run_goes_on(earlier: Any, key: str) -> None:
-    assert started_again(earlier, f"retrain.alert.{key}").warnings == ()
+@pytest.mark.parametrize(
+    "override",
+    [
+        *(f"retrain.alert.{key}" for key in ("exit=5", "level=0.01", "drift=true", "accepted_until=2026-11-28")),
+        "compute.peer_timeout=5",
+    ],
+)
+def test_alerts_and_the_patience_with_other_processes_may_change_before_a_run_goes_on(
+    earlier: Any, override: str
+) -> None:
+    assert started_again(earlier, override).warnings == ()
 
 
 @pytest.mark.parametrize(

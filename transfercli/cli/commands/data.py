@@ -432,7 +432,7 @@ def features(
     engine: OnEngine = "local",
     runs: Runs = RUNS,
 ) -> FeaturesResult:
-    """Fill the caches with the images and features that finetune will read.
+    """Fill the caches with what finetune will read.
 
     --shard 1/4 does one of four parts, for a job each, in a cache of its own or a common one; `cache merge` joins them.
 
@@ -501,7 +501,7 @@ def next_images(
     max_bad: MaxBad = None,
     runs: Runs = RUNS,
 ) -> NextResult:
-    """Choose the unlabelled images to label next, and what they would buy.
+    """Choose the images to label next, and forecast what they buy.
 
     Writes a table to fill in, a page of thumbnails, and folders of links by guessed class, for sorting.
 

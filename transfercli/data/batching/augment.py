@@ -125,7 +125,8 @@ class Augment:
 
     def __init__(self, entries: Sequence[Mapping[str, Mapping[str, Any]]], classes: int = 0) -> None:
         self.classes = classes
-        self.layers = [_layer(name, given) for entry in entries for name, given in entry.items()]
+        with _computing_alone():
+            self.layers = [_layer(name, given) for entry in entries for name, given in entry.items()]
         self.soft = any(isinstance(layer, Mixer) for layer in self.layers)
         self.generators = [[] if isinstance(layer, Mixer) else list(_generators(layer)) for layer in self.layers]
 
@@ -201,6 +202,22 @@ class Augment:
 
 
 @contextmanager
+def _computing_alone() -> Iterator[None]:
+    """Make variables that belong to this process, if several train together.
+
+    A variable of all processes is assigned by all at the same moment, but each augments in a thread of its own.
+    """
+    from keras import distribution
+
+    shared = distribution.distribution()
+    distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        distribution.set_distribution(shared)
+
+
+@contextmanager
 def _restored_random_state() -> Iterator[None]:
     """Restore the state of Python's own generator after the block."""
     state = random.getstate()
@@ -230,13 +247,20 @@ def _batched(transformations: Sequence[Any], shape: tuple[int, ...]) -> Any:
     return ops.concatenate(transformations) if len(getattr(first, "shape", ())) else first
 
 
+def pixel_dtype() -> str:
+    """Return the dtype that layers compute in: float32, or float64 if that is Keras's."""
+    import keras
+
+    return "float64" if keras.config.floatx() == "float64" else "float32"
+
+
 def _layer(name: str, given: Mapping[str, Any]) -> Any:
     if name in MIXERS:
         return _mixer(name, given)
     import keras
 
     arguments: dict[str, Any] = {**LAYERS[name], **given, "seed": 0, "data_format": "channels_last"}
-    arguments["dtype"] = "float32"  # bfloat16, a possible global policy, has too few bits for pixel coordinates
+    arguments["dtype"] = pixel_dtype()  # bfloat16, a possible global policy, has too few bits for pixel coordinates
     modes = ("horizontal", "vertical", "horizontal_and_vertical")
     try:
         if name == "RandomFlip" and given.get("mode", modes[0]) not in modes:  # Keras would silently not flip

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.batching.augment import Augment
+from transfercli.data.batching.augment import Augment, pixel_dtype
 from transfercli.data.batching.mixup import MixDraws, Mixer
 
 # Layers that a compiled step cannot run: AugMix draws with Python's generator, RandomCrop indexes by its draws,
@@ -71,7 +71,7 @@ class StepAugmentation:
         import jax.numpy as jnp
 
         keys = jax.vmap(_image_key)(keys)
-        batch, shape = images.astype(np.float32), images.shape
+        batch, shape = images.astype(pixel_dtype()), images.shape
         for number, (layer, generators) in enumerate(zip(self._augment.layers, self._augment.generators, strict=True)):
             own = jax.vmap(jax.random.fold_in, (0, None))(keys, number)
             if isinstance(layer, Mixer):

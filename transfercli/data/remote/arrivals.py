@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from transfercli.data.remote.fetch import fetch
@@ -48,6 +48,8 @@ class _Ahead:
 class Arrivals(Iterator[tuple[int, str]]):
     """Iterator of (index into the files, file), for several threads. Close it, from any thread, to end it early.
 
+    Of the files, `objects` are fetched; the others can be read already.
+
     It raises `DataError` if a server cannot be reached any more; what was fetched is kept.
 
     Attributes:
@@ -58,6 +60,7 @@ class Arrivals(Iterator[tuple[int, str]]):
         self,
         mirror: Mirror,
         files: Sequence[str],
+        objects: Collection[str],
         address_of: Callable[[str], str],
         max_bytes: int,
         on_wait: Callable[[], None] = lambda: None,
@@ -65,7 +68,7 @@ class Arrivals(Iterator[tuple[int, str]]):
     ) -> None:
         self.mirror, self.files, self.address_of, self.max_bytes = mirror, files, address_of, max_bytes
         self.on_wait, self.problems = on_wait, dict(problems or {})
-        remote = [file for file in files if mirror.holds(file) and file not in self.problems]
+        remote = [file for file in files if file in objects and file not in self.problems]
         self._versions, wanted = mirror.versions(remote), {*mirror.missing(remote)}
         self._wanted = len(wanted)
         asked = [(number, file) for number, file in enumerate(files) if file not in self.problems]

@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS objects (
     path TEXT PRIMARY KEY, version TEXT, size INTEGER, stored INTEGER, used REAL) WITHOUT ROWID;
 """
 _KEYS_PER_QUERY = 500
+_DATABASE = "objects.sqlite"
 TEMPORARY = ".part"  # end of the name of a file that is being written
 USERS = ".users"  # file that processes with an open mirror share a lock on
 
@@ -49,7 +50,7 @@ class Mirror:
             fcntl.flock(self._users, fcntl.LOCK_SH)
         self._lock = threading.Lock()
         self._database = sqlite3.connect(
-            self.root / "objects.sqlite", timeout=60, isolation_level=None, check_same_thread=False
+            self.root / _DATABASE, timeout=60, isolation_level=None, check_same_thread=False
         )
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.executescript(_SCHEMA)
@@ -59,10 +60,6 @@ class Mirror:
         with self._lock:
             self._database.close()
         os.close(self._users)
-
-    def holds(self, file: str) -> bool:
-        """Return True if a path is that of a local copy."""
-        return file.startswith(f"{self.root}{os.sep}")
 
     def record(self, folder: str | None, found: Iterable[RemoteFile]) -> list[str]:
         """Record what a server has; empty the copies that changed, and remove those that it lacks below a folder.

@@ -12,13 +12,14 @@ from transfercli.data.image import FileState
 from transfercli.data.remote.arrivals import AHEAD_BYTES, Arrivals
 from transfercli.data.remote.versions import address_for, check_versions, fetch_now, mirror_at
 from transfercli.data.remote.whole_files import FREE_SHARE, fetch_whole
-from transfercli.io.addresses import COPIES
+from transfercli.io.addresses import COPIES, address_of
 
 
 class RemoteFiles:
-    """Files of a pass that are local copies of remote objects.
+    """Files of a pass that are local copies of remote objects, or members of such archives.
 
     Attributes:
+        copies: all of them. objects: those that are fetched one by one, when they are read.
         states: file -> state by the version of its object, of files that the server has.
         problems: file -> why its object cannot be had.
     """
@@ -27,20 +28,24 @@ class RemoteFiles:
         self, files: Sequence[str], cache: Path, max_bytes: int, max_file_bytes: int, on_wait: Callable[[], None]
     ) -> None:
         self.cache, self.on_wait = cache, on_wait
-        copies = {file: archive_of(file) for file in files if file.startswith(f"{cache / COPIES}/")}
-        self.files = frozenset(file for file, archive in copies.items() if not archive)
+        self._archives = {file: archive_of(file) for file in files if file.startswith(f"{cache / COPIES}/")}
+        self.copies = frozenset(self._archives)
+        self.objects = frozenset(file for file, archive in self._archives.items() if not archive)
         self.states, self.problems = dict[str, FileState](), dict[str, str]()
         self._arrivals: Arrivals | None = None
-        archives = [*dict.fromkeys(archive for archive in copies.values() if archive)]
-        if archives:
-            fetch_whole(archives, cache, max_bytes)  # members of a lost archive are files that do not exist
-        if self.files:
-            names = [file for file in files if file in self.files]
+        archives = [*dict.fromkeys(archive for archive in self._archives.values() if archive)]
+        if archives and not fetch_whole(
+            archives, cache, max_bytes
+        ):  # members of a lost one do not exist
+            known = mirror_at(cache).states(archives)
+            self.states = {file: known[archive] for file, archive in self._archives.items() if archive in known}
+        if self.objects:
+            names = [file for file in files if file in self.objects]
             self.problems = check_versions(names, cache)
             for file, found in mirror_at(cache).versions(names).items():
                 if found.size > max_file_bytes:
                     self.problems[file] = f"too large: {found.size >> 20} MiB, at most {max_file_bytes >> 20} are read"
-            self.states = mirror_at(cache).states([file for file in names if file not in self.problems])
+            self.states |= mirror_at(cache).states([file for file in names if file not in self.problems])
 
     def arriving(self, files: Sequence[str], max_bytes: int) -> Arrivals:
         """Return the files as their content arrives, the local ones first.
@@ -51,7 +56,7 @@ class RemoteFiles:
         free = mirror.total() + int(FREE_SHARE * shutil.disk_usage(self.cache).free)
         room = max(AHEAD_BYTES, min(max_bytes, free))
         address = partial(address_for, folder=self.cache)
-        self._arrivals = Arrivals(mirror, files, address, room, self.on_wait, self.problems)
+        self._arrivals = Arrivals(mirror, files, self.objects, address, room, self.on_wait, self.problems)
         return self._arrivals
 
     def used(self, file: str) -> None:
@@ -59,8 +64,12 @@ class RemoteFiles:
         if self._arrivals is not None:
             self._arrivals.used(file)
 
+    def key(self, file: str) -> str:
+        """Return the name under which the cache knows a file: the address of a copy, in whatever folder it lies."""
+        return address_of(file, self.cache) if file in self.copies else file
+
     def fetch(self, file: str) -> str:
         """Fetch one file if its content is not here, and return it. A file that cannot be had stays missing."""
-        if file in self.files:
-            fetch_now([file], self.cache)
+        if file in self.copies:
+            fetch_now([self._archives[file] or file], self.cache)
         return file

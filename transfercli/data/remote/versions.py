@@ -129,7 +129,7 @@ def fetch_now(files: Sequence[str], folder: Path) -> dict[str, str]:
 
     Raises `DataError` if a server does not answer.
     """
-    arrivals = Arrivals(mirror_at(folder), files, partial(address_for, folder=folder), sys.maxsize)
+    arrivals = Arrivals(mirror_at(folder), files, {*files}, partial(address_for, folder=folder), sys.maxsize)
     for _, file in arrivals:
         arrivals.used(file)
     return arrivals.problems

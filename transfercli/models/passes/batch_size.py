@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import keras
+import numpy as np
 
 from transfercli.models.keras_internals import graph_nodes, inner_layers
 
@@ -40,15 +42,30 @@ def activation_bytes(model: keras.Model, precision: str = "float32") -> int:
 
 
 def accelerator_memory() -> int | None:
-    """Return the bytes that this process may use on the first accelerator, or None on a processor."""
-    if keras.backend.backend() == "jax":
-        import jax
+    """Return the bytes that this process may use on the first accelerator, or None on a processor.
 
-        device = jax.config.jax_default_device or jax.local_devices()[0]
-        if device.platform == "cpu":
-            return None
-        statistics = device.memory_stats() or {}
-        return int(statistics["bytes_limit"]) if "bytes_limit" in statistics else None
+    Of several processes that train together, it is the least of all, as their batches must have one size.
+    """
+    return _jax_memory() if keras.backend.backend() == "jax" else _tensorflow_memory()
+
+
+@cache
+def _jax_memory() -> int | None:
+    import jax
+
+    device = jax.config.jax_default_device or jax.local_devices()[0]
+    if device.platform == "cpu":
+        return None
+    limit = (device.memory_stats() or {}).get("bytes_limit")
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        limit = multihost_utils.process_allgather(np.float32(limit or 0)).min()  # JAX has no integers of 64 bits
+    return int(limit) if limit else None
+
+
+@cache
+def _tensorflow_memory() -> int | None:
     import tensorflow as tf
 
     if not tf.config.list_logical_devices("GPU"):

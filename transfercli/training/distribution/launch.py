@@ -69,7 +69,7 @@ def launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
 
 
 def _number(name: str, text: str, least: int, most: int) -> int:
-    if not text.isdecimal() or not least <= int(text) <= most:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
         raise UsageError(f"{name} is {text[:80]!r}, not a whole number from {least}", "set it as the launcher does")
     return int(text)
 
@@ -82,9 +82,19 @@ def _address(text: str, count: int) -> str:
             f"{ADDRESSES} has {len(addresses)} addresses for {count} processes",
             "name the address of the first process, or those of all in their order",
         )
-    if not re.fullmatch(r"\S+:\d{1,5}", addresses[0]):
+    match = re.fullmatch(r"(\S+):([0-9]{1,5})", addresses[0])
+    if match is None or not 1 <= int(match[2]) <= 65_535 or not _may_be_host(match[1]):
         raise UsageError(f"{ADDRESSES} is {text[:120]!r}, not HOST:PORT", "name the host and a free port of process 0")
     return addresses[0]
+
+
+def _may_be_host(name: str) -> bool:
+    """Return False for a name that no resolver takes: with a part that is empty or longer than 63 characters."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _slurm_address(environment: Mapping[str, str]) -> str:

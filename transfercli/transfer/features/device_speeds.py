@@ -52,7 +52,7 @@ class DeviceSpeeds:
         return speeds
 
 
-PROCESSOR = DeviceSpeeds("cpu", 5e10, 5e10, source="measured on a few cores with AVX-512, and rounded")
+PROCESSOR = DeviceSpeeds("cpu", 5e10, 5e10, source="rough, of a few cores; every processor has this row")
 
 
 def _data_sheet(kind: str, float32: float, bfloat16: float, source: str) -> DeviceSpeeds:

@@ -16,9 +16,8 @@ from transfercli.data.cache.network_disk import warn_of_network_disk
 from transfercli.data.cache.segments import KINDS
 from transfercli.data.remote import copies
 from transfercli.errors import UsageError
+from transfercli.io.addresses import COPIES
 from transfercli.reporting import Reporter
-
-COPIES = "copies"  # name of the local copies beside the kinds of caches
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,9 @@ def show_caches(folder: Path | None) -> CacheContents:
     """Return the contents of the caches in `folder`; None stands for the default of `compute.cache_dir`."""
     compute = ComputeConfig()
     root = folder.absolute() if folder else cache_root(compute)
-    found = {kind: usage(root, kind) for kind in KINDS} | {COPIES: copies.usage(root)}
+    found = {kind: usage(root, kind) for kind in KINDS}
+    if (root / COPIES).exists():
+        found[COPIES] = copies.usage(root)
     return CacheContents(root, found, int(compute.cache_max_gb * 1e9))
 
 

@@ -33,7 +33,7 @@ def as_recorded(requested: ExperimentConfig, parent: str | None, run: StoredRun)
         unset = [key for key in INHERITED_READING if key not in requested.data.model_fields_set]
         inherited = {key: getattr(recorded.data, key) for key in unset}
         config = config.model_copy(update={"data": config.data.model_copy(update=inherited)})
-    # Alerts and the patience with other processes concern no result: they may change between a run and its continuation.
+    # Alerts and the patience with other processes concern no result, so they may change before a run goes on.
     retrain = config.retrain.model_copy(update={"alert": recorded.retrain.alert})
     compute = config.compute.model_copy(update={"peer_timeout": recorded.compute.peer_timeout})
     config = config.model_copy(update={"retrain": retrain, "compute": compute})

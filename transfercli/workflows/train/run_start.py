@@ -24,7 +24,7 @@ from transfercli.workflows.recorded_weights import weight_facts
 from transfercli.workflows.train.learnt_before import LearntBefore, describe_dataset, warn_of_changed_copies
 from transfercli.workflows.train.reproducibility import reproducibility_facts, warn_of_environment_changes
 from transfercli.workflows.train.training_data import fingerprint
-from transfercli.workflows.train.watching import lost_peer, resume_hint
+from transfercli.workflows.train.watching import lost_peer, resume_hint, works_in_copy
 
 if TYPE_CHECKING:
     from transfercli.transfer.transplant import Transplant
@@ -154,6 +154,8 @@ def _stopped(job: Job, error: TransferError) -> TransferError:
 
 def _interruption(job: Job, signum: int) -> Interrupted:
     """Return the error of a stopped run, and set the status of a running one to interrupted."""
+    if works_in_copy():
+        return Interrupted(signum, f"stopped; process 0 keeps the whole epochs of {job.run.label}", resume_hint(job))
     if not job.run.record.exists():
         return Interrupted(
             signum, "stopped before training began; images read so far stay in the cache", job.going_on or RESTART_HINT

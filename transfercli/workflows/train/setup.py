@@ -83,7 +83,6 @@ def set_up(
     from transfercli.models.tensor_names import read_tensors
     from transfercli.training import history
     from transfercli.training.checkpoints import Checkpoints
-    from transfercli.training.checks import warn_of_plan
     from transfercli.training.distribution.processes import processes
     from transfercli.training.frozen import constant_tensors
     from transfercli.training.trainer import Trainer
@@ -103,15 +102,9 @@ def set_up(
         classifier = builder.classifier
     with watch("features"):  # `auto` measures here, and most of that time computes features
         plan, candidates = plan_for(job, builder, reporter)
-    warn_of_unused_images(plan, dataset, reporter)
+    report_plan(job.config, plan, builder, dataset, reporter)
     if dataset.auxiliary.related is None and any(phase.kind == "train" for phase in plan.phases):
         builder.aligns = False  # these phases see the labelled images where they are
-    images = {name: len(split) for name, split in dataset.splits.items()}
-    if any(phase.kind == "train" for phase in plan.phases):
-        report_share(job.config, len(builder.inputs.training), reporter)
-    warn_of_plan(plan, job.config.data.batch_size, images, reporter)
-    refitted = any(phase.kind == "refit" and not phase.epochs for phase in plan.phases)  # all labelled images score it
-    warn_of_abstention(job.config.evaluation, scored_images(builder, plan), reporter, refitted=refitted)
     if any(phase.kind == "blend" for phase in plan.phases):
         builder.start = read_tensors(classifier)
     checkpoints = Checkpoints(job.run.checkpoints, constant_tensors(classifier, plan))
@@ -127,13 +120,20 @@ def set_up(
     validation = builder.inputs.validation
     timed = _timed(builder, watch)
     trainer = Trainer(classifier, timed, validation.targets, plan, reporter, keep, validation.groups)
+    keep_precision(job, trainer, dry_run=dry_run)
+    return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features, candidates)
+
+
+def keep_precision(job: Job, trainer: Trainer, *, dry_run: bool = False) -> None:
+    """Give a trainer the recorded checks of the precision, and record new ones unless this is a dry run."""
     if job.run.record.exists():
         trainer.precision_checks = RunRecord.read(job.run).precision_checks
+
+    def keep() -> None:
+        update_begun_run(job, precision=trainer.plan.precision, precision_checks=trainer.precision_checks)
+
     if not dry_run:
-        trainer.precision_checked = lambda: record.update(
-            job.run, precision=trainer.plan.precision, precision_checks=trainer.precision_checks
-        )
-    return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features, candidates)
+        trainer.precision_checked = keep
 
 
 def caching_decisions(job: Job, *, dry_run: bool = False) -> CachingDecisions:
@@ -152,8 +152,29 @@ def caching_decisions(job: Job, *, dry_run: bool = False) -> CachingDecisions:
     else:  # of an earlier version, which knew one kind of device
         decisions = CachingDecisions()
     if not dry_run:
-        decisions.record = lambda caching: record.update(job.run, caching=caching)
+        decisions.record = lambda caching: update_begun_run(job, caching=caching)
     return decisions
+
+
+def update_begun_run(job: Job, **facts: Any) -> None:
+    """Set keys of the run's record, unless there is none: a new run records all decisions when it begins."""
+    if job.run.record.exists():
+        record.update(job.run, **facts)
+
+
+def report_plan(
+    config: ExperimentConfig, plan: Plan, builder: PhaseBuilder, dataset: Dataset, reporter: Reporter
+) -> None:
+    """Warn of a plan that does not fit the images, and report how batches are shared out over devices."""
+    from transfercli.training.checks import warn_of_plan
+
+    warn_of_unused_images(plan, dataset, reporter)
+    if any(phase.kind == "train" for phase in plan.phases):
+        report_share(config, len(builder.inputs.training), reporter)
+    images = {name: len(split) for name, split in dataset.splits.items()}
+    warn_of_plan(plan, config.data.batch_size, images, reporter)
+    refitted = any(phase.kind == "refit" and not phase.epochs for phase in plan.phases)  # all labelled images score it
+    warn_of_abstention(config.evaluation, scored_images(builder, plan), reporter, refitted=refitted)
 
 
 def scored_images(builder: PhaseBuilder, plan: Plan) -> int:
@@ -195,9 +216,11 @@ def set_normalisation(builder: PhaseBuilder, config: ExperimentConfig) -> None:
     It is part of the network, so it is chosen before the phases.
     """
     from transfercli.models.classifier import build_classifier
+    from transfercli.training.distribution.agreement import from_chief
     from transfercli.transfer.probe.solved_head import normalisation_of
 
-    classifier, chosen = builder.classifier, normalisation_of(builder)
+    classifier, own = builder.classifier, normalisation_of(builder)
+    chosen = from_chief(lambda: own)
     if chosen != classifier.normalisation:
         head = config.model.head.model_copy(update={"taps": list(classifier.taps), "normalisation": chosen})
         model = config.model.model_copy(update={"head": head})

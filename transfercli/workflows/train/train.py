@@ -18,6 +18,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.listing import continue_command, make_latest
 from transfercli.runs.record import status_of
+from transfercli.training.distribution.processes import processes
 from transfercli.training.distribution.watch import explained_errors
 from transfercli.training.keras_import import check_backend
 from transfercli.workflows.confidence import check_two_classes, report_confidence, report_label_confidence
@@ -45,6 +46,7 @@ from transfercli.workflows.train.watching import watching_others
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
+    from transfercli.models.classifier import Classifier
     from transfercli.transfer.transplant import Transplant
 
 
@@ -63,7 +65,9 @@ def train(request: TrainRequest | ContinueRequest, reporter: Reporter) -> TrainR
 
 def read_data(job: Job, reporter: Reporter) -> Dataset:
     """Return the data set of a job. Raises `DataError` if the job goes on with a run whose images were others."""
-    dataset = load_dataset(data_request(job.config, job.run.path.parent), reporter)
+    experiment = job.run.path.parent
+    earlier = None if processes().is_chief else job.runs / experiment.name  # another process works in a copy
+    dataset = load_dataset(data_request(job.config, experiment, earlier), reporter)
     check_same_images(job, dataset)
     return dataset
 
@@ -150,6 +154,7 @@ def prepare(
     prepare_backend(job.config)
     inherited = images_learnt_before(job, parent, dataset, reporter)
     classifier, report = new_classifier(initial, parent, labels, reporter, random=without_weights)
+    give_all_the_same_weights(classifier)
     known = inherited.by_base
     setup = set_up(job, dataset, classifier, watch, reporter, learnt_by_base=known, dry_run=dry_run)
     if not without_weights:
@@ -183,6 +188,13 @@ def prepare_backend(config: ExperimentConfig) -> None:
     check_launch(config.compute)
     prepare(config.compute, config.seed, distributed=True)
     check_batch_size(config.data.batch_size)
+
+
+def give_all_the_same_weights(classifier: Classifier) -> None:
+    """Give all processes that train together the initial weights of the first one."""
+    from transfercli.training.distribution.weights import share_weights
+
+    share_weights(classifier)
 
 
 def train_epochs(job: Job, setup: Setup, reporter: Reporter) -> None:

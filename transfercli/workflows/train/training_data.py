@@ -31,10 +31,15 @@ if TYPE_CHECKING:
 MAX_CLASSES_SHOWN = 20  # their counts fit on two lines
 
 
-def data_request(config: ExperimentConfig, experiment: Path) -> DataRequest:
-    """Return the data request of a config. experiment: folder of its runs, whose splits.csv keeps earlier splits."""
+def data_request(config: ExperimentConfig, experiment: Path, earlier: Path | None = None) -> DataRequest:
+    """Return the data request of a config.
+
+    experiment: folder of its runs, whose splits.csv keeps earlier splits. earlier: folder with all of its runs, if
+    `experiment` is a copy with one of them.
+    """
     assignments = read_assignments(splits_file(experiment))
-    pixel_files = tuple(run.pixels for run in runs_of(experiment)) if experiment.is_dir() else ()
+    earlier = earlier or experiment
+    pixel_files = tuple(run.pixels for run in runs_of(earlier)) if earlier.is_dir() else ()
     about = config.data, image_size(config), config.compute, assignments, config.seed
     return DataRequest(*about, pixel_files=pixel_files, task=config.task)
 

@@ -55,12 +55,17 @@ def resume_hint(job: Job) -> str:
     return f"{RESTART_HINT}, with --run-id {job.run.path.name}"
 
 
+def works_in_copy() -> bool:
+    """Return True in a process that trains with others and is not the first one, whose files are those of the run."""
+    watch = current_watch()
+    return watch is not None and not watch.is_chief
+
+
 def lost_peer(job: Job, error: PeerLostError) -> PeerLostError:
     """Return the error of a run whose training lost a process, and set the status of a running one to interrupted."""
     run = RunFolder(job.runs / job.run.path.parent.name / job.run.path.name)  # another process works in a copy
     if run.record.exists():
-        watch = current_watch()
-        if watch is None or watch.is_chief:
+        if not works_in_copy():
             _mark(run)
         else:
             with suppress(BusyError, OSError), experiment_lock(run.path.parent, LOCK_SECONDS, partial(time.sleep, 0)):

@@ -160,7 +160,10 @@ def _row(archive: Path, files: dict[str, str], place: str, table: TableFormat) -
             f"{place} has no label: found {first_of(sorted(files), _LISTED)}",
             "put its class into a member that ends in .cls, or the columns of a table into one that ends in .json",
         )
-    text = read_bytes(f"{archive}/{files[end]}", MAX_LABEL_BYTES).decode("utf-8", "replace").strip()
+    try:
+        text = read_bytes(f"{archive}/{files[end]}", MAX_LABEL_BYTES).decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise DataError(f"{place}.{end} is in another encoding than UTF-8", "write the labels in UTF-8") from None
     if end != _OBJECT:
         return {table.label_column(()): text}
     try:
