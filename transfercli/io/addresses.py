@@ -72,7 +72,7 @@ def problem_of(address: str) -> str:
         )
     try:
         parts = urlsplit(address)
-        host = parts.hostname or ""
+        host, _ = parts.hostname or "", parts.port
     except ValueError:
         return f"{shown!r} is not an address"
     if not host:

@@ -1,8 +1,7 @@
-"""Transfers of single objects: servers that refuse, and transfers that are stopped."""
+"""Transfers of single objects that are stopped."""
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,18 +9,9 @@ from pathlib import Path
 import pytest
 
 from transfercli.data.remote.fetch import fetch
-from transfercli.data.remote.http_store import HttpStore
 from transfercli.data.remote.mirror import Mirror
 from transfercli.data.remote.store import RemoteError, RemoteFile
 from transfercli.io.addresses import local_copy
-
-
-def test_a_port_where_nothing_listens_is_no_time_out() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with pytest.raises(RemoteError, match="Connection refused"):
-        HttpStore().file_at(f"http://127.0.0.1:{port}/a.jpg")
 
 
 class Parts:
