@@ -118,7 +118,7 @@ def test_a_dead_server_is_named_with_its_reason(load: Load, web: WebServer, tmp_
     web.refused["/list.csv"] = 503
     with pytest.raises(DataError, match="status 503"):
         load(tmp_path, train=f"{web.address}/list.csv")
-    assert store.READ_SECONDS <= 60
+    assert store.READ_SECONDS < 20  # that a stop may take
 
 
 def test_a_server_that_refuses_connections_is_not_said_to_be_slow(
