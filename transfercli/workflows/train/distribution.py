@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transfercli.config.dump import dump_values
 from transfercli.data.cache.images import cache_root
-from transfercli.errors import DataError, UsageError
+from transfercli.errors import ConfigError, DataError, UsageError
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, splits_file
@@ -30,15 +31,17 @@ if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
     from transfercli.workflows.train.job import Job
 
+OF_A_HOST = ("cache_dir", "cache_max_gb", "threads")  # keys of `compute` that may differ from host to host
 NOT_SENT = ("dataset.csv", "log.txt")  # large, or of no use to another process
 
 
 @contextmanager
-def taking_part(job: Job, wait: float, reporter: Reporter) -> Iterator[Job]:
+def taking_part(job: Job, run_id: str | None, wait: float, reporter: Reporter) -> Iterator[Job]:
     """Hold the lock of a job's experiment, and give the job as this process works on it.
 
     In a process that is not the first one, the job's run is a copy in a temporary folder, and nothing is shown but
-    errors. An error of a process ends all of them. Raises `BusyError` as `experiment_lock`.
+    errors. An error of a process ends all of them. run_id: of `--run-id`. Raises `BusyError` as `experiment_lock`, and
+    errors as `check_same_start`.
     """
     from transfercli.training.distribution.agreement import failing_together, from_chief
     from transfercli.training.distribution.processes import processes
@@ -50,7 +53,8 @@ def taking_part(job: Job, wait: float, reporter: Reporter) -> Iterator[Job]:
         return
     on_wait = partial(reporter.progress, "waiting for process 0", 0, 0, "")
     with failing_together():
-        run_id = from_chief(lambda: job.run.path.name, on_wait)
+        check_same_start(job.config, run_id, on_wait)
+        name = from_chief(lambda: job.run.path.name, on_wait)
         if processes().is_chief:
             with experiment_lock(job.run.path.parent, wait, waiting):
                 _send(job.run, on_wait)
@@ -58,9 +62,36 @@ def taking_part(job: Job, wait: float, reporter: Reporter) -> Iterator[Job]:
             return
         reporter.silence()
         with tempfile.TemporaryDirectory(prefix="transfercli-") as scratch:
-            copy = RunFolder(Path(scratch, job.run.path.parent.name, run_id))
+            copy = RunFolder(Path(scratch, job.run.path.parent.name, name))
             _receive(copy, on_wait)
             yield replace(job, run=copy)
+
+
+def check_same_start(config: ExperimentConfig, run_id: str | None, on_wait: Callable[[], None]) -> None:
+    """Compare what the processes were started with.
+
+    Raises `ConfigError` if their configs differ, apart from the keys `OF_A_HOST`, and `UsageError` if their `--run-id`
+    does.
+    """
+    from transfercli.training.distribution.agreement import all_of
+
+    values = config.model_dump()
+    for key in OF_A_HOST:
+        del values["compute"][key]
+    starts = all_of((run_id, dump_values(values).splitlines()), on_wait)
+    first_id, first_config = starts[0]
+    for rank, (other_id, other_config) in enumerate(starts):
+        if other_id != first_id:
+            raise UsageError(
+                f"process 0 was started with --run-id {first_id}, process {rank} with {other_id}",
+                "start every process with the same --run-id, or all without one",
+            )
+        if other_config != first_config:
+            changed = [line.strip() for line in other_config if line not in first_config] or ["a key less"]
+            raise ConfigError(
+                f"process {rank} was started with another config than process 0; it has: {'; '.join(changed)}",
+                "start every process with the same file and the same --set",
+            )
 
 
 def check_launch(compute: ComputeConfig) -> None:
