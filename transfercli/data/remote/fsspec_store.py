@@ -83,7 +83,7 @@ def _has_aws_credentials() -> bool:
 
 def _gs() -> Any:
     try:
-        from gcsfs import GCSFileSystem
+        from gcsfs.core import GCSFileSystem  # that of the package asks for the kind of the bucket in every call
     except ImportError:
         raise _not_installed("gs") from None
     return GCSFileSystem(timeout=READ_SECONDS, use_listings_cache=False, skip_instance_cache=True)
