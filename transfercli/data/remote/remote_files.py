@@ -34,9 +34,7 @@ class RemoteFiles:
         self.states, self.problems = dict[str, FileState](), dict[str, str]()
         self._arrivals: Arrivals | None = None
         archives = [*dict.fromkeys(archive for archive in self._archives.values() if archive)]
-        if archives and not fetch_whole(
-            archives, cache, max_bytes
-        ):  # members of a lost one do not exist
+        if archives and not fetch_whole(archives, cache, max_bytes):  # members of a lost one do not exist
             known = mirror_at(cache).states(archives)
             self.states = {file: known[archive] for file, archive in self._archives.items() if archive in known}
         if self.objects:
