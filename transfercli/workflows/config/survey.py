@@ -1,4 +1,7 @@
-"""Survey of a data set for `config init`: file names, counts and image headers, without decoding an image."""
+"""Survey of a data set for `config init`: file names, counts and image headers, without decoding an image.
+
+Addresses and tar archives are not read.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +15,37 @@ from typing import Any
 
 from transfercli.config.schema import DataConfig, ExperimentConfig, ModelConfig
 from transfercli.config.starter import SMALL_BASE, Survey
-from transfercli.errors import DataError, TransferError
+from transfercli.errors import DataError, TransferError, UsageError
+from transfercli.io.addresses import is_remote, problem_of
 from transfercli.reporting import Reporter
 
 MAX_HEADERS = 50
 DATA_HINT = (
     "name a folder with one sub-folder per class, or with train/ and test/ that contain such folders, a .csv or .jsonl"
-    " table, or keras:NAME"
+    " table, tar shards, an address such as s3://BUCKET/FOLDER, or keras:NAME"
 )
 
 
 def survey(data: str, folder: Path, reporter: Reporter) -> Survey:
     """Return the classes and sizes of `data`, and its path relative to `folder`, the folder of the config.
 
-    Raises `DataError` if it does not exist, is not a data set or has no classes.
+    Raises `DataError` if it does not exist, is not a data set or has no
+    classes, `UsageError` for an address with a secret.
     """
+    from transfercli.data.sources.storage.places import archives_at
     from transfercli.data.sources.tables import is_table
 
     if data.startswith("keras:"):
         return Survey(data, {}, None, ("test",))
+    if is_remote(data):
+        if problem := problem_of(data):
+            raise UsageError(problem, "give an address without a user, a password, a signature or a token")
+        reporter.info(f"{data} is not read yet; transfercli data check does that")
+        return Survey(data, {})
     path = Path(data)
+    if archives_at(path):
+        reporter.info(f"the archives of {data} are not read yet; transfercli data check does that")
+        return Survey(_shown(path, folder), {})
     if not path.exists():
         raise DataError(f"--data {data!r} does not exist", DATA_HINT)
     if path.is_dir():

@@ -71,6 +71,12 @@ def archives_in(folder: Path) -> list[Path]:
     return sorted(Path(entry.path) for entry in visible if is_archive(entry.name))
 
 
+def images_in(archive: Path) -> list[str]:
+    """Return the paths of an archive's images, `ARCHIVE.tar/NAME`, in its order. Raises `DataError` if it is damaged."""
+    names = (PurePosixPath(name) for name in _names(archive))
+    return [f"{archive}/{name}" for name in names if name.suffix.lower() in IMAGE_EXTENSIONS and not is_hidden(name.name)]
+
+
 def splits_of(archives: Sequence[Path]) -> dict[str, list[Path]]:
     """Return the archives of each split by the word in their names: train-000.tar, val-000.tar, test-000.tar.
 
@@ -123,14 +129,17 @@ def shard_items(archives: Sequence[Path], split: str, base: Path, table: TableFo
     return sorted(items, key=lambda item: item.name)
 
 
+def _names(archive: Path) -> list[str]:
+    try:
+        return [*index_of(str(archive))]
+    except OSError as error:
+        raise DataError(f"{archive.name} cannot be read: {error.strerror or error}") from error
+
+
 def _samples(archive: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the key of each sample, and its members by their ending, in the order of the archive."""
     samples: dict[str, dict[str, str]] = {}
-    try:
-        names = [*index_of(str(archive))]
-    except OSError as error:
-        raise DataError(f"{archive.name} cannot be read: {error.strerror or error}") from error
-    for name in names:
+    for name in _names(archive):
         path = PurePosixPath(name)
         if not is_hidden(path.name):
             stem, _, end = path.name.partition(".")
