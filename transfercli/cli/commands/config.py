@@ -43,7 +43,11 @@ Base = Annotated[
 ]
 Data = Annotated[
     str | None,
-    typer.Option("--data", metavar="DATA", help="your images, as in data.train: a folder, a table or keras:NAME"),
+    typer.Option(
+        "--data",
+        metavar="DATA",
+        help="your images, as in data.train: a folder, a table, an address (s3://…), tar shards or keras:NAME",
+    ),
 ]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="write to a new file; without it to stdout")

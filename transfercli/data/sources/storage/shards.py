@@ -72,9 +72,12 @@ def archives_in(folder: Path) -> list[Path]:
 
 
 def images_in(archive: Path) -> list[str]:
-    """Return the paths of an archive's images, `ARCHIVE.tar/NAME`, in its order. Raises `DataError` if it is damaged."""
-    names = (PurePosixPath(name) for name in _names(archive))
-    return [f"{archive}/{name}" for name in names if name.suffix.lower() in IMAGE_EXTENSIONS and not is_hidden(name.name)]
+    """Return the paths of an archive's images, `ARCHIVE.tar/NAME`, in its order.
+
+    Raises `DataError` if the archive is damaged.
+    """
+    visible = (path for path in map(PurePosixPath, _names(archive)) if not is_hidden(path.name))
+    return [f"{archive}/{path}" for path in visible if path.suffix.lower() in IMAGE_EXTENSIONS]
 
 
 def splits_of(archives: Sequence[Path]) -> dict[str, list[Path]]:
