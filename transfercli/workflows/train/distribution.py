@@ -7,15 +7,17 @@ the end.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from transfercli.config.differing_keys import AFTER_TRAINING, differing_keys
 from transfercli.data.cache.images import cache_root
-from transfercli.errors import DataError, UsageError
+from transfercli.errors import ConfigError, DataError, UsageError
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, splits_file
@@ -31,6 +33,13 @@ if TYPE_CHECKING:
     from transfercli.workflows.train.job import Job
 
 NOT_SENT = ("dataset.csv", "log.txt")  # large, or of no use to another process
+# Keys that may differ by host: places of files, what the machine has, and what the first process alone does.
+OF_A_HOST = (
+    *(f"data.{key}" for key in ("train", "validation", "test", "unlabelled", "related")),
+    *(f"compute.{key}" for key in ("cache_dir", "cache_max_gb", "threads", "device", "peer_timeout")),
+    "model.weights",
+    *AFTER_TRAINING,
+)
 
 
 @contextmanager
@@ -51,6 +60,8 @@ def taking_part(job: Job, wait: float, reporter: Reporter) -> Iterator[Job]:
     on_wait = partial(reporter.progress, "waiting for process 0", 0, 0, "")
     with failing_together():
         run_id = from_chief(lambda: job.run.path.name, on_wait)
+        own = job.config.model_dump(mode="json")
+        check_same_config(from_chief(lambda: own, on_wait), own)
         if processes().is_chief:
             with experiment_lock(job.run.path.parent, wait, waiting):
                 _send(job.run, on_wait)
@@ -61,6 +72,21 @@ def taking_part(job: Job, wait: float, reporter: Reporter) -> Iterator[Job]:
             copy = RunFolder(Path(scratch, job.run.path.parent.name, run_id))
             _receive(copy, on_wait)
             yield replace(job, run=copy)
+
+
+def check_same_config(first: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` if a process was started with another config than the first one, whose values are `first`.
+
+    Places of files, and what a host may decide for itself, may differ.
+    """
+    differing = differing_keys([first, own])
+    keys = {key: values for key, values in differing.items() if not key.startswith(OF_A_HOST)}
+    if keys:
+        shown = ", ".join(f"{key}: {theirs!r} and {ours!r}" for key, (theirs, ours) in islice(keys.items(), 3))
+        raise ConfigError(
+            f"process 0 and another one were started with different configs; {shown}",
+            "start the same command, with the same config and --set, on every host",
+        )
 
 
 def check_launch(compute: ComputeConfig) -> None:
