@@ -155,8 +155,11 @@ def test_a_training_merges_the_caches_of_complete_shards_first_and_gives_up_in_t
     done = stubs.run("train.sbatch", "flowers.yaml", SLURM_RESTART_COUNT="50")
     assert done.stdout.startswith("transfercli cache merge caches/00001/ caches/00002/\ntransfercli finetune")
     assert (done.returncode, stubs.requeued) == (75, "")
-    (stubs.codes / "cache").write_text("8")
-    assert stubs.run("train.sbatch", "flowers.yaml").returncode == 8
+    for code, again in ((8, ""), (143, "requeue 7\n")):
+        (stubs.codes / "cache").write_text(str(code))
+        done = stubs.run("train.sbatch", "flowers.yaml")
+        assert (done.returncode, stubs.requeued) == (code, again)
+        assert "finetune" not in done.stdout
 
 
 def test_a_shard_keeps_its_output_and_its_cache_once_it_is_complete(stubs: Stubs) -> None:

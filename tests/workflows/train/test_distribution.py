@@ -24,6 +24,11 @@ def test_processes_with_different_configs_do_not_train_together() -> None:
         check_same_config(FIRST, FIRST | {"compute": {"cache_dir": None, "precision": "float32"}})
 
 
+def test_a_run_that_only_the_first_process_has_completes_its_config() -> None:
+    head = {"taps": None, "normalisation": None}
+    check_same_config(FIRST | {"model": {"head": {"taps": ["a", "b"]}}, "seed": 1}, FIRST | {"model": {"head": head}})
+
+
 def test_places_of_files_and_what_a_host_decides_may_differ() -> None:
     check_same_config(
         FIRST,

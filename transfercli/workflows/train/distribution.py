@@ -33,11 +33,13 @@ if TYPE_CHECKING:
     from transfercli.workflows.train.job import Job
 
 NOT_SENT = ("dataset.csv", "log.txt")  # large, or of no use to another process
-# Keys that may differ by host: places of files, what the machine has, and what the first process alone does.
+# Keys that may differ by host: places of files, what the machine has, what the first process alone does, and what it
+# has in its folder of runs (names of layers, which a run that is started again recorded).
 OF_A_HOST = (
     *(f"data.{key}" for key in ("train", "validation", "test", "unlabelled", "related")),
     *(f"compute.{key}" for key in ("cache_dir", "cache_max_gb", "threads", "device", "peer_timeout")),
     "model.weights",
+    "model.head",
     *AFTER_TRAINING,
 )
 
@@ -77,10 +79,10 @@ def taking_part(job: Job, wait: float, reporter: Reporter) -> Iterator[Job]:
 def check_same_config(first: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     """Raise `ConfigError` if a process was started with another config than the first one, whose values are `first`.
 
-    Places of files, and what a host may decide for itself, may differ.
+    Places of files, what a host may decide for itself, and keys that only one of them has, may differ.
     """
     differing = differing_keys([first, own])
-    keys = {key: values for key, values in differing.items() if not key.startswith(OF_A_HOST)}
+    keys = {key: values for key, values in differing.items() if not key.startswith(OF_A_HOST) and None not in values}
     if keys:
         shown = ", ".join(f"{key}: {theirs!r} and {ours!r}" for key, (theirs, ours) in islice(keys.items(), 3))
         raise ConfigError(
