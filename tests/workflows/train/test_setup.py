@@ -79,6 +79,7 @@ def test_seconds_that_a_strategy_measures_for_are_counted_as_its_features(monkey
     monkeypatch.setattr(setup, "training_inputs", lambda *_: None)
     monkeypatch.setattr(setup, "without_changed_copies", lambda *_: None)
     anything = MagicMock()
+    anything.run.record.exists.return_value = False
     with pytest.raises(Planned):
         setup.set_up(anything, anything, anything, watch, Reporter())  # type: ignore[arg-type]
     assert found == [["features"]]

@@ -44,9 +44,7 @@ Base = Annotated[
 Data = Annotated[
     str | None,
     typer.Option(
-        "--data",
-        metavar="DATA",
-        help="your images, as in data.train: a folder, a table, an address (s3://…), tar shards or keras:NAME",
+        "--data", metavar="DATA", help="your images, as in data.train: a folder, a table, an address or keras:NAME"
     ),
 ]
 Output = Annotated[

@@ -130,7 +130,7 @@ def keep_precision(job: Job, trainer: Trainer, *, dry_run: bool = False) -> None
         trainer.precision_checks = RunRecord.read(job.run).precision_checks
 
     def keep() -> None:
-        record.update(job.run, precision=trainer.plan.precision, precision_checks=trainer.precision_checks)
+        update_begun_run(job, precision=trainer.plan.precision, precision_checks=trainer.precision_checks)
 
     if not dry_run:
         trainer.precision_checked = keep
@@ -152,8 +152,14 @@ def caching_decisions(job: Job, *, dry_run: bool = False) -> CachingDecisions:
     else:  # of an earlier version, which knew one kind of device
         decisions = CachingDecisions()
     if not dry_run:
-        decisions.record = lambda caching: record.update(job.run, caching=caching)
+        decisions.record = lambda caching: update_begun_run(job, caching=caching)
     return decisions
+
+
+def update_begun_run(job: Job, **facts: Any) -> None:
+    """Set keys of the run's record, unless there is none: a new run records all decisions when it begins."""
+    if job.run.record.exists():
+        record.update(job.run, **facts)
 
 
 def report_plan(

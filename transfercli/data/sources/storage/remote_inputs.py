@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from transfercli.config.paths import ConfigPath, user_cache
+from transfercli.data.archive_members import archive_of
 from transfercli.data.image import InputImage
 from transfercli.data.remote.versions import check_versions, copy_of, fetch_now
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, listed_file, walk
 from transfercli.data.sources.storage.places import place_of, shards_of
 from transfercli.data.sources.storage.shards import archives_in, images_in, is_shards
 from transfercli.errors import DataError
-from transfercli.io.addresses import address_of, problem_of, scheme_of, without_secrets
+from transfercli.io.addresses import COPIES, address_of, problem_of, scheme_of, without_secrets
 
 _FETCHED = 256  # images that are fetched at once
 
