@@ -1,49 +1,44 @@
-"""Start of processes that train together: config and run id are compared before the first one takes the lock."""
+"""Configs of processes that train together, compared with that of the first one."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
 
-from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ConfigError, UsageError
-from transfercli.training.distribution import agreement
-from transfercli.workflows.train.distribution import check_same_start
+from transfercli.workflows.train.distribution import check_same_config, check_same_run_id
+
+FIRST: dict[str, Any] = {
+    "data": {"train": "images", "batch_size": 32},
+    "training": {"optimizer": {"name": "adam", "learning_rate": 0.001}},
+    "compute": {"cache_dir": None, "precision": "auto"},
+}
 
 
-def config(seed: int = 0, **compute: Any) -> ExperimentConfig:
-    values = {"name": "x", "seed": seed, "data": {"train": "images"}, "model": {"base": "vgg16"}, "compute": compute}
-    return ExperimentConfig.model_validate(values)
+def test_processes_with_different_configs_do_not_train_together() -> None:
+    own = FIRST | {"training": {"optimizer": {"name": "adam", "learning_rate": 0.002}}}
+    with pytest.raises(ConfigError, match=r"training\.optimizer\.learning_rate: 0\.001 and 0\.002"):
+        check_same_config(FIRST, own)
+    with pytest.raises(ConfigError, match=r"compute\.precision"):
+        check_same_config(FIRST, FIRST | {"compute": {"cache_dir": None, "precision": "float32"}})
 
 
-@pytest.fixture
-def compare(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return a function that compares the starts of process 0 and of another one, as the other one sees them."""
-
-    def compare(first: tuple[ExperimentConfig, str | None], other: tuple[ExperimentConfig, str | None]) -> None:
-        starts: list[Any] = []
-        for own in (first, other):
-            monkeypatch.setattr(agreement, "all_of", lambda value, _: starts.append(value) or starts)
-            check_same_start(*own, lambda: None)
-
-    return compare
+def test_a_run_that_only_the_first_process_has_completes_its_config() -> None:
+    head = {"taps": None, "normalisation": None}
+    check_same_config(FIRST | {"model": {"head": {"taps": ["a", "b"]}}, "seed": 1}, FIRST | {"model": {"head": head}})
 
 
-def test_keys_of_a_host_may_differ(compare: Any) -> None:
-    compare((config(cache_dir="/a", threads=2), "night"), (config(cache_dir="/b", cache_max_gb=9.0), "night"))
+def test_places_of_files_and_what_a_host_decides_may_differ() -> None:
+    check_same_config(
+        FIRST,
+        FIRST
+        | {"data": {"train": "/disk/images", "batch_size": 32}, "compute": {"cache_dir": "/nvme", "precision": "auto"}},
+    )
 
 
-def test_another_config_is_named_with_its_key(compare: Any) -> None:
-    with pytest.raises(
-        ConfigError, match=re.escape("process 1 was started with another config than process 0")
-    ) as error:
-        compare((config(), None), (config(seed=7), None))
-    assert "it has: seed: 7" in error.value.message
-
-
-@pytest.mark.parametrize("other", ["idB", None])
-def test_another_run_id_is_an_error(compare: Any, other: str | None) -> None:
-    with pytest.raises(UsageError, match=f"--run-id idA, process 1 with {other}"):
-        compare((config(), "idA"), (config(), other))
+@pytest.mark.parametrize("own", ["b", None])
+def test_processes_with_different_run_ids_do_not_train_together(own: str | None) -> None:
+    check_same_run_id("a", "a")
+    with pytest.raises(UsageError, match=f"--run-id a, and another one with {own}"):
+        check_same_run_id("a", own)

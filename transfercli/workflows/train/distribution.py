@@ -7,14 +7,15 @@ the end.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from transfercli.config.dump import dump_values
+from transfercli.config.differing_keys import AFTER_TRAINING, differing_keys
 from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError, DataError, UsageError
 from transfercli.io import atomic
@@ -31,8 +32,16 @@ if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
     from transfercli.workflows.train.job import Job
 
-OF_A_HOST = ("cache_dir", "cache_max_gb", "threads")  # keys of `compute` that may differ from host to host
 NOT_SENT = ("dataset.csv", "log.txt")  # large, or of no use to another process
+# Keys that may differ by host: places of files, what the machine has, what the first process alone does, and what it
+# has in its folder of runs (names of layers, which a run that is started again recorded).
+OF_A_HOST = (
+    *(f"data.{key}" for key in ("train", "validation", "test", "unlabelled", "related")),
+    *(f"compute.{key}" for key in ("cache_dir", "cache_max_gb", "threads", "device", "peer_timeout")),
+    "model.weights",
+    "model.head",
+    *AFTER_TRAINING,
+)
 
 
 @contextmanager
@@ -40,8 +49,9 @@ def taking_part(job: Job, run_id: str | None, wait: float, reporter: Reporter) -
     """Hold the lock of a job's experiment, and give the job as this process works on it.
 
     In a process that is not the first one, the job's run is a copy in a temporary folder, and nothing is shown but
-    errors. An error of a process ends all of them. run_id: of `--run-id`. Raises `BusyError` as `experiment_lock`, and
-    errors as `check_same_start`.
+    errors. An error of a process ends all of them. run_id: of `--run-id`.
+
+    Raises `BusyError` as `experiment_lock`, and `UsageError` or `ConfigError` if the processes were started differently.
     """
     from transfercli.training.distribution.agreement import failing_together, from_chief
     from transfercli.training.distribution.processes import processes
@@ -53,8 +63,10 @@ def taking_part(job: Job, run_id: str | None, wait: float, reporter: Reporter) -
         return
     on_wait = partial(reporter.progress, "waiting for process 0", 0, 0, "")
     with failing_together():
-        check_same_start(job.config, run_id, on_wait)
         name = from_chief(lambda: job.run.path.name, on_wait)
+        check_same_run_id(from_chief(lambda: run_id, on_wait), run_id)
+        own = job.config.model_dump(mode="json")
+        check_same_config(from_chief(lambda: own, on_wait), own)
         if processes().is_chief:
             with experiment_lock(job.run.path.parent, wait, waiting):
                 _send(job.run, on_wait)
@@ -67,31 +79,28 @@ def taking_part(job: Job, run_id: str | None, wait: float, reporter: Reporter) -
             yield replace(job, run=copy)
 
 
-def check_same_start(config: ExperimentConfig, run_id: str | None, on_wait: Callable[[], None]) -> None:
-    """Compare what the processes were started with.
+def check_same_run_id(first: str | None, own: str | None) -> None:
+    """Raise `UsageError` if a process was started with another `--run-id` than the first one."""
+    if own != first:
+        raise UsageError(
+            f"process 0 was started with --run-id {first}, and another one with {own}",
+            "start every process with the same --run-id, or all without one",
+        )
 
-    Raises `ConfigError` if their configs differ, apart from the keys `OF_A_HOST`, and `UsageError` if their `--run-id`
-    does.
+
+def check_same_config(first: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` if a process was started with another config than the first one, whose values are `first`.
+
+    Places of files, what a host may decide for itself, and keys that only one of them has, may differ.
     """
-    from transfercli.training.distribution.agreement import all_of
-
-    values = config.model_dump()
-    for key in OF_A_HOST:
-        del values["compute"][key]
-    starts = all_of((run_id, dump_values(values).splitlines()), on_wait)
-    first_id, first_config = starts[0]
-    for rank, (other_id, other_config) in enumerate(starts):
-        if other_id != first_id:
-            raise UsageError(
-                f"process 0 was started with --run-id {first_id}, process {rank} with {other_id}",
-                "start every process with the same --run-id, or all without one",
-            )
-        if other_config != first_config:
-            changed = [line.strip() for line in other_config if line not in first_config] or ["a key less"]
-            raise ConfigError(
-                f"process {rank} was started with another config than process 0; it has: {'; '.join(changed)}",
-                "start every process with the same file and the same --set",
-            )
+    differing = differing_keys([first, own])
+    keys = {key: values for key, values in differing.items() if not key.startswith(OF_A_HOST) and None not in values}
+    if keys:
+        shown = ", ".join(f"{key}: {theirs!r} and {ours!r}" for key, (theirs, ours) in islice(keys.items(), 3))
+        raise ConfigError(
+            f"process 0 and another one were started with different configs; {shown}",
+            "start the same command, with the same config and --set, on every host",
+        )
 
 
 def check_launch(compute: ComputeConfig) -> None:

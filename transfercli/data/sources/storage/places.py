@@ -39,7 +39,7 @@ def place_of(given: str, reporter: Reporter | None = None, *, whole: bool) -> Pa
     return _fetched([str(path)], given)[0]
 
 
-def shards_of(given: str, reporter: Reporter) -> list[Path]:
+def shards_of(given: str, reporter: Reporter | None = None) -> list[Path]:
     """Return the archives that a config's value stands for, fetched if they are remote; none if it is something else.
 
     It is the path or address of one archive, of several in braces or by a pattern with `*`, or of a folder of archives.
@@ -54,7 +54,7 @@ def shards_of(given: str, reporter: Reporter) -> list[Path]:
     if not is_remote(given):
         return _existing(_matches([normalised_path(ConfigPath(text, base_of(given))) for text in texts]), given)
     for folder in dict.fromkeys(text.rpartition("/")[0] for text in texts if _ANY in text):
-        list_folder(folder, cache, _needs_head, reporter)
+        list_folder(folder, cache, _needs_head, reporter or Reporter())
     return _fetched([str(path) for path in _matches([local_copy(text, cache) for text in texts])], given)
 
 
