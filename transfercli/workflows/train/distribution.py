@@ -1,12 +1,11 @@
 """Part of this process in a training by several processes: the first one locks, writes and decides.
 
 The others work in a copy of the run's folder of their own, so what the first one read, they read too; it is removed at
-the end.
+the end, or by the next training if the process is killed.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from transfercli.data.cache.images import cache_root
 from transfercli.errors import DataError, UsageError
 from transfercli.io import atomic
+from transfercli.io.scratch import scratch_folder
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, splits_file
 from transfercli.runs.lock import experiment_lock
@@ -57,8 +57,8 @@ def taking_part(job: Job, wait: float, reporter: Reporter) -> Iterator[Job]:
                 yield job
             return
         reporter.silence()
-        with tempfile.TemporaryDirectory(prefix="transfercli-") as scratch:
-            copy = RunFolder(Path(scratch, job.run.path.parent.name, run_id))
+        with scratch_folder("transfercli-copy-") as scratch:
+            copy = RunFolder(scratch / job.run.path.parent.name / run_id)
             _receive(copy, on_wait)
             yield replace(job, run=copy)
 
