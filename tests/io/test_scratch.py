@@ -63,9 +63,8 @@ def test_the_folder_of_a_killed_process_is_removed_by_the_next(temporary: Path) 
 
 
 def test_the_folder_of_a_process_that_lives_stays(temporary: Path) -> None:
-    with holder() as (_, held):
-        with scratch_folder("flowers-"):
-            assert (held / "weights").exists()
+    with holder() as (_, held), scratch_folder("flowers-"):
+        assert (held / "weights").exists()
 
 
 def test_only_folders_of_the_same_prefix_are_removed(temporary: Path) -> None:

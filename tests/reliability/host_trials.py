@@ -113,8 +113,8 @@ class World:
         return digest.hexdigest()
 
     def _environment(self, host: Host) -> dict[str, str]:
-        """Return the variables of a training. Compiled steps are kept: only the first training waits for XLA."""
-        cache = str(self.folder / "xla")
+        """Return the variables of a training. Compiled steps are kept: only the first training waits long for XLA."""
+        cache = str(self.folder / f"xla-{host.name}")
         return {
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             "PYTHONPATH": str(Path(__file__).parents[2]),
