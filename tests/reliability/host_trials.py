@@ -25,7 +25,7 @@ CONFIG = f"""\
 name: hosts
 seed: 3
 data: {{train: digits/train, image_size: 18, batch_size: 96}}
-augmentation: {{preset: light}}
+augmentation: {{layers: [{{RandomBrightness: {{factor: 0.2}}}}]}}
 model: {{base: small_cnn}}
 transfer: {{strategy: scratch}}
 training: {{epochs: {EPOCHS}, optimizer: {{learning_rate: 0.01}}}}
