@@ -23,6 +23,8 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from collections.abc import Mapping
+from typing import Any
 
 
 class TransferError(Exception):
@@ -145,6 +147,23 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, TransferError):
         return EXIT_CODES.get(error.kind, 1)
     return EXIT_CODES["room"] if is_out_of_space(error) else EXIT_CODES["bug"]
+
+
+def as_facts(error: TransferError) -> dict[str, Any]:
+    """Return an error as values that JSON can hold, from which `from_facts` makes it again in another process.
+
+    An error of a class that is defined elsewhere becomes one of its nearest base here.
+    """
+    name = next(one.__name__ for one in type(error).__mro__ if one.__module__ == __name__)
+    return {"class": name, "message": error.message, "hint": error.hint, "signum": getattr(error, "signum", None)}
+
+
+def from_facts(facts: Mapping[str, Any]) -> TransferError:
+    """Return the error that `as_facts` described."""
+    if facts["class"] == Interrupted.__name__:
+        return Interrupted(facts["signum"], facts["message"], facts["hint"])
+    error: TransferError = globals()[facts["class"]](facts["message"], facts["hint"])
+    return error
 
 
 SPACE_ERRNOS = (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -27,6 +27,11 @@ def clipped(value: Any, most: int = 80) -> str:
     return repr(value)[:most]
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, at most 300 characters; the name of its class without one."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """Return `1 image` or `2 images`; plural: of a noun that takes more than an s."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
+from typer.testing import CliRunner
 
 from transfercli.cli.app import app
 from transfercli.cli.options import RUNS
@@ -36,3 +38,12 @@ def test_every_command_prints_json_when_asked_to() -> None:
 def test_runs_lie_in_the_working_folder_by_default() -> None:
     assert not RUNS.is_absolute()
     assert Path("runs") == RUNS
+
+
+@pytest.mark.parametrize("given", ["s3://bucket/runs", "https://host/runs"])
+def test_an_address_is_no_folder_of_runs(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["runs", "list", "--runs", given])
+    assert result.exit_code == 2
+    assert f"{given} is an address" in result.output
+    assert list(tmp_path.iterdir()) == []

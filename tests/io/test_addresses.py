@@ -49,6 +49,10 @@ def test_a_key_that_is_no_path_has_no_local_copy(key: str) -> None:
         local_copy(f"s3://bucket/{key}", CACHE)
 
 
+def test_a_port_that_cannot_be_is_no_address() -> None:
+    assert "is not an address" in problem_of("http://127.0.0.1:99999/a.csv")
+
+
 def test_http_is_for_this_machine_alone() -> None:
     assert problem_of("http://127.0.0.1:80/a.csv") == problem_of("http://localhost/a.csv") == ""
     for host in ("example.org", "127.0.0.1.example.org", "localhost.example.org", "169.254.169.254"):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from transfercli.io.addresses import as_given
 from transfercli.runs.folder import DEFAULT_RUNS
 
 Words = Sequence[object]
@@ -18,7 +19,7 @@ NextStep = Callable[[Mapping[str, Any], Any], Words | None]
 def print_next(words: Words | None, out: TextIO | None = None) -> None:
     """Print `next: transfercli …` below a result; nothing for None. Words in capitals stand for the user's own."""
     if words:
-        print(f"\nnext: {shlex.join(('transfercli', *map(str, words)))}", file=out or sys.stdout)
+        print(f"\nnext: {shlex.join(('transfercli', *map(as_given, map(str, words))))}", file=out or sys.stdout)
 
 
 def _runs(own: Mapping[str, Any]) -> list[object]:

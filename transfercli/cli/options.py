@@ -9,6 +9,7 @@ import typer
 
 from transfercli.cli import completion
 from transfercli.cli.choices import Engine
+from transfercli.io.addresses import as_given, is_remote
 from transfercli.runs.folder import DEFAULT_RUNS
 
 ConfigFile = Annotated[
@@ -23,7 +24,19 @@ Run = Annotated[
         autocompletion=completion.runs,
     ),
 ]
-Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", envvar="TRANSFERCLI_RUNS", help="folder of all runs")]
+
+
+def _check_runs(folder: Path) -> Path:
+    """Refuse an address, which would be the name of a folder here."""
+    if is_remote(as_given(folder)):
+        raise typer.BadParameter(f"{as_given(folder)} is an address; runs are kept in a folder of this machine")
+    return folder
+
+
+Runs = Annotated[
+    Path,
+    typer.Option("--runs", metavar="DIR", envvar="TRANSFERCLI_RUNS", help="folder of all runs", callback=_check_runs),
+]
 
 
 def _check_overrides(texts: list[str] | None) -> list[str] | None:

@@ -72,7 +72,7 @@ def problem_of(address: str) -> str:
         )
     try:
         parts = urlsplit(address)
-        host = parts.hostname or ""
+        host, _ = parts.hostname or "", parts.port
     except ValueError:
         return f"{shown!r} is not an address"
     if not host:
@@ -110,6 +110,11 @@ def address_of(path: Path | str, cache: Path) -> str:
     if len(parts) < 2 or parts[0] not in SCHEMES:
         raise ValueError(f"{str(path)!r} is no local copy")
     return f"{parts[0]}://{'/'.join(parts[1:])}"
+
+
+def with_addresses(text: str, cache: Path) -> str:
+    """Return a message in which paths of local copies are replaced by the addresses that they are fetched from."""
+    return re.sub(rf"{re.escape(str(cache / COPIES))}/({'|'.join(SCHEMES)})/", r"\1://", text)
 
 
 def _is_name(part: str) -> bool:

@@ -13,6 +13,13 @@ import numpy as np
 _on_each_device: ContextVar[bool] = ContextVar("on_each_device", default=False)
 
 
+def jax_device() -> Any:
+    """Return the device that JAX computes on by default."""
+    import jax
+
+    return jax.config.jax_default_device or jax.local_devices()[0]
+
+
 @contextmanager
 def on_each_device() -> Iterator[None]:
     """Compute batches on every device instead of sharing them out, for a pass that other processes do not make."""

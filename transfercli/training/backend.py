@@ -22,7 +22,7 @@ from transfercli.reporting import Reporter
 from transfercli.training.devices import CPU, accelerators, choose_device
 from transfercli.training.distribution.processes import processes
 from transfercli.training.distribution.start import start
-from transfercli.training.keras_import import import_keras
+from transfercli.training.keras_import import backend_name, import_keras
 
 if TYPE_CHECKING:
     from transfercli.data.batching.batches import Batches
@@ -68,7 +68,7 @@ def set_variables(compute: ComputeConfig) -> None:
     if compute.threads:
         for name in THREAD_VARIABLES:
             os.environ.setdefault(name, str(compute.threads))
-    if compute.deterministic and os.environ.get("KERAS_BACKEND") == "jax" and find_spec("jax_plugins"):
+    if compute.deterministic and backend_name() == "jax" and find_spec("jax_plugins"):
         flags = os.environ.get("XLA_FLAGS", "")
         if DETERMINISTIC not in flags:
             os.environ["XLA_FLAGS"] = f"{flags} --{DETERMINISTIC}=true".strip()

@@ -103,6 +103,27 @@ def test_the_other_folder_is_not_written(tmp_path: Path) -> None:
     assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in other.rglob("*") if p.is_file()} == before
 
 
+def test_the_cache_of_a_version_without_some_of_the_tables_is_read(tmp_path: Path) -> None:
+    other = fill(tmp_path / "other", range(3))
+    with sqlite3.connect(other / INDEX) as index:
+        for table in ("notes", "file_headers", "looks"):
+            index.execute(f"DROP TABLE {table}")
+    assert take(tmp_path / "root", other).taken == 6
+
+
+def test_an_index_that_is_locked_is_an_error_and_not_an_empty_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = fill(tmp_path / "other", range(3))
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **options: connect(*given, **options | {"timeout": 0}))
+    writer = connect(other / INDEX, isolation_level=None)
+    writer.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(UsageError, match="other' cannot be read: database is locked"):
+        take(tmp_path / "root", other)
+    writer.close()
+
+
 def segment_of(folder: Path, kind: str) -> Path:
     (path,) = (folder / kind).glob("*/*.rows")
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.data.remote.test_shards import contents, shards
 from tests.listener import Listener
 from tests.web_server import WebServer
 from transfercli.data.dataset import Dataset
-from transfercli.data.remote import store
+from transfercli.data.remote import retries, store
 from transfercli.errors import DataError
 
 Load = Callable[..., Dataset]
@@ -117,4 +118,15 @@ def test_a_dead_server_is_named_with_its_reason(load: Load, web: WebServer, tmp_
     web.refused["/list.csv"] = 503
     with pytest.raises(DataError, match="status 503"):
         load(tmp_path, train=f"{web.address}/list.csv")
-    assert store.READ_SECONDS <= 60
+    assert store.READ_SECONDS < 20  # that a stop may take
+
+
+def test_a_server_that_refuses_connections_is_not_said_to_be_slow(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "PAUSES", ())
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(DataError, match="refused") as caught:
+            load(tmp_path, train=f"http://127.0.0.1:{unused.getsockname()[1]}/list.csv")
+    assert "no answer within" not in f"{caught.value}"

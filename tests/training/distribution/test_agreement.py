@@ -5,7 +5,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from transfercli.errors import BusyError, ConfigError, Interrupted
+from transfercli.errors import BusyError, ConfigError, Interrupted, PeerLostError, SplitsChangedError
 from transfercli.training.distribution import agreement, caches
 from transfercli.training.distribution.processes import Processes
 
@@ -72,7 +72,16 @@ def test_a_wait_can_be_stopped(become):
         agreement.from_chief(dict, stuck)
 
 
-@pytest.mark.parametrize("error", [ConfigError("bad", "mend it"), BusyError("busy"), Interrupted(15, "stopped", "go")])
+ERRORS = [
+    ConfigError("bad", "mend it"),
+    BusyError("busy"),
+    SplitsChangedError("other splits"),
+    PeerLostError("process 1 is lost"),
+    Interrupted(15, "stopped", "go"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS)
 def test_an_error_ends_the_wait_of_the_others(become, error):
     become(0)
     with pytest.raises(type(error)), agreement.failing_together():

@@ -27,10 +27,11 @@ def test_jax_asks_the_device_not_the_processor(
     import keras
 
     from transfercli.config.schema import ComputeConfig
+    from transfercli.models import placement
     from transfercli.training.precision import native
 
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    monkeypatch.setattr(native, "jax_device", lambda: SimpleNamespace(**device))
+    monkeypatch.setattr(placement, "jax_device", lambda: SimpleNamespace(**device))
     monkeypatch.setattr(native, "processor_has_bfloat16", lambda: not expected)
     assert native.native_bfloat16() is expected
     assert native.feature_precision(ComputeConfig()) == ("bfloat16" if expected else "float32")

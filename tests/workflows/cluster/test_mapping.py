@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from transfercli.errors import ArtefactError, ClusterError, exit_code
+from transfercli.errors import ArtefactError, ClusterError, as_facts, exit_code
 from transfercli.workflows.cluster import mapping
 from transfercli.workflows.cluster.cluster import Cluster, Workers
 from transfercli.workflows.cluster.mapping import block_size, results_in_order
@@ -53,7 +53,7 @@ def test_rows_that_are_missing_again_are_an_error_with_their_number(monkeypatch:
 
 
 def test_a_failure_of_a_worker_is_raised_with_its_kind_and_its_node(monkeypatch: pytest.MonkeyPatch) -> None:
-    failure = Failure("ArtefactError", "the run is damaged", "restore it", "node7")
+    failure = Failure(as_facts(ArtefactError("the run is damaged", "restore it")), "node7")
     with pytest.raises(ArtefactError, match=r"the run is damaged \(on node node7 of the cluster\)") as error:
         values(monkeypatch, [failure])
     assert error.value.hint == "restore it"

@@ -106,26 +106,22 @@ class OtherCache:
         self.folder, file = folder, folder / INDEX
         if not file.is_file():
             raise UsageError(f"{str(folder)!r} is no cache folder: it has no {INDEX}", "name the folders of caches")
-        try:
+        with self._reading():
             self.connection = sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True, timeout=60)
-            self.segments = [
-                Listed(*row)
-                for row in self.connection.execute("SELECT name, space, bytes FROM segments ORDER BY space, name")
-            ]
-        except sqlite3.Error as error:
-            raise UsageError(
-                f"the cache in {str(folder)!r} cannot be read: {error}",
-                "merge the others without it; the same command as before fills a new one",
-            ) from error
+        self._tables = {name for (name,) in self._rows("SELECT name FROM sqlite_master")}  # earlier versions had fewer
+        self.segments = [Listed(*row) for row in self._rows("SELECT name, space, bytes FROM segments ORDER BY 2, 1")]
 
     def close(self) -> None:
         self.connection.close()
 
     def entries(self, segment: Listed) -> list[Entry]:
         """Return the entries of a segment's rows, in their order."""
+        notes, joined = "''", ""
+        if "notes" in self._tables:
+            notes, joined = "coalesce(notes, '')", "LEFT JOIN notes USING (space, key)"
         query = (
-            "SELECT entries.key, pixel_hash, width, height, problem, segment, place, checksum, coalesce(notes, '') "
-            "FROM entries LEFT JOIN notes USING (space, key) WHERE space = ? AND segment = ? ORDER BY place"
+            f"SELECT entries.key, pixel_hash, width, height, problem, segment, place, checksum, {notes} "
+            f"FROM entries {joined} WHERE space = ? AND segment = ? ORDER BY place"
         )
         return [Entry(*row) for row in self._rows(query, (segment.space, segment.name))]
 
@@ -135,15 +131,24 @@ class OtherCache:
         return ((space, Entry(*row)) for space, *row in self._rows(query))
 
     def facts(self, table: str) -> Iterable[tuple[Any, ...]]:
-        """Return the rows of a table of `FACTS`."""
-        return self._rows(f"SELECT * FROM {table}")
+        """Return the rows of a table of `FACTS`; none if an earlier version wrote no such table."""
+        return self._rows(f"SELECT * FROM {table}") if table in self._tables else ()
 
-    def _rows(self, query: str, values: Sequence[object] = ()) -> Iterable[tuple[Any, ...]]:
-        """Return the rows of a query; none if an earlier version wrote no such table."""
+    def _rows(self, query: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query."""
+        with self._reading():
+            yield from self.connection.execute(query, values)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Raise `UsageError` if the index cannot be opened, is damaged, or is locked by another process."""
         try:
-            return self.connection.execute(query, values)
-        except sqlite3.OperationalError:
-            return ()
+            yield
+        except sqlite3.Error as error:
+            raise UsageError(
+                f"the cache in {str(self.folder)!r} cannot be read: {error}",
+                "merge the others without it; the same command as before fills a new one",
+            ) from error
 
 
 def merge(root: Path, folders: Sequence[Path], max_bytes: int, reporter: Reporter) -> MergeCounts:

@@ -23,7 +23,7 @@ def fetch(mirror: Mirror, store: Store, address: str, known: RemoteFile, file: s
 
     Args:
         known: size and version as listed.
-        stop: ends the pauses between tries.
+        stop: ends the transfer after the part that is under way.
     """
     for last in (False, True):
         size = _fetch_version(mirror, store, address, known, file, stop)
@@ -75,13 +75,18 @@ def _fetch_large(store: Store, address: str, known: RemoteFile, path: Path, stop
 def _transfer(
     store: Store, address: str, size: int, start: int, take: Callable[[bytes], object], stop: threading.Event
 ) -> None:
-    """Hand the bytes from `start` on to `take`; go on after failures that may pass, as long as bytes arrive."""
+    """Hand the bytes from `start` on to `take`; go on after failures that may pass, as long as bytes arrive.
+
+    Raises `RemoteError`, also if `stop` is set before all are there; those that are stay.
+    """
     failures = 0
     while start != size:
         try:
             for part in store.read(address, start, size):
                 take(part)
                 start, failures = start + len(part), 0
+                if stop.is_set() and start != size:
+                    raise RemoteError(f"{without_secrets(address)}: the transfer was stopped", "start it again")
             return
         except RemoteError as error:
             if not error.may_pass or failures == len(PAUSES) or stop.wait(PAUSES[failures]):

@@ -70,7 +70,7 @@ def _s3() -> Any:
     system = S3FileSystem(
         anon=not _has_aws_credentials(), config_kwargs=settings, use_listings_cache=False, skip_instance_cache=True
     )
-    system.retries = 1  # transfers are tried again by parallel.py
+    system.retries = 1  # transfers are tried again by fetch.py, other calls by retries.py
     return system
 
 

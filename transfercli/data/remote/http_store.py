@@ -147,6 +147,7 @@ class HttpStore:
 def _text(error: Exception) -> str:
     """Return the cause of an error in words; the message of urllib3 itself names objects and addresses."""
     text = str(error)
-    if isinstance(error, urllib3.exceptions.TimeoutError):
+    refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # which urllib3 counts among the time-outs
+    if isinstance(error, urllib3.exceptions.TimeoutError) and not refused:
         return f"no answer within {READ_SECONDS} seconds"
     return text.rpartition(": ")[2] or type(error).__name__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -13,15 +13,13 @@ T = TypeVar("T")
 PAUSES = (0.2, 1.0, 3.0)  # seconds before each further try
 
 
-def with_retries(call: Callable[[], T], stop: threading.Event | None = None) -> T:
-    """Return the result of a call that is tried again after failures that may pass.
-
-    stop: ends the pauses. Raises the last `RemoteError`.
-    """
+def with_retries(call: Callable[[], T]) -> T:
+    """Return the result of a call that is tried again after failures that may pass. Raises the last `RemoteError`."""
     for pause in PAUSES:
         try:
             return call()
         except RemoteError as error:
-            if not error.may_pass or (stop or threading.Event()).wait(pause):
+            if not error.may_pass:
                 raise
+        time.sleep(pause)
     return call()

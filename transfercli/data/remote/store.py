@@ -10,7 +10,7 @@ from typing import Protocol
 from transfercli.io.addresses import is_loopback, scheme_of, without_secrets
 
 CONNECT_SECONDS = 10
-READ_SECONDS = 30
+READ_SECONDS = 15  # without a byte; a thread that reads delays a stop, which may take 20 s, by as long
 PART_BYTES = 8 * 1024 * 1024  # bounds the memory of a transfer
 
 _QUERY = re.compile(r"(?<=\w)\?[^\s'\"<>)]*|(?<=://)[^/\s'\"@]*@")

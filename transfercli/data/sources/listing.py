@@ -36,7 +36,7 @@ _OTHER_FILES = {
     ".json": "write one JSON object per line and name the file .jsonl; or ",
     ".ndjson": "rename it to .jsonl; or ",
     **dict.fromkeys((".gz", ".zip"), "unpack it; or "),
-    **dict.fromkeys((".xlsx", ".xls", ".ods", ".parquet", ".feather"), "save it as CSV in UTF-8; or "),
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".feather"), "save it as CSV in UTF-8; or "),
 }
 _LISTED = 5
 _TABLE_HINT = "list the images with their labels in a .csv or .jsonl file"

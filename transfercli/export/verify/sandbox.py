@@ -24,6 +24,7 @@ from transfercli.export.formats.readers import Artefact
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import MAX_CLASSES, card_text, parse_card
 from transfercli.io.subprocesses import child_environment
+from transfercli.text import first_line
 
 SIZES = struct.Struct("<4q")  # the shape of a batch [N, H, W, C], or of probabilities [N, C, 0, 0]
 MAX_GREETING = 64 * 2**20
@@ -136,13 +137,13 @@ def _load_and_predict(name: str, path: Path, output: IO[bytes]) -> None:
     except Exception as error:  # every runtime has its own exception for a damaged file
         full = is_out_of_space(error)
         hint = "free some memory and run the same command again" if full else "export the run again"
-        _write_line(output, error=f"{path} cannot be loaded: {_first_line(error)}", hint=hint, no_room=full)
+        _write_line(output, error=f"{path} cannot be loaded: {first_line(error)}", hint=hint, no_room=full)
         return
     _write_line(output, labels=artefact.labels, card=card_text(artefact.spec) if artefact.spec else None)
     try:
         _predict_all(artefact, output)
     except Exception as error:  # one line of the runtime's message; the parent adds the explanation
-        sys.exit(f"{path.name}: {_first_line(error)}")
+        sys.exit(f"{path.name}: {first_line(error)}")
 
 
 def _predict_all(artefact: Artefact, output: IO[bytes]) -> None:
@@ -154,10 +155,6 @@ def _predict_all(artefact: Artefact, output: IO[bytes]) -> None:
         output.write(SIZES.pack(*probabilities.shape, 0, 0))
         output.write(probabilities.data)
         output.flush()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 
 def _write_line(output: IO[bytes], **values: Any) -> None:

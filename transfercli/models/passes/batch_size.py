@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from transfercli.models.keras_internals import graph_nodes, inner_layers
+from transfercli.models.placement import jax_device
 
 BATCH = 32  # images of a batch on a processor: more are no faster there
 MOST = 1024
@@ -53,7 +54,7 @@ def accelerator_memory() -> int | None:
 def _jax_memory() -> int | None:
     import jax
 
-    device = jax.config.jax_default_device or jax.local_devices()[0]
+    device = jax_device()
     if device.platform == "cpu":
         return None
     limit = (device.memory_stats() or {}).get("bytes_limit")

@@ -16,19 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from transfercli.errors import (
-    ArtefactError,
-    BusyError,
-    ConfigError,
-    DataError,
-    DiskError,
-    GateError,
-    Interrupted,
-    OutOfSpaceError,
-    TransferError,
-    UsageError,
-    WeightsError,
-)
+from transfercli.errors import TransferError, as_facts, from_facts
 from transfercli.training.distribution.processes import processes
 
 T = TypeVar("T")
@@ -36,20 +24,6 @@ T = TypeVar("T")
 POLL_MS = 250  # of a wait, after which errors of others and requests to stop are looked for
 CHUNK = 1 << 20  # bytes of a value in the store
 _FAILED, _SENT = "transfercli/failed/", "transfercli/sent/"
-_ERRORS: dict[str, type[TransferError]] = {
-    error.__name__: error
-    for error in (
-        ArtefactError,
-        BusyError,
-        ConfigError,
-        DataError,
-        DiskError,
-        GateError,
-        OutOfSpaceError,
-        UsageError,
-        WeightsError,
-    )
-}
 _number = count()
 
 
@@ -133,11 +107,8 @@ def report_failure(error: TransferError) -> None:
     """Report an error of this process to the others, unless it is theirs."""
     if processes().count == 1 or getattr(error, "of_peer", False):
         return
-    facts = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
-    if isinstance(error, Interrupted):
-        facts["signum"] = error.signum  # type: ignore[assignment]
     with suppress(RuntimeError):  # the service is gone
-        _store().key_value_set_bytes(f"{_FAILED}{processes().rank}", json.dumps(facts).encode())
+        _store().key_value_set_bytes(f"{_FAILED}{processes().rank}", json.dumps(as_facts(error)).encode())
 
 
 def peer_failure() -> TransferError | None:
@@ -148,12 +119,7 @@ def peer_failure() -> TransferError | None:
     entries.pop(f"{_FAILED}{processes().rank}", None)
     if not entries:
         return None
-    facts = json.loads(min(entries.items())[1])
-    error: TransferError
-    if facts["kind"] == "Interrupted":
-        error = Interrupted(facts["signum"], facts["message"], facts["hint"])
-    else:
-        error = _ERRORS.get(facts["kind"], UsageError)(facts["message"], facts["hint"])
+    error = from_facts(json.loads(min(entries.items())[1]))
     error.of_peer = True  # type: ignore[attr-defined]
     return error
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from transfercli.errors import PeerLostError
+from transfercli.text import first_line
 from transfercli.training.distribution.meeting import RESTART_HINT, Meeting, is_loopback
 from transfercli.training.distribution.watch import GRACE_SECONDS, Watch
 
@@ -44,9 +45,9 @@ def join(watch: Watch) -> None:
             shutdown_timeout_seconds=round(watch.timeout),
         )
     except RuntimeError as error:  # XlaRuntimeError
-        line = str(error).splitlines()[0][:200]
         raise PeerLostError(
-            f"process {place.rank} of {place.count} cannot join the others at {meeting.service}: {line}", RESTART_HINT
+            f"process {place.rank} of {place.count} cannot join the others at {meeting.service}: {first_line(error)}",
+            RESTART_HINT,
         ) from error
     _use_address(meeting)
 

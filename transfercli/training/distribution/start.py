@@ -16,13 +16,14 @@ from transfercli.errors import ConfigError
 from transfercli.training.distribution.joining import join
 from transfercli.training.distribution.processes import Processes, processes, set_processes
 from transfercli.training.distribution.watch import current_watch
+from transfercli.training.keras_import import backend_name
 
 DATA_PARALLEL = "data_parallel"
 
 
 def check_distribution(compute: ComputeConfig) -> None:
     """Raise `ConfigError` if the config shares batches over devices and Keras's backend cannot."""
-    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    backend = backend_name()
     if compute.distribution == DATA_PARALLEL and backend != "jax":
         raise ConfigError(
             f"compute.distribution: data_parallel needs Keras on JAX, but its backend is {backend}",

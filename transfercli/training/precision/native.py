@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from transfercli.config.schema import ComputeConfig
 
@@ -27,6 +26,8 @@ def native_bfloat16() -> bool:
     import keras
 
     if keras.backend.backend() == "jax":
+        from transfercli.models.placement import jax_device
+
         device = jax_device()
         return device.platform != "cpu" and _has_bfloat16(getattr(device, "compute_capability", None))
     import tensorflow as tf
@@ -35,13 +36,6 @@ def native_bfloat16() -> bool:
     if gpus:
         return _has_bfloat16(tf.config.experimental.get_device_details(gpus[0]).get("compute_capability"))
     return processor_has_bfloat16()
-
-
-def jax_device() -> Any:
-    """Return the device that JAX computes on by default."""
-    import jax
-
-    return jax.config.jax_default_device or jax.local_devices()[0]
 
 
 def processor_has_bfloat16() -> bool:

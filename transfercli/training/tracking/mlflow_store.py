@@ -20,6 +20,7 @@ from transfercli.config.paths import base_of
 from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
+from transfercli.text import first_line
 from transfercli.training.tracking.pending import Call, PendingCalls
 
 INSTALL = "pip install 'transfercli[mlflow]'"
@@ -116,7 +117,7 @@ class MlflowRun:
         """Warn once that the store cannot be used."""
         if not self._warned:
             self._reporter.warning(
-                f"tracking.mlflow: the store cannot be used: {_first_line(error)}; what it misses is kept in"
+                f"tracking.mlflow: the store cannot be used: {first_line(error)}; what it misses is kept in"
                 f" {self._run.label}, and sent when that is evaluated or resumed"
             )
         self._warned = True
@@ -149,7 +150,7 @@ class MlflowRun:
         except Exception as error:
             if not _is_refusal(error):
                 raise
-            self._reporter.warning(f"tracking.mlflow: the store refuses {call.get('call')}: {_first_line(error)}")
+            self._reporter.warning(f"tracking.mlflow: the store refuses {call.get('call')}: {first_line(error)}")
 
     def _make(self, call: Call) -> None:
         from mlflow.entities import Metric, Param, RunTag
@@ -204,7 +205,3 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
             yield from flat(value, f"{prefix}{key}.")
         else:
             yield re.sub(r"[^\w.\-/ ]", "_", f"{prefix}{key}"), "null" if value is None else str(value)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -19,7 +19,7 @@ from typing import Any
 
 from transfercli.errors import ClusterError, UsageError
 from transfercli.io.cores import usable_cores
-from transfercli.text import counted
+from transfercli.text import counted, first_line
 
 ADDRESS = "RAY_ADDRESS"
 CONNECT_SECONDS = 10.0
@@ -189,11 +189,11 @@ def _connection(options: dict[str, Any]) -> Iterator[None]:
         except (ConnectionError, TimeoutError) as error:
             address = options["address"]
             raise ClusterError(
-                f"no Ray cluster at {ADDRESS}={address}: {_first_line(error)}", "start it, or correct the address"
+                f"no Ray cluster at {ADDRESS}={address}: {first_line(error)}", "start it, or correct the address"
             ) from error
         except ray.exceptions.AuthenticationError as error:
             raise UsageError(
-                f"the Ray cluster at {ADDRESS}={options['address']} refuses this process: {_first_line(error)}",
+                f"the Ray cluster at {ADDRESS}={options['address']} refuses this process: {first_line(error)}",
                 "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) as on the cluster",
             ) from error
     try:
@@ -230,7 +230,3 @@ def _signal_handlers_kept() -> Iterator[None]:
     finally:
         for number, handler in zip(numbers, former, strict=True):
             signal.signal(number, handler)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

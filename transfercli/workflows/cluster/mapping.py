@@ -12,13 +12,12 @@ import threading
 import time
 import warnings
 from collections.abc import Generator, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 import transfercli
 from transfercli.errors import ClusterError
-from transfercli.text import counted
+from transfercli.text import counted, first_line
 from transfercli.workflows.cluster.cluster import Cluster
 from transfercli.workflows.cluster.worker import PATH, RESULT, ROW, Failure, Located, Task, Worker, environment
 
@@ -167,14 +166,10 @@ def _expected(error: BaseException) -> BaseException:
 
     died = (ray_errors.RayActorError, ray_errors.WorkerCrashedError, ray_errors.ObjectLostError)
     if isinstance(error, ray_errors.OutOfMemoryError):
-        return ClusterError(f"a worker of the cluster ran out of memory: {_first_line(error)}", "use larger nodes")
+        return ClusterError(f"a worker of the cluster ran out of memory: {first_line(error)}", "use larger nodes")
     if isinstance(error, (*died, ray_errors.RaySystemError)):
         return ClusterError(
-            f"the workers of the cluster were killed or lost: {_first_line(error)}",
+            f"the workers of the cluster were killed or lost: {first_line(error)}",
             "start the same command again; the logs of the cluster's nodes say why",
         )
     return error
-
-
-def _first_line(error: Any) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -11,8 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 import transfercli
-from transfercli import errors
-from transfercli.errors import OutOfSpaceError, TransferError, UsageError, is_out_of_space
+from transfercli.errors import OutOfSpaceError, TransferError, UsageError, as_facts, from_facts, is_out_of_space
 from transfercli.runs.environment import RECORDED_VARIABLES
 
 ROW, PATH, RESULT = "row", "path", "result"  # columns
@@ -32,21 +31,18 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class Failure:
-    """A `TransferError` of a worker. kind: name of its class; node: host name of the worker."""
+    """A `TransferError` of a worker. facts: those of `as_facts`; node: host name of the worker."""
 
-    kind: str
-    message: str
-    hint: str | None
+    facts: dict[str, Any]
     node: str
 
     @classmethod
     def of(cls, error: TransferError) -> Failure:
-        return cls(type(error).__name__, error.message, error.hint, socket.gethostname())
+        return cls(as_facts(error), socket.gethostname())
 
     def error(self) -> TransferError:
         """Return the error, with the node in its message."""
-        kind = getattr(errors, self.kind, TransferError)
-        return kind(f"{self.message} (on node {self.node} of the cluster)", self.hint)
+        return from_facts(self.facts | {"message": f"{self.facts['message']} (on node {self.node} of the cluster)"})
 
 
 @dataclass(frozen=True)

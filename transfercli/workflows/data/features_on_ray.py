@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.data.cache.images import cache_root
-from transfercli.data.cache.merge import merge
 from transfercli.errors import ClusterError, DataError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.shards import parse_shard
@@ -25,6 +24,7 @@ from transfercli.text import counted
 from transfercli.workflows.cluster.cluster import connected_cluster
 from transfercli.workflows.cluster.mapping import results_in_order
 from transfercli.workflows.cluster.worker import Compute
+from transfercli.workflows.data.cache import merge_caches
 from transfercli.workflows.data.features import (
     FeatureFiller,
     FeaturePlan,
@@ -62,7 +62,7 @@ def fill_features_on_ray(request: FeaturesRequest, reporter: Reporter) -> Featur
                 reporter.progress("features", len(parts), shards, "shards")
         total = _total(parts, cache_root(config.compute))
         if folders := sorted({part.folder for part in parts} - {total.folder}):
-            merge(total.folder, folders, int(config.compute.cache_max_gb * 1e9), reporter)
+            merge_caches(total.folder, folders, config.compute.cache_max_gb, reporter)
     if total.unreadable:
         reporter.warning(f"{counted(total.unreadable, 'image')} cannot be used: transfercli data check lists them")
     return total

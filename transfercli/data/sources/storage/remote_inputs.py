@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from transfercli.config.paths import ConfigPath, user_cache
+from transfercli.data.archive_members import archive_of
 from transfercli.data.image import InputImage
 from transfercli.data.remote.versions import check_versions, copy_of, fetch_now
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, listed_file, walk
 from transfercli.data.sources.storage.places import place_of
 from transfercli.errors import DataError
-from transfercli.io.addresses import address_of, problem_of, scheme_of, without_secrets
+from transfercli.io.addresses import COPIES, address_of, problem_of, scheme_of, without_secrets
 
 _FETCHED = 256  # images that are fetched at once
 
@@ -44,6 +45,18 @@ def remote_images(address: str) -> Iterator[InputImage]:
         yield from _fetched([file for file, _ in part if file not in problems])
         for file, problem in problems.items():
             yield InputImage(address_of(file, cache), problem)
+
+
+def fetched_copies(files: list[str]) -> list[str]:
+    """Return files after fetching those that are local copies in the user's cache; one that cannot be had stays empty.
+
+    Raises `DataError` if a server does not answer.
+    """
+    cache = user_cache()
+    copies = [file for file in files if Path(file).is_relative_to(cache / COPIES) and not archive_of(file)]
+    if copies:
+        fetch_now(copies, cache)
+    return files
 
 
 def _fetched(files: list[str]) -> Iterator[InputImage]:

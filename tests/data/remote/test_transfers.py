@@ -1,0 +1,51 @@
+"""Transfers of single objects that are stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from transfercli.data.remote.fetch import fetch
+from transfercli.data.remote.mirror import Mirror
+from transfercli.data.remote.store import RemoteError, RemoteFile
+from transfercli.io.addresses import local_copy
+
+
+class Parts:
+    """Store of one object of four parts; the transfer is stopped after the second one."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self.stop = stop
+
+    def file_at(self, address: str) -> RemoteFile:
+        return RemoteFile(address, 8, "v1")
+
+    def files_below(self, address: str) -> Iterator[RemoteFile]:
+        raise AssertionError("nothing is listed")
+
+    def read(self, address: str, start: int, size: int) -> Iterator[bytes]:
+        for place in range(start, size, 2):
+            if place == 4:
+                self.stop.set()
+            yield b"01234567"[place : place + 2]
+
+
+def test_a_stop_ends_a_large_transfer_which_then_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transfercli.data.remote.fetch.PART_BYTES", 2)
+    address, stop = "s3://bucket/all.tar", threading.Event()
+    mirror, copy = Mirror(tmp_path), local_copy(address, tmp_path)
+    known = RemoteFile(address, 8, "v1")
+    mirror.record(None, [known])
+    with pytest.raises(RemoteError, match="stopped"):
+        fetch(mirror, Parts(stop), address, known, str(copy), stop)
+    (part,) = copy.parent.glob(".*.part")
+    assert (part.read_bytes(), copy.read_bytes()) == (b"012345", b"")
+    stop.clear()
+    assert fetch(mirror, Parts(threading.Event()), address, known, str(copy), stop) == 8
+    assert copy.read_bytes() == b"01234567"
+    mirror.close()
