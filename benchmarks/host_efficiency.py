@@ -1,10 +1,10 @@
 """Throughput of two hosts of one core beside one of them, for ResNet50 at 64 pixels, all layers.
 
-    python -m benchmarks.host_efficiency [--batch-size 64] [--rounds 2]
+    python -m benchmarks.host_efficiency [--batch-size 128] [--rounds 2] [--epochs 3]
 
-A host is a network namespace pinned to one core, so this needs root and Linux. Both train with the same batches; every
-round trains once on one host and once on both, so that other work on the machine meets the two alike. The first epoch
-of a training, which compiles, does not count.
+A host is a network namespace pinned to one core, so this needs root and Linux. Both train with the same batches, which
+are all full; every round trains once on one host and once on both, so that other work on the machine meets the two
+alike. The first epoch of a training, which compiles, does not count.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pathlib import Path
 from tests.reliability.hosts import Host, Hosts, reason_for_no_hosts
 from transfercli.data.samples.writing import write_sample
 
-IMAGES, EPOCHS, PATIENCE = 256, 4, 3600.0
+CLASSES, IMAGES, PATIENCE = 8, 32, 3600.0  # images of a class
 CONFIG = """\
 name: efficiency
-data: {{train: images, image_size: 64, batch_size: {batch_size}, split: {{validation: 0.1}}}}
+data: {{train: train, validation: validation, image_size: 64, batch_size: {batch_size}}}
 model: {{base: resnet50}}
 transfer: {{strategy: scratch}}
 training: {{epochs: {epochs}}}
@@ -35,19 +35,22 @@ COMMAND = (sys.executable, "-m", "transfercli", "pretrain", "efficiency.yaml")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--batch-size", type=int, default=128, help="of all hosts together; divides 256")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=3)
     options = parser.parse_args()
     if reason := reason_for_no_hosts():
         sys.exit(reason)
     speeds: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory(prefix="host-efficiency-") as name, Hosts(2) as hosts:
         folder = Path(name)
-        write_images(folder / "images")
-        (folder / "efficiency.yaml").write_text(CONFIG.format(batch_size=options.batch_size, epochs=EPOCHS))
+        write_images(folder)
+        (folder / "efficiency.yaml").write_text(CONFIG.format(batch_size=options.batch_size, epochs=options.epochs))
         for number in range(options.rounds):
             for count, found in speeds.items():
                 found += train(folder, hosts[:count], f"round-{number}-{count}")
+                load = os.getloadavg()[0]
+                print(f"{count}: {found[1 - options.epochs :]} images/s, load {load:.1f}", file=sys.stderr, flush=True)
     one, two = (statistics.median(speeds[count]) for count in (1, 2))
     print("| hosts of one core | images/s | efficiency |")
     print("| ---: | ---: | ---: |")
@@ -56,12 +59,13 @@ def main() -> None:
 
 
 def write_images(folder: Path) -> None:
-    """Write some of the digits: the first ones of each class."""
-    write_sample("digits", folder.parent / "digits")
-    for source in sorted((folder.parent / "digits" / "train").iterdir()):
-        (folder / source.name).mkdir(parents=True)
-        for path in sorted(source.iterdir())[: IMAGES // 9]:
-            shutil.copy(path, folder / source.name)
+    """Write the first digits of each class to train, and those after them to validation."""
+    write_sample("digits", folder / "digits")
+    for source in sorted((folder / "digits" / "train").iterdir())[:CLASSES]:
+        for number, path in enumerate(sorted(source.iterdir())[: IMAGES + 4]):
+            target = folder / ("train" if number < IMAGES else "validation") / source.name
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
 
 
 def train(folder: Path, hosts: list[Host], run_id: str) -> list[float]:
@@ -92,6 +96,7 @@ def environment(folder: Path, host: Host) -> dict[str, str]:
         "PYTHONPATH": str(Path(__file__).parents[1]),
         "KERAS_BACKEND": "jax",
         "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(folder / f"xla-{host.name}"),
         "OMP_NUM_THREADS": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TRANSFERCLI_CACHE": str(folder / f"cache-{host.name}"),

@@ -38,6 +38,8 @@ def main() -> None:
                 if time.monotonic() < end:
                     outcome = check(world, name, f"trial-{number}-{kind}", generator.random(), bits)
                     found[name].append(outcome)
+                    line = f"{name}: {outcome.codes}, {outcome.seconds:.1f} s, after epoch {outcome.epoch}"
+                    print(line, file=sys.stderr, flush=True)
                     for complaint in outcome.complaints:
                         print(f"{name}: {complaint}", file=sys.stderr, flush=True)
     print(table(found))

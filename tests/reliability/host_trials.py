@@ -25,7 +25,7 @@ CONFIG = f"""\
 name: hosts
 seed: 3
 data: {{train: digits/train, image_size: 18, batch_size: 96}}
-augmentation: {{preset: light}}
+augmentation: {{layers: [{{RandomBrightness: {{factor: 0.2}}}}]}}
 model: {{base: small_cnn}}
 transfer: {{strategy: scratch}}
 training: {{epochs: {EPOCHS}, optimizer: {{learning_rate: 0.01}}}}
@@ -113,8 +113,8 @@ class World:
         return digest.hexdigest()
 
     def _environment(self, host: Host) -> dict[str, str]:
-        """Return the variables of a training. Compiled steps are kept: only the first training waits for XLA."""
-        cache = str(self.folder / "xla")
+        """Return the variables of a training. Compiled steps are kept: only the first training waits long for XLA."""
+        cache = str(self.folder / f"xla-{host.name}")
         return {
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             "PYTHONPATH": str(Path(__file__).parents[2]),

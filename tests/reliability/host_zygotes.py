@@ -85,6 +85,7 @@ def serve() -> None:
     os.dup2(2, 1)
     for name in IMPORTED:
         importlib.import_module(name)
+    _keep_compiled()
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
@@ -92,6 +93,23 @@ def serve() -> None:
             _play(**json.loads(line))
         print(pid, file=answers, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answers, flush=True)
+
+
+def _keep_compiled() -> None:
+    """Let every process keep what it has compiled; by itself JAX does so in the first of several only."""
+    from jax._src import compiler, distributed
+
+    write = compiler._cache_write
+
+    def write_as_first(*arguments: Any) -> None:
+        state, rank = distributed.global_state, distributed.global_state.process_id
+        state.process_id = 0
+        try:
+            write(*arguments)
+        finally:
+            state.process_id = rank
+
+    compiler._cache_write = write_as_first
 
 
 def _play(arguments: list[str], environment: dict[str, str], folder: str, output: list[str]) -> Any:

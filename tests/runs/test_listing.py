@@ -129,3 +129,30 @@ def test_a_part_of_a_sweep_that_was_stopped_goes_on_with_the_command_of_the_swee
 ) -> None:
     run = record(experiment / "one", status=status, workflow="finetune", going_on=command)
     assert resume_command(run, Path("runs")) == expected
+
+
+@pytest.mark.parametrize(
+    "command, expected",
+    [
+        ("transfercli pretrain a.yaml", "transfercli pretrain a.yaml --runs runs --run-id one"),
+        (
+            "transfercli finetune a.yaml --set seed=2 --run-id one --runs …/x",
+            "transfercli finetune a.yaml --set seed=2 --runs runs --run-id one",
+        ),
+        ("rm -r x", "transfercli finetune --runs runs --resume flowers/one"),
+        (None, "transfercli finetune --runs runs --resume flowers/one"),
+    ],
+)
+def test_a_run_of_several_processes_goes_on_with_the_command_that_each_of_them_was_started_by(
+    command: str | None, expected: str, experiment: Path
+) -> None:
+    facts = {"status": "interrupted", "workflow": "finetune", "command": command}
+    run = record(experiment / "one", **facts, distribution={"processes": 2, "devices": 2})
+    assert resume_command(run, Path("runs")) == expected
+
+
+@pytest.mark.parametrize("distribution", [{"processes": 1, "devices": 2}, {"processes": "2"}, [2], None])
+def test_a_run_of_one_process_goes_on_by_its_name(distribution: object, experiment: Path) -> None:
+    command = "transfercli finetune a.yaml"
+    run = record(experiment / "one", status="interrupted", command=command, distribution=distribution)
+    assert resume_command(run, Path("runs")) == "transfercli finetune --runs runs --resume flowers/one"

@@ -173,13 +173,33 @@ def continue_command(run: RunFolder, runs: Path, workflow: str, epochs: int) -> 
 def resume_command(run: RunFolder, runs: Path, workflow: str | None = None) -> str:
     """Return the command line that resumes a run. workflow: as recorded if it is None.
 
-    For a run that was stopped as a part of a sweep or a series, it is the command of the whole.
+    For a run that was stopped as a part of a sweep or a series, it is the command of the whole. For one that several
+    processes train, it is the command of each of them: only the first one need see the folder of the run.
     """
     facts = recorded(run)
     if facts.get("status") in ("running", "interrupted") and (whole := _quoted(facts.get(GOING_ON))):
         return whole
+    if processes_of(facts) > 1 and (first := _quoted(facts.get("command"))):
+        return _with_run(first, run, runs)
     workflow = workflow or str(facts.get("workflow") or "finetune")
     return shlex.join(["transfercli", workflow, "--runs", str(runs), "--resume", run.label])
+
+
+def processes_of(facts: Mapping[str, Any]) -> int:
+    """Return the number of processes that train a run together, by the facts of its record."""
+    distribution = facts.get("distribution")
+    count = distribution.get("processes") if isinstance(distribution, dict) else None
+    return count if isinstance(count, int) else 1
+
+
+def _with_run(command: str, run: RunFolder, runs: Path) -> str:
+    """Return a command line that trained a run, with the run's id and the folder of runs."""
+    words = shlex.split(command)
+    for option in ("--run-id", "--runs"):
+        if option in words:
+            at = words.index(option)
+            del words[at : at + 2]
+    return shlex.join([*words, "--runs", str(runs), "--run-id", run.path.name])
 
 
 def _quoted(command: Any) -> str:

@@ -114,3 +114,23 @@ def test_an_error_of_the_first_process_ends_all_alike(folder):
     assert "15 rows cannot be shared out evenly over 2 devices" in ended[0].stderr
     assert "14 or 16" in ended[0].stderr
     assert not (folder / "runs-0" / NAME / "uneven").exists()
+
+
+ADAPTED = {  # low-rank changes of frozen layers, and augmentation that stays on the host
+    "transfer": {"strategy": "lora", "lora": {"rank": 2}},
+    "augmentation": {"layers": [{"RandAugment": {}}]},
+}
+MIXED = {  # phases that the program chooses, and images that are mixed with others of the batch
+    "transfer": {"strategy": "auto"},
+    "augmentation": {"layers": [{"RandomFlip": {"mode": "horizontal"}}, {"MixUp": {"alpha": 0.4}}]},
+}
+
+
+@pytest.mark.parametrize("changes", [ADAPTED, MIXED], ids=["lora", "auto"])
+def test_strategies_and_augmentation_give_the_same_bytes(folder, changes):
+    name = changes["transfer"]["strategy"]
+    trained(folder, SCRATCH | changes, f"{name}_devices", devices=2)
+    trained(folder, SCRATCH | changes, f"{name}_processes", processes=2)
+    one, two = (model_file(folder, f"{name}_{kind}").read_bytes() for kind in ("devices", "processes"))
+    assert one == two
+    assert lines(folder, f"{name}_devices") == lines(folder, f"{name}_processes")

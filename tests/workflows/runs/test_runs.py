@@ -88,14 +88,11 @@ def test_a_curve_has_gaps_where_a_line_has_no_number(tmp_path: Path) -> None:
     assert show_run("e/r", tmp_path, Reporter()).curves["loss"] == [0.5, None]
 
 
-def test_an_interrupted_run_of_several_processes_goes_on_in_all_of_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_interrupted_run_of_several_processes_goes_on_in_all_of_them(tmp_path: Path, processes: int) -> None:
     run = tmp_path / "runs" / "digits" / "pair"
-    run.mkdir(parents=True)
-    facts = {"status": "interrupted", "workflow": "finetune", "distribution": {"processes": 2, "devices": 2}}
-    (run / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+    whole_record(run, status="interrupted", distribution={"processes": processes, "devices": 2})
     row = row_of(RunFolder(run), {})
     assert row.resume is not None
-    assert row.going_on == "start the same command again in all 2 processes, with --run-id pair"
-    (run / "run.json").write_text(json.dumps(facts | {"distribution": {"processes": 1, "devices": 2}}))
-    row = row_of(RunFolder(run), {})
-    assert row.going_on == row.resume is not None
+    assert row.going_on == row.resume + " (on every host)" * (processes > 1)
+    assert row.resume.endswith("--run-id pair") == (processes > 1)

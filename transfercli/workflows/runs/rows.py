@@ -13,7 +13,7 @@ from transfercli.evaluation.metric_tables import METRIC_TABLES
 from transfercli.io.bounded import read_json
 from transfercli.runs.champions import champion_of
 from transfercli.runs.folder import RunFolder
-from transfercli.runs.listing import latest_completed, present_status, resume_command
+from transfercli.runs.listing import latest_completed, present_status, processes_of, resume_command
 from transfercli.runs.record import RunRecord
 from transfercli.runs.untrusted import numbers_of
 
@@ -35,7 +35,7 @@ class RunRow:
         test_accuracy, test_map: None if the run was not evaluated; test_map also as val_map is.
         parent: label of the run that the weights came from, or None.
         resume: command line that goes on with the run if it is interrupted, or None.
-        processes: number of processes that trained the run together.
+        processes: number of processes that train the run together.
         failure: name of the error that ended the run, or None.
         metrics: of the best epoch, as recorded; empty if there are none yet.
         marks: keys of `MARKS` that the record has: the sweep, the folds, … that the run is a part of.
@@ -53,23 +53,21 @@ class RunRow:
     test_accuracy: float | None = None
     parent: str | None = None
     resume: str | None = None
-    failure: str | None = None
     processes: int = 1
+    failure: str | None = None
     test_map: float | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     marks: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
-    def going_on(self) -> str | None:
-        """What goes on with an interrupted run: a command, or how to start it in all processes; None for others."""
-        if self.resume is None or self.processes == 1:
-            return self.resume
-        return f"start the same command again in all {self.processes} processes, with --run-id {self.run_id}"
-
-    @property
     def several(self) -> bool:
         """True if an image may have several labels."""
         return VAL_MAP in self.metrics
+
+    @property
+    def going_on(self) -> str | None:
+        """Words for a person of how to go on with the run, if it is interrupted."""
+        return f"{self.resume} (on every host)" if self.resume and self.processes > 1 else self.resume
 
     @property
     def val_map(self) -> float | None:
@@ -127,17 +125,12 @@ def row_of(run: RunFolder, links: Mapping[str, str]) -> RunRow:
             test_map=test.get("map"),
             parent=record.parent,
             resume=resume_command(run, run.path.parent.parent) if status == "interrupted" else None,
+            processes=processes_of(record.content),
             failure=record.failure,
-            processes=_processes(record.content.get("distribution")),
             metrics=record.metrics,
             marks={mark: value for mark in MARKS if isinstance(value := record.content.get(mark), dict)},
         )
     return row
-
-
-def _processes(distribution: Any) -> int:
-    number = distribution.get("processes") if isinstance(distribution, dict) else None
-    return number if isinstance(number, int) else 1
 
 
 def evaluation_metrics(folder: Path) -> dict[str, float | None]:

@@ -1,12 +1,11 @@
 """Part of this process in a training by several processes: the first one locks, writes and decides.
 
 The others work in a copy of the run's folder of their own, so what the first one read, they read too; it is removed at
-the end.
+the end, or by the next training if the process is killed.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +18,7 @@ from transfercli.config.differing_keys import AFTER_TRAINING, differing_keys
 from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError, DataError, UsageError
 from transfercli.io import atomic
+from transfercli.io.scratch import scratch_folder
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, splits_file
 from transfercli.runs.lock import experiment_lock
@@ -51,7 +51,7 @@ def taking_part(job: Job, run_id: str | None, wait: float, reporter: Reporter) -
     In a process that is not the first one, the job's run is a copy in a temporary folder, and nothing is shown but
     errors. An error of a process ends all of them. run_id: of `--run-id`.
 
-    Raises `BusyError` as `experiment_lock`, and `UsageError` or `ConfigError` if the processes were started differently.
+    Raises `BusyError` as `experiment_lock`, `UsageError` or `ConfigError` if the processes were started differently.
     """
     from transfercli.training.distribution.agreement import failing_together, from_chief
     from transfercli.training.distribution.processes import processes
@@ -73,8 +73,8 @@ def taking_part(job: Job, run_id: str | None, wait: float, reporter: Reporter) -
                 yield job
             return
         reporter.silence()
-        with tempfile.TemporaryDirectory(prefix="transfercli-") as scratch:
-            copy = RunFolder(Path(scratch, job.run.path.parent.name, name))
+        with scratch_folder("transfercli-copy-") as scratch:
+            copy = RunFolder(scratch / job.run.path.parent.name / name)
             _receive(copy, on_wait)
             yield replace(job, run=copy)
 
