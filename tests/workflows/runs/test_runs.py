@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
+from transfercli.runs.record import update
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.runs.leaderboard import ListRequest, list_runs
 from transfercli.workflows.runs.rows import row_of
@@ -88,14 +90,15 @@ def test_a_curve_has_gaps_where_a_line_has_no_number(tmp_path: Path) -> None:
     assert show_run("e/r", tmp_path, Reporter()).curves["loss"] == [0.5, None]
 
 
-def test_an_interrupted_run_of_several_processes_goes_on_in_all_of_them(tmp_path: Path) -> None:
-    run = tmp_path / "runs" / "digits" / "pair"
-    run.mkdir(parents=True)
-    facts = {"status": "interrupted", "workflow": "finetune", "distribution": {"processes": 2, "devices": 2}}
-    (run / "run.json").write_text(json.dumps(facts), encoding="utf-8")
-    row = row_of(RunFolder(run), {})
-    assert row.resume is not None
-    assert row.going_on == "start the same command again in all 2 processes, with --run-id pair"
-    (run / "run.json").write_text(json.dumps(facts | {"distribution": {"processes": 1, "devices": 2}}))
-    row = row_of(RunFolder(run), {})
-    assert row.going_on == row.resume is not None
+def test_an_interrupted_run_of_several_processes_goes_on_in_all_of_them(source, tmp_path: Path) -> None:
+    _, trained = source
+    run = RunFolder(tmp_path / "runs" / "digits-source" / "pair")
+    shutil.copytree(trained["run"], run.path)
+    resume = f"transfercli pretrain --runs {tmp_path}/runs --resume digits-source/pair"
+    for processes, going_on in (
+        (1, resume),
+        (2, "start the same command again in all 2 processes, with --run-id pair"),
+    ):
+        update(run, status="interrupted", distribution={"processes": processes, "devices": 2})
+        row = row_of(run, {})
+        assert (row.resume, row.going_on) == (resume, going_on)

@@ -54,6 +54,18 @@ def remote_images(address: str) -> Iterator[InputImage]:
             yield InputImage(address_of(file, cache), problem)
 
 
+def fetched_copies(files: list[str]) -> list[str]:
+    """Return files after fetching those that are local copies in the user's cache; one that cannot be had stays empty.
+
+    Raises `DataError` if a server does not answer.
+    """
+    cache = user_cache()
+    copies = [file for file in files if Path(file).is_relative_to(cache / COPIES) and not archive_of(file)]
+    if copies:
+        fetch_now(copies, cache)
+    return files
+
+
 def _images_of_archives(address: str) -> Iterator[InputImage]:
     """Yield the images of the archives at an address, after fetching these."""
     cache = user_cache()
