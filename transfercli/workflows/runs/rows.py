@@ -61,7 +61,7 @@ class RunRow:
 
     @property
     def going_on(self) -> str | None:
-        """What goes on with an interrupted run: a command, or how to start it in all processes; None for others."""
+        """Command that goes on with an interrupted run, or words for the start of all processes; None for other runs."""
         if self.resume is None or self.processes == 1:
             return self.resume
         return f"start the same command again in all {self.processes} processes, with --run-id {self.run_id}"
