@@ -61,7 +61,7 @@ class RunRow:
 
     @property
     def going_on(self) -> str | None:
-        """Command that goes on with an interrupted run, or words for the start of all processes; None for other runs."""
+        """Command that goes on with an interrupted run, or words for the start of all processes; None for others."""
         if self.resume is None or self.processes == 1:
             return self.resume
         return f"start the same command again in all {self.processes} processes, with --run-id {self.run_id}"
