@@ -59,7 +59,8 @@ def predict_on_ray(
         return
     task = PredictTask(replace(request, run=str(model.location)), model.geometry.name, Path.cwd())
     with connected_cluster() as cluster:
-        reporter.info(f"{counted(cluster.workers.count, 'worker')} of {counted(cluster.workers.cores, 'core')} each")
+        workers, cores = counted(cluster.workers.count, "worker"), counted(cluster.workers.cores, "core")
+        reporter.info(f"{cluster.place}: {workers} of {cores}")
         results = results_in_order(cluster, task, readable)
         for image in listed:
             if image.problem:

@@ -51,7 +51,7 @@ def taking_part(job: Job, run_id: str | None, wait: float, reporter: Reporter) -
     In a process that is not the first one, the job's run is a copy in a temporary folder, and nothing is shown but
     errors. An error of a process ends all of them. run_id: of `--run-id`.
 
-    Raises `BusyError` as `experiment_lock`, `UsageError` or `ConfigError` if the processes were started differently.
+    Raises `BusyError` as `experiment_lock`, and `UsageError` or `ConfigError` if processes were started differently.
     """
     from transfercli.training.distribution.agreement import failing_together, from_chief
     from transfercli.training.distribution.processes import processes
