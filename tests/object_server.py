@@ -13,6 +13,8 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from transfercli.data.remote import stores, versions
+
 BUCKET = "pictures"
 
 
@@ -93,6 +95,17 @@ class ObjectServer:
                     raise ConnectionAbortedError
         answer: Iterable[bytes] = self._application(environ, start_response)
         return answer
+
+
+@contextmanager
+def fresh_object_server(environment: Callable[[str, str], None]) -> Iterator[ObjectServer]:
+    """Yield a server as `object_server`; nothing that this process has asked of another one is known."""
+    with object_server(environment) as server:
+        stores._store.cache_clear()
+        versions.mirror_at.cache_clear()
+        versions.refreshed()
+        yield server
+    stores._store.cache_clear()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from transfercli.config import registries
 from transfercli.config.error_messages import format_value, mark_of, value_at
 from transfercli.config.locations import Document, KeyPath, Problem, dotted
-from transfercli.config.paths import PATH_KEYS, TABLE_SUFFIXES, is_address
+from transfercli.config.paths import ARCHIVE_SUFFIXES, PATH_KEYS, TABLE_SUFFIXES, is_address
 from transfercli.config.schema import DataConfig, ExperimentConfig, LoraConfig
 from transfercli.config.types import CLASSIFY, LABEL_MONITORS, MULTILABEL, ORDINAL, bound_of, is_gate
 from transfercli.errors import ConfigError
@@ -29,7 +29,7 @@ KEYS_OF_TASKS: dict[KeyPath, tuple[str, ...]] = {
 FOLD_KEYS = {"folds": "the number of folds", "fold": "the fold that validates, from 1"}
 # Keys whose images may be remote; other paths are of this machine.
 REMOTE_KEYS = frozenset(key for key in PATH_KEYS if key[0] == "data")
-WEB_SUFFIXES = (*TABLE_SUFFIXES, ".tar")  # behind HTTP, which cannot list folders
+WEB_SUFFIXES = (*TABLE_SUFFIXES, *ARCHIVE_SUFFIXES)  # behind HTTP, which cannot list folders
 # Strategies without a linear head that is solved for, at the end or as their start, have no use for such images.
 WITHOUT_SOLVED_HEAD = ("feature_extraction", "scratch")
 AUXILIARY = ("unlabelled", "related")

@@ -24,6 +24,7 @@ PATH_KEYS: tuple[tuple[str, ...], ...] = (
     ("compute", "cache_dir"),
 )
 TABLE_SUFFIXES = (".csv", ".jsonl")  # of the name of a table of images; other paths are image folders
+ARCHIVE_SUFFIXES = (".tar", ".parquet")  # of the name of a file that holds the images themselves
 STORE = ("tracking", "mlflow")  # a folder or an address; an inherited value is not rewritten
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -38,24 +39,28 @@ class ConfigPath(str):
         path: absolute; links are not followed. Of an address, its local copy.
         folder: the folder that the text is relative to.
         cache: the folder of the caches, which holds local copies of remote data; None: the user's.
+        cache_max_gb: the largest size of the caches; None: the default.
     """
 
     path: Path
     folder: Path
     cache: Path | None
+    cache_max_gb: float | None
 
-    def __new__(cls, text: str, folder: Path, cache: Path | None = None) -> ConfigPath:
+    def __new__(
+        cls, text: str, folder: Path, cache: Path | None = None, cache_max_gb: float | None = None
+    ) -> ConfigPath:
         self = super().__new__(cls, text)
-        self.folder, self.cache = folder, cache
+        self.folder, self.cache, self.cache_max_gb = folder, cache, cache_max_gb
         if is_remote(text):
             self.path = _local_copy(text, cache or user_cache())
         else:
             self.path = folder.absolute() / Path(text).expanduser()
         return self
 
-    def __getnewargs__(self) -> tuple[str, Path, Path | None]:  # type: ignore[override]
+    def __getnewargs__(self) -> tuple[str, Path, Path | None, float | None]:  # type: ignore[override]
         """Return the arguments with which copies are made."""
-        return str(self), self.folder, self.cache
+        return str(self), self.folder, self.cache, self.cache_max_gb
 
 
 def user_cache() -> Path:
@@ -101,24 +106,28 @@ def base_of(text: str) -> Path:
 
 def resolve_paths(section: Section, folder: Path, prefix: tuple[str, ...] = ()) -> Section:
     """Return a config, or its section at `prefix`, whose paths are `ConfigPath`s relative to `folder`."""
-    return _resolved(section, folder, _cache_folder(section, folder, prefix), prefix)
+    return _resolved(section, folder, _caches(section, folder, prefix), prefix)
 
 
-def _cache_folder(section: BaseModel, folder: Path, prefix: tuple[str, ...]) -> Path | None:
-    """Return `compute.cache_dir` of a whole config, absolute, or None."""
-    given = None if prefix else getattr(section, "compute").cache_dir  # noqa: B009 - only of a whole config
-    return ConfigPath(given, folder).path if given else None
+def _caches(section: BaseModel, folder: Path, prefix: tuple[str, ...]) -> tuple[Path | None, float | None]:
+    """Return `compute.cache_dir` of a whole config, absolute, and `compute.cache_max_gb`; None without them."""
+    if prefix:
+        return None, None
+    compute = getattr(section, "compute")  # noqa: B009 - only of a whole config
+    return ConfigPath(compute.cache_dir, folder).path if compute.cache_dir else None, compute.cache_max_gb
 
 
-def _resolved(section: Section, folder: Path, cache: Path | None, prefix: tuple[str, ...]) -> Section:
+def _resolved(
+    section: Section, folder: Path, caches: tuple[Path | None, float | None], prefix: tuple[str, ...]
+) -> Section:
     names = {key[len(prefix)] for key in (*PATH_KEYS, STORE) if key[: len(prefix)] == prefix}
     updates: dict[str, Any] = {}
     for name in names & section.model_fields_set:  # no default is a path
         value = getattr(section, name)
         if isinstance(value, str):
-            updates[name] = ConfigPath(value, folder, cache)
+            updates[name] = ConfigPath(value, folder, *caches)
         elif isinstance(value, list):
-            updates[name] = [ConfigPath(text, folder, cache) for text in value]
+            updates[name] = [ConfigPath(text, folder, *caches) for text in value]
         elif hasattr(value, "model_copy"):
-            updates[name] = _resolved(value, folder, cache, (*prefix, name))
+            updates[name] = _resolved(value, folder, caches, (*prefix, name))
     return section.model_copy(update=updates)

@@ -100,7 +100,11 @@ class HubWeights(Section):
 class ColumnsConfig(Section):
     """Names of a table's columns."""
 
-    path: Text = Field("path", description="path of the image, relative to the table's folder")
+    path: Text = Field(
+        "path",
+        description="path of the image, relative to the table's folder; of a Parquet file, the column that holds the"
+        " images, else image",
+    )
     label: Annotated[
         Text | Annotated[list[Text], Field(min_length=1)],
         Allowed("the name of a column, or a list of columns with one label each, such as [dog, cat] or [finding_*]"),
@@ -138,7 +142,9 @@ class DataConfig(Section):
 
     train: Text = Field(
         description="training images: a folder (one sub-folder per class, or train/, validation/ and test/ of such), a"
-        " CSV/JSONL file with the columns path,label[,split], or keras:NAME"
+        " CSV/JSONL file with the columns path,label[,split], .tar or .parquet files that hold the images"
+        " (train-{000..009}.tar, train-*.parquet, or a folder of them), the address of any of these (s3://, gs://,"
+        " hf://; https:// without folders), or keras:NAME"
     )
     validation: SplitSource = Field(
         0.15, description="validation images: a folder or file, or the fraction of the training images to set aside"
@@ -218,13 +224,13 @@ class DataConfig(Section):
     )
     unlabelled: Text | None = Field(
         None,
-        description="images of the target without labels: a folder, at any depth, or a CSV/JSONL file with the column"
-        " path; a solved head may use them, and they never validate or test; null: none",
+        description="images of the target without labels: a folder, at any depth, a CSV/JSONL file with the column"
+        " path, or archives as in train; a solved head may use them, and they never validate or test; null: none",
     )
     related: list[Text] = Field(
         default_factory=list,
-        description="labelled images of neighbouring domains with the same classes: image folders or CSV/JSONL files; a"
-        " solved head trains on them, and they never validate or test",
+        description="labelled images of neighbouring domains with the same classes: image folders, CSV/JSONL files or"
+        " archives as in train; a solved head trains on them, and they never validate or test",
     )
     batch_size: Annotated[Whole, Field(ge=1, le=65536)] = Field(32, description="images per training step")
     max_bad_fraction: Share = Field(
@@ -506,7 +512,8 @@ class ComputeConfig(Section):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="of training steps and cached features; auto: features in bfloat16 if the device supports it, and"
-        " steps of large convolutional networks on such a processor (its first loss is held against float32);"
+        " with TensorFlow steps of large convolutional networks on processors that do, unless the first loss differs"
+        " from that in float32; the trained weights then differ from those of float32, which turns it off;"
         " evaluation, prediction and exports are always float32",
     )
     cache: Literal["auto", "off", "require"] = Field(

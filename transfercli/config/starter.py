@@ -13,6 +13,7 @@ from transfercli.config import registries
 from transfercli.config.dump import dump_values, quoted
 from transfercli.config.paths import TABLE_SUFFIXES
 from transfercli.config.types import NAME
+from transfercli.io.addresses import is_remote
 from transfercli.text import first_of
 
 SMALL_IMAGE = 48  # pixels; images whose height and width are below it get a small network
@@ -200,7 +201,7 @@ def _name(data: str, base: str) -> str:
 def _data(survey: Survey, chosen: ChosenBase, known: bool) -> str:
     row = registries.rows("base")[chosen.name]
     size, reason = _image_size(survey, chosen)
-    lines = ["data:", f"  train: {quoted(survey.data)}  # relative to this file"]
+    lines = ["data:", f"  train: {quoted(survey.data)}{'' if is_remote(survey.data) else '  # relative to this file'}"]
     is_table = PurePosixPath(survey.data).suffix.lower() in TABLE_SUFFIXES
     lines += dump_values({"data": dict(survey.settings)}).splitlines()[1:] if survey.settings else []
     if "label_separator" in survey.settings:

@@ -71,7 +71,7 @@ class Ingest:
         self.geometry, self.compute, self.reporter = reading.geometry, reading.compute, reading.reporter
         self.recheck = reading.recheck
         self.store = _open_store(reading, total)
-        self.remote = RemoteFiles([], cache_root(reading.compute), MAX_BYTES, self._report)
+        self.remote = self._remote_files([])
         self.total, self.done = total, 0
         self.hits, self.misses = 0, 0
 
@@ -101,7 +101,7 @@ class Ingest:
         """Read all files and return one entry per file, with its problem if there is one."""
         refused = {item.file: Entry("", problem=item.problem) for item in items if item.problem}
         named = [item.file for item in items if not item.problem]
-        self.remote = RemoteFiles(named, cache_root(self.compute), MAX_BYTES, self._report)
+        self.remote = self._remote_files(named)
         states = {file: self.remote.states.get(file) if file in self.remote.copies else _state(file) for file in named}
         present = {file: state for file, state in states.items() if state}
         known = self._lookup(present)
@@ -181,6 +181,10 @@ class Ingest:
                 yield number, decoded
             for number in sorted({*range(len(files))} - arrived):
                 yield number, Decoded(problem=arrivals.problems.get(files[number], "cannot be fetched"))
+
+    def _remote_files(self, files: Sequence[str]) -> RemoteFiles:
+        limit = int(self.compute.cache_max_gb * 1e9)
+        return RemoteFiles(files, cache_root(self.compute), limit, MAX_BYTES, self._report)
 
     def _room_for_copies(self, images: int) -> int:
         """Return the bytes that the limit of the caches leaves for local copies, beside pixels and `images` more."""

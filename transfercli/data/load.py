@@ -36,7 +36,7 @@ from transfercli.data.sources.listing import (
     list_split,
 )
 from transfercli.data.sources.lost_paths import check_found
-from transfercli.data.sources.storage.places import given_place
+from transfercli.data.sources.storage.places import addresses_in_errors, given_place
 from transfercli.data.sources.storage.shards import is_shards
 from transfercli.data.sources.storage.table_paths import recorded_place
 from transfercli.data.sources.table_format import TableFormat
@@ -60,7 +60,7 @@ from transfercli.data.validation import (
     warn_of_several_labels,
 )
 from transfercli.errors import ArtefactError, DataError
-from transfercli.io.addresses import COPIES, as_given
+from transfercli.io.addresses import COPIES, as_given, with_addresses
 from transfercli.reporting import Reporter
 from transfercli.shards import Shard
 from transfercli.text import counted
@@ -141,7 +141,8 @@ def read_checked_images(request: DataRequest, reporter: Reporter) -> CheckedImag
 
 def check_paths(listing: Listing, config: DataConfig, compute: ComputeConfig) -> None:
     """Raise `DataError` if none of the files of a split exists."""
-    check_found(listing.items, base_folder(config.train), config.path_template, cache_root(compute) / COPIES)
+    with addresses_in_errors(cache_root(compute)):
+        check_found(listing.items, base_folder(config.train), config.path_template, cache_root(compute) / COPIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,15 +372,17 @@ def load_folder_split(
     Classes are matched by name, and may be missing. table: columns, if it is a table. shard: the part of the images to
     read, which may be empty; None: all. Raises `DataError` for a class that is not in `labels`.
     """
-    given, path = as_given(path), given_place(path, cache_root(reading.compute), reading.reporter)
+    cache = cache_root(reading.compute)
+    given, path = as_given(path), given_place(path, cache, reading.compute.cache_max_gb, reading.reporter)
     if not is_shards(path):
         check_exists(path, "--data", given, SHELL_PATH_HINT)
     base = base_folder(str(path))
-    items = list_split(path, split, base, table, reading.reporter, classes_known=True)
+    with addresses_in_errors(cache):
+        items = list_split(path, split, base, table, reading.reporter, classes_known=True)
     groups = groups_if_any(table.group, items, reading.reporter)
     listing = Listing(items, groups=groups, several=table.several, quantity=table.quantity)
-    check_found(listing.items, base, table.template, cache_root(reading.compute) / COPIES)
-    hint = _unknown_hint(path, labels)
+    check_found(listing.items, base, table.template, cache / COPIES)
+    hint = with_addresses(_unknown_hint(path, labels), cache)
     check_known(listing.labels_of(split), labels, "images", "the run", hint, listing.nouns)
     if shard is not None:
         listing = listing.part(shard)
@@ -387,7 +390,7 @@ def load_folder_split(
     check_bad(findings)
     report_notes(findings.note_counts, OF_TRAINING, reading.reporter)
     if not findings.usable and (shard is None or listing.items):
-        raise DataError(f"{str(path)!r} has no usable image")
+        raise DataError(f"{given!r} has no usable image")
     return split_of(split, findings.usable, tuple(labels), findings)
 
 

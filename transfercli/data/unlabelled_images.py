@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from transfercli.data.cache.images import cache_root
 from transfercli.data.dataset import Split
 from transfercli.data.image_notes import OF_TRAINING, report_notes
 from transfercli.data.ingest import Reading
@@ -18,21 +19,27 @@ from transfercli.data.sources.folders import (
     walk,
 )
 from transfercli.data.sources.listing import Listing
+from transfercli.data.sources.storage.places import given_place
 from transfercli.data.validation import check_bad, read_images, split_of
 from transfercli.errors import DataError
+from transfercli.io.addresses import as_given
 
 UNKNOWN = "unknown"
 
 
-def list_unlabelled(folder: Path) -> list[Item]:
-    """Return all images below `folder`, sorted by path. Raises `DataError` if there are none."""
-    root = folder.expanduser().absolute()
-    check_exists(root, "DIR", str(folder), SHELL_PATH_HINT)
+def list_unlabelled(folder: Path, reading: Reading) -> list[Item]:
+    """Return all images below `folder`, a path or an address, sorted by path.
+
+    Raises `DataError` if there are none, `UsageError` for an address with a secret.
+    """
+    given, compute = as_given(folder), reading.compute
+    root = given_place(folder, cache_root(compute), compute.cache_max_gb, reading.reporter)
+    check_exists(root, "DIR", given, SHELL_PATH_HINT)
     if not root.is_dir():
-        raise DataError(f"{str(folder)!r} is not a folder", "name a folder that holds images, at any depth")
+        raise DataError(f"{given!r} is not a folder", "name a folder that holds images, at any depth")
     files = sorted(file for file in walk(root) if listed_file(file) == ("", True))
     if not files:
-        raise DataError(f"{str(folder)!r} has no images", f"file types read: {', '.join(sorted(IMAGE_EXTENSIONS))}")
+        raise DataError(f"{given!r} has no images", f"file types read: {', '.join(sorted(IMAGE_EXTENSIONS))}")
     return [Item(file, relative(file, root), UNKNOWN, UNKNOWN) for file in files]
 
 

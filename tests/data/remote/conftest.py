@@ -6,19 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.object_server import ObjectServer, object_server
+from tests.object_server import ObjectServer, fresh_object_server
 from tests.web_server import WebServer, web_server
 from transfercli.data.remote import fetch, retries, stores, versions
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
-    with object_server(monkeypatch.setenv) as running:
-        stores._store.cache_clear()
-        versions.mirror_at.cache_clear()
-        versions.refreshed()
+    with fresh_object_server(monkeypatch.setenv) as running:
         yield running
-        stores._store.cache_clear()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests.listener import Listener
+from tests.object_server import BUCKET, fresh_object_server
 from tests.workflows.conftest import World
 from transfercli.cli.app import app
 from transfercli.config.schema import DataConfig
@@ -252,3 +253,20 @@ def test_an_artefact_is_refused_with_the_advice_to_name_its_run(probed: Any, poo
     with pytest.raises(ArtefactError, match="exported model") as caught:
         data_next(request, Reporter())
     assert "name the run" in (caught.value.hint or "")
+
+
+def test_images_at_an_address_are_chosen_as_on_disk_and_copied_for_sorting(
+    probed: tuple[World, Path], pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = chosen_by(probed, pool, tmp_path / "local", 4)
+    with fresh_object_server(monkeypatch.setenv) as server:
+        server.upload(pool, "pool/")
+        address = f"s3://{BUCKET}/pool"
+        remote = chosen_by(probed, Path(address), tmp_path / "remote", 4)
+    assert [image.path for image in remote.chosen] == [image.path for image in local.chosen]
+    assert remote.as_json()["chosen"][0]["path"] == f"{address}/{local.chosen[0].path}"
+    with (tmp_path / "remote/next.csv").open(encoding="utf-8") as file:
+        assert [row["path"] for row in csv.DictReader(file)] == [f"{address}/{one.path}" for one in local.chosen]
+    copies = sorted(path for path in (tmp_path / "remote/to-sort").rglob("*") if path.is_file())
+    assert {path.read_bytes() for path in copies} == {(pool / one.path).read_bytes() for one in local.chosen}
+    assert not any(path.is_symlink() for path in copies)

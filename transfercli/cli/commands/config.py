@@ -43,7 +43,9 @@ Base = Annotated[
 ]
 Data = Annotated[
     str | None,
-    typer.Option("--data", metavar="DATA", help="your images, as in data.train: a folder, a table or keras:NAME"),
+    typer.Option(
+        "--data", metavar="DATA", help="your images, as in data.train: a folder, a table, an address or keras:NAME"
+    ),
 ]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="write to a new file; without it to stdout")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Check images, compare them, and choose those to label next.",
+    help="Check images, fill the caches, choose images to label.",
 )
 
 SHOWN_ROWS, SHOWN_PATHS = 10, 3
@@ -59,11 +59,16 @@ MislabelledShare = Annotated[
         help="list at most this share of the images as likely mislabelled",
     ),
 ]
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="recent images, at any depth", show_default=False)]
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="recent images, at any depth: a folder or its address", show_default=False)
+]
 Maximum = Annotated[
     float | None, typer.Option("--max", metavar="X", min=0, max=1, help="largest score allowed; exit 5 if it is higher")
 ]
-Unlabelled = Annotated[Path, typer.Argument(metavar="DIR", help="unlabelled images, at any depth", show_default=False)]
+Unlabelled = Annotated[
+    Path,
+    typer.Argument(metavar="DIR", help="unlabelled images, at any depth: a folder or its address", show_default=False),
+]
 Budget = Annotated[
     int, typer.Option("--budget", metavar="N", min=1, help="number of images to choose", show_default=False)
 ]

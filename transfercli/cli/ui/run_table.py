@@ -32,7 +32,7 @@ def print_runs(result: RunList) -> None:
     else:
         _print_leaderboard(result)
     unfinished = {
-        row.experiment: f"{row.run_id} was interrupted; go on: {row.resume}" for row in result.runs if row.resume
+        row.experiment: f"{row.run_id} was interrupted; go on: {row.going_on}" for row in result.runs if row.resume
     }
     for pairs in (
         _best(result),

@@ -11,6 +11,7 @@ copy is emptied, then the new version is recorded; so a crash in between repeats
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import sqlite3
@@ -34,6 +35,7 @@ CREATE TABLE IF NOT EXISTS objects (
 _KEYS_PER_QUERY = 500
 _DATABASE = "objects.sqlite"
 TEMPORARY = ".part"  # end of the name of a file that is being written
+USERS = ".users"  # file that processes with an open mirror share a lock on
 
 
 class Mirror:
@@ -44,6 +46,8 @@ class Mirror:
         with write_errors(cache):
             make_private_folder(cache)
             self.root.mkdir(mode=0o700, exist_ok=True)
+            self._users = os.open(self.root / USERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._users, fcntl.LOCK_SH)
         self._lock = threading.Lock()
         self._database = sqlite3.connect(
             self.root / _DATABASE, timeout=60, isolation_level=None, check_same_thread=False
@@ -52,9 +56,10 @@ class Mirror:
         self._database.executescript(_SCHEMA)
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database, and let the copies be cleared."""
         with self._lock:
             self._database.close()
+        os.close(self._users)
 
     def record(self, folder: str | None, found: Iterable[RemoteFile]) -> list[str]:
         """Record what a server has; empty the copies that changed, and remove those that it lacks below a folder.
@@ -206,16 +211,6 @@ class Mirror:
                 self._database.execute("ROLLBACK")
                 raise
             self._database.execute("COMMIT")
-
-
-def empty_copies(cache: Path) -> int:
-    """Empty all local copies in a cache folder, and return the bytes that were freed. They are fetched when needed."""
-    if not (cache / COPIES / _DATABASE).exists():
-        return 0
-    with contextlib.closing(Mirror(cache)) as mirror:
-        before = mirror.total()
-        mirror.make_room(0)
-        return before - mirror.total()
 
 
 def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -11,9 +11,8 @@ from transfercli.data.archive_members import archive_of
 from transfercli.data.image import FileState
 from transfercli.data.remote.arrivals import AHEAD_BYTES, Arrivals
 from transfercli.data.remote.versions import address_for, check_versions, fetch_now, mirror_at
+from transfercli.data.remote.whole_files import FREE_SHARE, fetch_whole
 from transfercli.io.addresses import COPIES, address_of
-
-_FREE_SHARE = 0.9  # of the free disk space that copies may take
 
 
 class RemoteFiles:
@@ -25,7 +24,9 @@ class RemoteFiles:
         problems: file -> why its object cannot be had.
     """
 
-    def __init__(self, files: Sequence[str], cache: Path, max_file_bytes: int, on_wait: Callable[[], None]) -> None:
+    def __init__(
+        self, files: Sequence[str], cache: Path, max_bytes: int, max_file_bytes: int, on_wait: Callable[[], None]
+    ) -> None:
         self.cache, self.on_wait = cache, on_wait
         self._archives = {file: archive_of(file) for file in files if file.startswith(f"{cache / COPIES}/")}
         self.copies = frozenset(self._archives)
@@ -33,8 +34,7 @@ class RemoteFiles:
         self.states, self.problems = dict[str, FileState](), dict[str, str]()
         self._arrivals: Arrivals | None = None
         archives = [*dict.fromkeys(archive for archive in self._archives.values() if archive)]
-        if archives and not check_versions(archives, cache):  # members of a lost archive are files that do not exist
-            fetch_now(archives, cache)
+        if archives and not fetch_whole(archives, cache, max_bytes):  # members of a lost one do not exist
             known = mirror_at(cache).states(archives)
             self.states = {file: known[archive] for file, archive in self._archives.items() if archive in known}
         if self.objects:
@@ -51,7 +51,7 @@ class RemoteFiles:
         max_bytes: size of all local copies together, as far as the disk has room.
         """
         mirror = mirror_at(self.cache)
-        free = mirror.total() + int(_FREE_SHARE * shutil.disk_usage(self.cache).free)
+        free = mirror.total() + int(FREE_SHARE * shutil.disk_usage(self.cache).free)
         room = max(AHEAD_BYTES, min(max_bytes, free))
         address = partial(address_for, folder=self.cache)
         self._arrivals = Arrivals(mirror, files, self.objects, address, room, self.on_wait, self.problems)

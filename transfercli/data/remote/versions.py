@@ -13,6 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from transfercli.data.archive_members import is_archive
 from transfercli.data.remote.arrivals import CONNECTIONS, Arrivals
 from transfercli.data.remote.mirror import Mirror
 from transfercli.data.remote.retries import with_retries
@@ -42,6 +43,13 @@ def mirror_at(folder: Path) -> Mirror:
 def refreshed() -> None:
     """Let the next question for every object go to its server again."""
     _known.clear()
+
+
+def held_archives(folder: Path) -> list[str]:
+    """Return the archives that this process has asked for and that are here, which must not give way."""
+    asked = [file for file in _known if is_archive(file) and Path(file).is_relative_to(folder)]
+    lacking = {*mirror_at(folder).missing(asked)}
+    return [file for file in asked if file not in lacking]
 
 
 def copy_of(address: str, folder: Path) -> str:

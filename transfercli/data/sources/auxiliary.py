@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from transfercli.config.paths import normalised_path
+from transfercli.config.paths import cache_of, normalised_path
 from transfercli.config.schema import DataConfig
 from transfercli.config.types import CLASSIFY, Task
 from transfercli.data.sources import keras_datasets
@@ -15,7 +15,8 @@ from transfercli.data.sources.folders import IMAGE_EXTENSIONS, Item, check_exist
 from transfercli.data.sources.labels import find_label, normalised_label, shown
 from transfercli.data.sources.layout import split_folders
 from transfercli.data.sources.listing import HELD_OUT, Listing, base_folder, list_images
-from transfercli.data.sources.storage.places import place_of
+from transfercli.data.sources.storage.places import addresses_in_errors, place_of, shards_of
+from transfercli.data.sources.storage.shards import shard_items, splits_of
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import is_table, table_items
 from transfercli.errors import ConfigError, DataError
@@ -56,7 +57,8 @@ def list_all(config: DataConfig, reporter: Reporter, task: Task) -> tuple[Listin
     images have it, or `data.expect.classes` lists it. Raises as `list_images` and `list_auxiliary` do.
     """
     _check_classes(config, task)
-    listing, auxiliary = list_images(config, reporter, task), list_auxiliary(config, reporter)
+    with addresses_in_errors(cache_of(config.train)):
+        listing, auxiliary = list_images(config, reporter, task), list_auxiliary(config, reporter)
     expected = config.expect.classes if config.expect and isinstance(config.expect.classes, list) else []
     named = {*map(normalised_label, [*listing.empty, *expected])}.union(*map(listing.labels_of, HELD_OUT))
     added = frozenset((named & auxiliary.related_labels) - listing.labels_of("train"))
@@ -88,16 +90,19 @@ def list_auxiliary(config: DataConfig, reporter: Reporter) -> AuxiliaryListing:
 
     Raises `DataError` if a folder or table is missing, or has no images.
     """
-    unlabelled = _unlabelled(config, config.unlabelled) if config.unlabelled else []
+    unlabelled = _unlabelled(config, config.unlabelled, reporter) if config.unlabelled else []
     related = [_related(config, number, text, reporter) for number, text in enumerate(config.related)]
     return AuxiliaryListing(unlabelled, related)
 
 
-def _unlabelled(config: DataConfig, given: str) -> list[Item]:
-    """Return the files below a folder, at any depth, or those of a table; names of folders are no labels."""
+def _unlabelled(config: DataConfig, given: str, reporter: Reporter) -> list[Item]:
+    """Return the files below a folder, at any depth, or of a table or archives; names of folders are no labels."""
+    table = replace(TableFormat.of(config), labelled=False, group=None)
+    if archives := shards_of(given, reporter):
+        return shard_items(archives, UNLABELLED, _base(config, given), table, reporter)
     path, base = _place(config, f"data.{UNLABELLED}", given)
     if is_table(path):
-        items = table_items(path, base, replace(TableFormat.of(config), labelled=False, group=None))
+        items = table_items(path, base, table)
         return [replace(item, split=UNLABELLED) for item in items]
     items = [folder_file(file, base, "", UNLABELLED) for file in sorted(walk(path))]
     if not any(item.is_image for item in items):
@@ -109,6 +114,10 @@ def _unlabelled(config: DataConfig, given: str) -> list[Item]:
 def _related(config: DataConfig, number: int, given: str, reporter: Reporter) -> list[Item]:
     """Return the training images of a folder of classes or of splits, or of a table."""
     key = related_key(number)
+    if archives := shards_of(given, reporter):
+        training = splits_of(archives).get("train", archives)
+        items = shard_items(training, "train", _base(config, given), TableFormat.of(config), reporter)
+        return [replace(item, split=RELATED) for item in items if item.split == "train"]
     path, base = _place(config, key, given)
     if is_table(path):
         listed = table_items(path, base, TableFormat.of(config))
@@ -135,7 +144,12 @@ def _place(config: DataConfig, key: str, given: str) -> tuple[Path, Path]:
     check_exists(path, key, given)
     if not path.is_dir() and not is_table(path):
         raise DataError(f"{key}: {given!r} is neither a folder nor a .csv or .jsonl file")
-    return path, base_folder(given if keras_datasets.is_keras(config.train) else config.train)
+    return path, _base(config, given)
+
+
+def _base(config: DataConfig, given: str) -> Path:
+    """Return the folder that the names of auxiliary images are relative to."""
+    return base_folder(given if keras_datasets.is_keras(config.train) else config.train)
 
 
 def with_known_classes(

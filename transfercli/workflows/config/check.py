@@ -126,8 +126,8 @@ def _missing(config: ExperimentConfig, runs: Path) -> Iterator[tuple[str, str]]:
 
 
 def _may_be_there(source: str) -> bool:
-    """Return False for a path that does not exist; no server is asked, and braces may stand for any archives."""
-    return is_remote(source) or "{" in source or absolute_path(source).exists()
+    """Return False for a path that does not exist; no server is asked, and braces or * may stand for any archives."""
+    return is_remote(source) or not {"{", "*"}.isdisjoint(source) or absolute_path(source).exists()
 
 
 def _warn_of_training(path: Path, config: ExperimentConfig, reporter: Reporter) -> None:

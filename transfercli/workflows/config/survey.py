@@ -6,13 +6,16 @@ import os
 import warnings
 from collections import Counter
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from transfercli.config.paths import ConfigPath, resolve_paths
 from transfercli.config.schema import DataConfig, ExperimentConfig, ModelConfig
 from transfercli.config.starter import SMALL_BASE, Survey
 from transfercli.errors import DataError, TransferError
+from transfercli.io.addresses import is_remote, problem_of
 from transfercli.reporting import Reporter
 
 MAX_HEADERS = 50
@@ -27,11 +30,14 @@ def survey(data: str, folder: Path, reporter: Reporter) -> Survey:
 
     Raises `DataError` if it does not exist, is not a data set or has no classes.
     """
+    from transfercli.data.sources.storage.shards import archives_in, is_shards
     from transfercli.data.sources.tables import is_table
 
     if data.startswith("keras:"):
         return Survey(data, {}, None, ("test",))
     path = Path(data)
+    if is_remote(data) or is_shards(data) or archives_in(path):
+        return _survey_stored(data, data if is_remote(data) else _shown(path, folder), reporter)
     if not path.exists():
         raise DataError(f"--data {data!r} does not exist", DATA_HINT)
     if path.is_dir():
@@ -54,19 +60,40 @@ def _shown(path: Path, folder: Path) -> str:
 
 def _survey_table(path: Path, shown: str, reporter: Reporter) -> Survey:
     """Return the survey of a table; of one that cannot be read yet, its path alone, with a warning."""
-    from transfercli.data.sources.listing import HELD_OUT, list_images
-    from transfercli.data.sources.task import with_task
     from transfercli.workflows.config.table_columns import table_settings
 
     settings: dict[str, Any] = {}
     try:
         settings = table_settings(path)
-        data = DataConfig(train=str(path), **settings)
-        config, notes = with_task(ExperimentConfig(name="x", data=data, model=ModelConfig(base=SMALL_BASE)))
-        listing = list_images(config.data, reporter, config.task)
+        return _survey_listing(str(path), shown, settings, reporter)
     except TransferError as error:
         reporter.warning(f"{shown}: {error.message}" + (f"; {error.hint}" if error.hint else ""))
         return Survey(shown, {}, settings=settings)
+
+
+def _survey_stored(data: str, shown: str, reporter: Reporter) -> Survey:
+    """Return the survey of an address or of archives. Raises `DataError` as `survey`."""
+    from transfercli.data.sources.storage.places import place_of
+    from transfercli.data.sources.tables import is_table
+    from transfercli.workflows.config.table_columns import table_settings
+
+    if problem := problem_of(data) if is_remote(data) else "":
+        raise DataError(f"--data: {problem}", DATA_HINT)
+    given = ConfigPath(data, Path())
+    settings = table_settings(place_of(given, whole=True)) if is_table(given.path) else {}
+    return _survey_listing(data, shown, settings, reporter)
+
+
+def _survey_listing(train: str, shown: str, settings: dict[str, Any], reporter: Reporter) -> Survey:
+    """Return the survey of what `data.train` lists. Raises `TransferError` if it cannot be listed."""
+    from transfercli.data.sources.listing import HELD_OUT, list_images
+    from transfercli.data.sources.task import with_task
+
+    data = DataConfig(train=train, **settings)
+    config, notes = with_task(
+        resolve_paths(ExperimentConfig(name="x", data=data, model=ModelConfig(base=SMALL_BASE)), Path())
+    )
+    listing = list_images(config.data, reporter, config.task)
     if isinstance(label := config.data.columns.label, list):
         settings["columns"] = {**settings.get("columns", {}), "label": label}
         if any(note.startswith("data.empty_labels") for note in notes):
@@ -109,10 +136,13 @@ def _read_headers(files: list[str]) -> tuple[tuple[int, int] | None, bool]:
     """Return the median (height, width) of evenly spaced files, and True if all of them are grey."""
     from PIL import Image
 
+    from transfercli.data.archive_members import read_bytes
+    from transfercli.data.sources.storage.remote_inputs import fetched_copies
+
     sizes, modes = [], set()
-    for file in files[:: max(1, len(files) // MAX_HEADERS)]:
+    for file in fetched_copies(files[:: max(1, len(files) // MAX_HEADERS)]):
         try:
-            with warnings.catch_warnings(action="ignore"), Image.open(file) as image:
+            with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(read_bytes(file))) as image:
                 sizes.append((image.height, image.width))
                 modes.add(image.mode)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

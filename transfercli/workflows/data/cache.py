@@ -14,7 +14,7 @@ from transfercli.data.cache.maintenance import ClearResult, Usage, clear, usage,
 from transfercli.data.cache.merge import MergeCounts, merge
 from transfercli.data.cache.network_disk import warn_of_network_disk
 from transfercli.data.cache.segments import KINDS
-from transfercli.data.remote.mirror import empty_copies
+from transfercli.data.remote import copies
 from transfercli.errors import UsageError
 from transfercli.io.addresses import COPIES
 from transfercli.reporting import Reporter
@@ -25,7 +25,7 @@ class CacheContents:
     """Result of `cache show`, and with `cleared` of `cache clear`: the contents of the caches after the command.
 
     Attributes:
-        caches: size and number of rows of each kind of cache.
+        caches: size and number of rows of each kind of cache, and of files that are copies of remote ones.
         limit: largest size of all caches together, in bytes.
         cleared: bytes that were freed, and bytes in use that were not; None for `cache show`.
     """
@@ -101,14 +101,15 @@ def show_caches(folder: Path | None) -> CacheContents:
     """Return the contents of the caches in `folder`; None stands for the default of `compute.cache_dir`."""
     compute = ComputeConfig()
     root = folder.absolute() if folder else cache_root(compute)
-    kinds = (*KINDS, COPIES) if (root / COPIES).exists() else KINDS
-    return CacheContents(root, {kind: usage(root, kind) for kind in kinds}, int(compute.cache_max_gb * 1e9))
+    found = {kind: usage(root, kind) for kind in KINDS}
+    if (root / COPIES).exists():
+        found[COPIES] = copies.usage(root)
+    return CacheContents(root, found, int(compute.cache_max_gb * 1e9))
 
 
 def clear_caches(folder: Path | None) -> CacheContents:
     """Remove cached data that no process uses; return the remaining contents and the number of bytes freed."""
     root = folder.absolute() if folder else cache_root(ComputeConfig())
-    with usage_errors(root):
-        copies = empty_copies(root)
-    cleared = clear(root)
-    return replace(show_caches(folder), cleared=replace(cleared, freed=cleared.freed + copies))
+    rows, files = clear(root), copies.clear(root)
+    cleared = ClearResult(rows.freed + files.freed, rows.in_use + files.in_use)
+    return replace(show_caches(folder), cleared=cleared)

@@ -191,7 +191,7 @@ def _load_recent(run: StoredRun, recent: Path | Split) -> tuple[Split, int]:
     """Return at most `MAX_IMAGES` recent images, chosen at random, and the number of all."""
     if isinstance(recent, Split):
         return recent.at(sample_indices(len(recent), MAX_IMAGES, run.config.seed)), len(recent)
-    items = list_unlabelled(recent)
+    items = list_unlabelled(recent, run.reading)
     chosen = [items[row] for row in sample_indices(len(items), MAX_IMAGES, run.config.seed)]
     return load_unlabelled(chosen, run.reading, _groups(run, chosen)), len(items)
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transfercli.data.cache.images import cache_root
 from transfercli.errors import ArtefactError, DataError, UsageError
 from transfercli.export.spec import EXPORTED
+from transfercli.io.addresses import as_given
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 from transfercli.workflows.answers import refuse_several
@@ -22,7 +24,7 @@ from transfercli.workflows.data.label_forecast import (
 )
 from transfercli.workflows.data.labelled_images import read_labelled
 from transfercli.workflows.data.next_choice import ChosenImage, choose, labelling_pool, method_for
-from transfercli.workflows.data.next_folder import output_folder, write_folder
+from transfercli.workflows.data.next_folder import ChosenFiles, output_folder, write_folder
 from transfercli.workflows.data.unlabelled_pool import UnlabelledPool, read_pool
 from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.stored_run import StoredRun
@@ -92,7 +94,7 @@ class NextResult:
             "by": self.by,
             "chosen": [
                 {
-                    "path": os.path.join(self.folder, image.path),  # noqa: PTH118 - a text
+                    "path": os.path.join(as_given(self.folder), image.path),  # noqa: PTH118 - a text
                     "rank": image.rank,
                     "guess": image.guess,
                     "probability": image.probability,
@@ -125,7 +127,7 @@ def data_next(request: NextRequest, reporter: Reporter) -> NextResult:
     if not len(pool.split):
         known, total = pool.left_out["known"], counted(pool.images, "image")
         raise DataError(
-            f"no image of {str(request.folder)!r} is left to label: {run.label} knows {known} of {total}",
+            f"no image of {as_given(request.folder)!r} is left to label: {run.label} knows {known} of {total}",
             "name a folder with images that have no label yet",
         )
     extractor = ImageFeatures(run)
@@ -136,8 +138,9 @@ def data_next(request: NextRequest, reporter: Reporter) -> NextResult:
     forecast = label_forecast(run, labelled, len(rows), request.target, reporter)
     if len(chosen) < request.budget:
         reporter.warning(f"only {counted(len(chosen), 'image')} can be chosen; --budget is {request.budget}")
-    linked = write_folder(out, chosen, request.folder, pool.split.at(rows), page_facts(run, pool, method, forecast))
-    if not linked:
+    files = ChosenFiles.of(request.folder, [image.path for image in chosen], cache_root(run.config.compute))
+    linked = write_folder(out, chosen, files, pool.split.at(rows), page_facts(run, pool, method, forecast))
+    if not linked and not files.addresses:
         reporter.warning(f"symbolic links are not possible in {out}: the images were copied")
     return NextResult(
         run=run.path,

@@ -7,12 +7,15 @@ import io
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transfercli.data.remote.versions import fetch_now
 from transfercli.data.sources.folders import absolute, is_hidden
-from transfercli.errors import UsageError
+from transfercli.errors import DataError, UsageError
 from transfercli.io import atomic
+from transfercli.io.addresses import address_of, as_given, is_remote, local_copy
 from transfercli.runs.output_paths import check_output_folder
 from transfercli.text import counted
 
@@ -24,6 +27,32 @@ FOLDER = "labelling"  # in the working folder, where the files go without `--out
 TABLE, PAGE, LINKS = "next.csv", "index.html", "to-sort"
 COLUMNS = ("path", "label", "guess", "probability", "rank", "score", "reason")
 LONGEST = 200  # bytes of the name of a link
+
+
+@dataclass(frozen=True)
+class ChosenFiles:
+    """Files of the chosen images, as absolute paths, and of remote ones their addresses, which the table lists.
+
+    Local copies may give way to others later, so that images are copied out of them instead of linked.
+    """
+
+    files: list[str]
+    addresses: list[str]
+
+    @classmethod
+    def of(cls, images: Path, paths: Sequence[str], cache: Path) -> ChosenFiles:
+        """Return the files of images below a folder or an address; those that gave way are fetched again.
+
+        paths: relative to `images`. cache: folder of the caches. Raises `DataError` if one cannot be fetched.
+        """
+        given = as_given(images)
+        if not is_remote(given):
+            return cls([absolute(path, images.absolute()) for path in paths], [])
+        folder = local_copy(given, cache)
+        files = [absolute(path, folder) for path in paths]
+        for reason in fetch_now(files, cache).values():
+            raise DataError(reason, "start the command again")
+        return cls(files, [address_of(file, cache) for file in files])
 
 
 def output_folder(given: Path | None, images: Path, experiment: str) -> Path:
@@ -51,22 +80,21 @@ def output_folder(given: Path | None, images: Path, experiment: str) -> Path:
 
 
 def write_folder(
-    out: Path, chosen: Sequence[ChosenImage], images: Path, split: Split, facts: Mapping[str, Any]
+    out: Path, chosen: Sequence[ChosenImage], places: ChosenFiles, split: Split, facts: Mapping[str, Any]
 ) -> bool:
     """Write all files, or none. Return False if images had to be copied, because links are not possible.
 
     Args:
         chosen: the images, in the order of `split`.
-        images: the folder that their paths are below.
+        places: their files.
         facts: of the page, beside the images.
     """
     from transfercli.evaluation.report.next_page import render_page
 
-    files = [absolute(image.path, images.absolute()) for image in chosen]
-    page = render_page(chosen, split.images, TABLE, LINKS, facts)
-    linked = True
+    files, page = places.files, render_page(chosen, split.images, TABLE, LINKS, facts)
+    linked = not places.addresses
     with atomic.new_folder(out) as folder:
-        atomic.write_text(folder / TABLE, _table(chosen, files, out))
+        atomic.write_text(folder / TABLE, _table(chosen, places.addresses or [_relative(file, out) for file in files]))
         atomic.write_text(folder / PAGE, page)
         for number, image in enumerate(chosen):
             name = f"{image.rank:0{len(str(len(chosen)))}d}-{_short(Path(files[number]).name)}"
@@ -76,13 +104,12 @@ def write_folder(
     return linked
 
 
-def _table(chosen: Sequence[ChosenImage], files: Sequence[str], out: Path) -> str:
-    """Return the table as CSV; paths are relative to its folder, as `data.train` reads them."""
+def _table(chosen: Sequence[ChosenImage], paths: Sequence[str]) -> str:
+    """Return the table as CSV; paths are relative to its folder, or addresses, as `data.train` reads them."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for image, file in zip(chosen, files, strict=True):
-        path = _relative(file, out)
+    for image, path in zip(chosen, paths, strict=True):
         writer.writerow(
             (path, "", image.guess, f"{image.probability:.4f}", image.rank, f"{image.score:.6g}", image.reason)
         )

@@ -45,7 +45,7 @@ def read_pool(run: StoredRun, folder: Path, reporter: Reporter) -> UnlabelledPoo
     Known are their training, validation and test images, and changed copies of these. Raises `DataError` if there is no
     image, or if too many are unreadable.
     """
-    items = list_unlabelled(folder)
+    items = list_unlabelled(folder, run.reading)
     split = load_unlabelled(items, run.reading)
     uses = uses_of(split, learnt_from(run, reporter=reporter, splits=KNOWN), run.reading.geometry, run.descriptors)
     new = np.flatnonzero((uses == "") | (uses == "alike"))

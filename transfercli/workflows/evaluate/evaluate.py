@@ -147,7 +147,7 @@ def read_slices(run: StoredRun, split: Split, other: Path | None) -> dict[str, S
     in_table = table_slices(names)
     rows = read_columns(run.folder.slices) if other is None else {}
     if in_table and other is not None and is_table(other):
-        path = given_place(other, cache_root(run.config.compute), run.reporter)
+        path = given_place(other, cache_root(run.config.compute), run.config.compute.cache_max_gb, run.reporter)
         rows = table_columns([path], base_folder(str(path)), in_table, TableFormat.of(run.config.data, run.config.task))
     if in_table and not rows:
         run.reporter.warning(f"no slices by {', '.join(in_table)}: these images have no table with such a column")

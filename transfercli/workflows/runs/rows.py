@@ -35,6 +35,7 @@ class RunRow:
         test_accuracy, test_map: None if the run was not evaluated; test_map also as val_map is.
         parent: label of the run that the weights came from, or None.
         resume: command line that goes on with the run if it is interrupted, or None.
+        processes: number of processes that trained the run together.
         failure: name of the error that ended the run, or None.
         metrics: of the best epoch, as recorded; empty if there are none yet.
         marks: keys of `MARKS` that the record has: the sweep, the folds, … that the run is a part of.
@@ -53,9 +54,17 @@ class RunRow:
     parent: str | None = None
     resume: str | None = None
     failure: str | None = None
+    processes: int = 1
     test_map: float | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     marks: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def going_on(self) -> str | None:
+        """What goes on with an interrupted run: a command, or how to start it in all processes; None for others."""
+        if self.resume is None or self.processes == 1:
+            return self.resume
+        return f"start the same command again in all {self.processes} processes, with --run-id {self.run_id}"
 
     @property
     def several(self) -> bool:
@@ -119,10 +128,16 @@ def row_of(run: RunFolder, links: Mapping[str, str]) -> RunRow:
             parent=record.parent,
             resume=resume_command(run, run.path.parent.parent) if status == "interrupted" else None,
             failure=record.failure,
+            processes=_processes(record.content.get("distribution")),
             metrics=record.metrics,
             marks={mark: value for mark in MARKS if isinstance(value := record.content.get(mark), dict)},
         )
     return row
+
+
+def _processes(distribution: Any) -> int:
+    number = distribution.get("processes") if isinstance(distribution, dict) else None
+    return number if isinstance(number, int) else 1
 
 
 def evaluation_metrics(folder: Path) -> dict[str, float | None]:

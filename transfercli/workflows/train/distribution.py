@@ -7,15 +7,17 @@ the end.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from transfercli.config.differing_keys import AFTER_TRAINING, differing_keys
 from transfercli.data.cache.images import cache_root
-from transfercli.errors import DataError, UsageError
+from transfercli.errors import ConfigError, DataError, UsageError
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, splits_file
@@ -31,14 +33,25 @@ if TYPE_CHECKING:
     from transfercli.workflows.train.job import Job
 
 NOT_SENT = ("dataset.csv", "log.txt")  # large, or of no use to another process
+# Keys that may differ by host: places of files, what the machine has, what the first process alone does, and what it
+# has in its folder of runs (names of layers, which a run that is started again recorded).
+OF_A_HOST = (
+    *(f"data.{key}" for key in ("train", "validation", "test", "unlabelled", "related")),
+    *(f"compute.{key}" for key in ("cache_dir", "cache_max_gb", "threads", "device", "peer_timeout")),
+    "model.weights",
+    "model.head",
+    *AFTER_TRAINING,
+)
 
 
 @contextmanager
-def taking_part(job: Job, wait: float, reporter: Reporter) -> Iterator[Job]:
+def taking_part(job: Job, run_id: str | None, wait: float, reporter: Reporter) -> Iterator[Job]:
     """Hold the lock of a job's experiment, and give the job as this process works on it.
 
     In a process that is not the first one, the job's run is a copy in a temporary folder, and nothing is shown but
-    errors. An error of a process ends all of them. Raises `BusyError` as `experiment_lock`.
+    errors. An error of a process ends all of them. run_id: of `--run-id`.
+
+    Raises `BusyError` as `experiment_lock`, and `UsageError` or `ConfigError` if the processes were started differently.
     """
     from transfercli.training.distribution.agreement import failing_together, from_chief
     from transfercli.training.distribution.processes import processes
@@ -50,7 +63,10 @@ def taking_part(job: Job, wait: float, reporter: Reporter) -> Iterator[Job]:
         return
     on_wait = partial(reporter.progress, "waiting for process 0", 0, 0, "")
     with failing_together():
-        run_id = from_chief(lambda: job.run.path.name, on_wait)
+        name = from_chief(lambda: job.run.path.name, on_wait)
+        check_same_run_id(from_chief(lambda: run_id, on_wait), run_id)
+        own = job.config.model_dump(mode="json")
+        check_same_config(from_chief(lambda: own, on_wait), own)
         if processes().is_chief:
             with experiment_lock(job.run.path.parent, wait, waiting):
                 _send(job.run, on_wait)
@@ -58,9 +74,33 @@ def taking_part(job: Job, wait: float, reporter: Reporter) -> Iterator[Job]:
             return
         reporter.silence()
         with tempfile.TemporaryDirectory(prefix="transfercli-") as scratch:
-            copy = RunFolder(Path(scratch, job.run.path.parent.name, run_id))
+            copy = RunFolder(Path(scratch, job.run.path.parent.name, name))
             _receive(copy, on_wait)
             yield replace(job, run=copy)
+
+
+def check_same_run_id(first: str | None, own: str | None) -> None:
+    """Raise `UsageError` if a process was started with another `--run-id` than the first one."""
+    if own != first:
+        raise UsageError(
+            f"process 0 was started with --run-id {first}, and another one with {own}",
+            "start every process with the same --run-id, or all without one",
+        )
+
+
+def check_same_config(first: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` if a process was started with another config than the first one, whose values are `first`.
+
+    Places of files, what a host may decide for itself, and keys that only one of them has, may differ.
+    """
+    differing = differing_keys([first, own])
+    keys = {key: values for key, values in differing.items() if not key.startswith(OF_A_HOST) and None not in values}
+    if keys:
+        shown = ", ".join(f"{key}: {theirs!r} and {ours!r}" for key, (theirs, ours) in islice(keys.items(), 3))
+        raise ConfigError(
+            f"process 0 and another one were started with different configs; {shown}",
+            "start the same command, with the same config and --set, on every host",
+        )
 
 
 def check_launch(compute: ComputeConfig) -> None:

@@ -25,7 +25,7 @@ def _show_run(result: RunDetails) -> None:
         [
             ("run", row.run),
             ("status", f"{row.status} ({links})" if links else row.status),
-            ("go on", row.resume),
+            ("go on", row.going_on),
             ("command", result.command),
             ("created", row.created),
             ("best epoch", best_epoch_text(result.best_epoch)),

@@ -1,4 +1,4 @@
-"""Shards: tar archives of images with their labels beside them, as WebDataset has them.
+"""Shards: tar archives of images with their labels beside them, as WebDataset has them, and Parquet files.
 
 The files of one image have the same name up to the first dot: `000123.jpg` and `000123.cls` (a class), `000123.json`
 (an object with the columns of a table, such as label and split) or `000123.txt` (a class). Images are read in place.
@@ -14,9 +14,10 @@ from itertools import islice, product
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from transfercli.data.archive_members import index_of, is_archive, read_bytes
+from transfercli.data.archive_members import index_of, is_archive, is_parquet, read_bytes
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, Item, is_hidden, relative
 from transfercli.data.sources.layout import is_held_out_name, split_of_name
+from transfercli.data.sources.storage.parquet_rows import parquet_samples
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.table_labels import LabelReader
 from transfercli.data.sources.tables import split_of_row
@@ -28,6 +29,7 @@ MAX_SHARDS = 100_000
 MAX_LABEL_BYTES = 1024 * 1024
 _CLASS, _OBJECT, _TEXT = "cls", "json", "txt"  # the first that is there has the label
 _BRACES = re.compile(r"\{([^{}]*)\}")
+_NUMBERS = re.compile(r"(-\d+-of-\d+(-[0-9a-f]{16})?|[\d._-]+)$")  # at the end of a name: train-00000-of-00009
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _LISTED = 3
 
@@ -60,15 +62,33 @@ def _choices(inner: str, text: str) -> list[str]:
 
 
 def archives_in(folder: Path) -> list[Path]:
-    """Return the archives in a folder that has no sub-folders and no images, as shards are stored; else none."""
+    """Return the archives in a folder that has no sub-folders and no images, as shards are stored; else none.
+
+    They may lie in its only sub-folder, as `data` in a data set of Hugging Face.
+    """
     try:
         with os.scandir(folder) as entries:
             visible = [entry for entry in entries if not is_hidden(entry.name)]
     except OSError:
         return []
-    if any(entry.is_dir() or Path(entry.name).suffix.lower() in IMAGE_EXTENSIONS for entry in visible):
+    if any(Path(entry.name).suffix.lower() in IMAGE_EXTENSIONS for entry in visible):
         return []
-    return sorted(Path(entry.path) for entry in visible if is_archive(entry.name))
+    folders = [Path(entry.path) for entry in visible if entry.is_dir()]
+    archives = sorted(Path(entry.path) for entry in visible if is_archive(entry.name))
+    if len(folders) == 1 and not archives:
+        return archives_in(folders[0])
+    return [] if folders else archives
+
+
+def images_in(archive: Path) -> list[str]:
+    """Return the paths of an archive's images, such as `ARCHIVE.tar/NAME`, in its order.
+
+    Raises `DataError` if the archive is damaged.
+    """
+    if is_parquet(archive):
+        return [file for file, *_ in parquet_samples(archive, TableFormat(labelled=False))]
+    visible = (path for path in map(PurePosixPath, _names(archive)) if not is_hidden(path.name))
+    return [f"{archive}/{path}" for path in visible if path.suffix.lower() in IMAGE_EXTENSIONS]
 
 
 def splits_of(archives: Sequence[Path]) -> dict[str, list[Path]]:
@@ -76,7 +96,7 @@ def splits_of(archives: Sequence[Path]) -> dict[str, list[Path]]:
 
     Without a held-out one, all are training images.
     """
-    stems = {archive: re.sub(r"[\d._-]+$", "", archive.stem) for archive in archives}
+    stems = {archive: _NUMBERS.sub("", archive.stem) for archive in archives}
     if not any(is_held_out_name(stem) for stem in stems.values()):
         return {"train": [*archives]}
     splits: dict[str, list[Path]] = {}
@@ -101,14 +121,8 @@ def shard_items(archives: Sequence[Path], split: str, base: Path, table: TableFo
     items = []
     for archive in archives:
         labels = LabelReader(archive, table, reporter)
-        for key, files in _samples(archive):
-            images = [end for end in files if f".{end.lower()}" in IMAGE_EXTENSIONS]
-            if not images:
-                continue
-            if len(images) > 1:
-                raise DataError(f"{archive.name}: {key!r} has {len(images)} images: {first_of(images, _LISTED)}")
-            file, place = f"{archive}/{files[images[0]]}", f"{archive.name}/{key}"
-            row = _row(archive, files, place, table) if table.labelled else {}
+        samples = parquet_samples if is_parquet(archive) else _tar_samples
+        for file, place, row in samples(archive, table):
             label = labels.read(row, place) if table.labelled else ""
             given = split_of_row(row, table, place) if row.get(table.columns.split) else split
             group = str(row.get(table.group) or "") if table.group else ""
@@ -123,14 +137,28 @@ def shard_items(archives: Sequence[Path], split: str, base: Path, table: TableFo
     return sorted(items, key=lambda item: item.name)
 
 
+def _names(archive: Path) -> list[str]:
+    try:
+        return [*index_of(str(archive))]
+    except OSError as error:
+        raise DataError(f"{archive.name} cannot be read: {error.strerror or error}") from error
+
+
+def _tar_samples(archive: Path, table: TableFormat) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield path, place for messages, and values of each image of a tar archive."""
+    for key, files in _samples(archive):
+        images = [end for end in files if f".{end.lower()}" in IMAGE_EXTENSIONS]
+        if len(images) > 1:
+            raise DataError(f"{archive.name}: {key!r} has {len(images)} images: {first_of(images, _LISTED)}")
+        if images:
+            place = f"{archive.name}/{key}"
+            yield f"{archive}/{files[images[0]]}", place, _row(archive, files, place, table) if table.labelled else {}
+
+
 def _samples(archive: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the key of each sample, and its members by their ending, in the order of the archive."""
     samples: dict[str, dict[str, str]] = {}
-    try:
-        names = [*index_of(str(archive))]
-    except OSError as error:
-        raise DataError(f"{archive.name} cannot be read: {error.strerror or error}") from error
-    for name in names:
+    for name in _names(archive):
         path = PurePosixPath(name)
         if not is_hidden(path.name):
             stem, _, end = path.name.partition(".")
