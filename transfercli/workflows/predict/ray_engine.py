@@ -53,7 +53,7 @@ def predict_on_ray(
     while not names.exhausted:
         listed += names.take(NAMES, POLL_SECONDS)
         yield None
-    readable = [image.path for image in listed if not image.problem]
+    readable = [image.file or image.path for image in listed if not image.problem]  # a remote one has a local copy
     if not readable:
         yield from (Prediction(image.path, error=image.problem) for image in listed)
         return
@@ -70,7 +70,7 @@ def predict_on_ray(
                 yield None
             prediction, note = _seen(result)
             notes.update(count_notes([note]))
-            yield prediction
+            yield replace(prediction, path=image.path)
 
 
 def _seen(result: Located) -> Noted:
