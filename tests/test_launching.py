@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,14 @@ echo "$(basename "$0") $*"
 code=$(cat "$CODES/$1" 2>/dev/null || echo 0)
 rm -f "$CODES/$1"
 exit "$code"
+"""
+
+# Says when it is there, and ends with 143 after SIGTERM, as the program does.
+STOPPED = """#!/usr/bin/env python3
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: (print("stopped", flush=True), sys.exit(143)))
+print("computing", file=sys.stderr, flush=True)
+signal.pause()
 """
 
 
@@ -107,11 +116,17 @@ class Stubs:
         (self.tools / name).write_text(text)
         (self.tools / name).chmod(0o755)
 
-    def run(self, file: str, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def _environment(self, variables: dict[str, str]) -> dict[str, str]:
         environment = {"PATH": f"{self.tools}:/usr/bin:/bin", "CODES": str(self.codes), "USER": "u"}
-        environment |= {"TMPDIR": str(self.folder / "tmp"), "SLURM_JOB_ID": "7", **variables}
-        command = ["bash", str(PLACE / file), *words]
+        return environment | {"TMPDIR": str(self.folder / "tmp"), "SLURM_JOB_ID": "7", **variables}
+
+    def run(self, file: str, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        command, environment = ["bash", str(PLACE / file), *words], self._environment(variables)
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+
+    def started(self, *command: str, **variables: str) -> subprocess.Popen[str]:
+        environment = self._environment(variables)
+        return subprocess.Popen(command, cwd=self.folder, env=environment, stderr=subprocess.PIPE, text=True)
 
     @property
     def requeued(self) -> str:
@@ -140,8 +155,11 @@ def test_a_training_merges_the_caches_of_complete_shards_first_and_gives_up_in_t
     done = stubs.run("train.sbatch", "flowers.yaml", SLURM_RESTART_COUNT="50")
     assert done.stdout.startswith("transfercli cache merge caches/00001/ caches/00002/\ntransfercli finetune")
     assert (done.returncode, stubs.requeued) == (75, "")
-    (stubs.codes / "cache").write_text("8")
-    assert stubs.run("train.sbatch", "flowers.yaml").returncode == 8
+    for code, again in ((8, ""), (143, "requeue 7\n")):
+        (stubs.codes / "cache").write_text(str(code))
+        done = stubs.run("train.sbatch", "flowers.yaml")
+        assert (done.returncode, stubs.requeued) == (code, again)
+        assert "finetune" not in done.stdout
 
 
 def test_a_shard_keeps_its_output_and_its_cache_once_it_is_complete(stubs: Stubs) -> None:
@@ -161,10 +179,73 @@ def test_a_shard_keeps_its_output_and_its_cache_once_it_is_complete(stubs: Stubs
     assert list((stubs.folder / "tmp").iterdir()) == []
 
 
+@pytest.mark.parametrize("task", [{"MIN": "3", "MAX": "3", "COUNT": "1"}, {"MIN": "0", "MAX": "3", "COUNT": "4"}])
+def test_one_shard_is_submitted_again_with_the_number_of_all(task: dict[str, str], stubs: Stubs) -> None:
+    place = {f"SLURM_ARRAY_TASK_{name}": value for name, value in task.items()}
+    place |= {"SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "3"}
+    refused = stubs.run("shards.sbatch", "data", "features", "flowers.yaml", **place)
+    assert refused.returncode == 2
+    assert "--array=1-N" in refused.stderr
+    done = stubs.run("shards.sbatch", "data", "features", "flowers.yaml", **place, SHARDS="8", RESULTS="shards-9")
+    assert done.returncode == 0, done.stderr
+    assert (stubs.folder / "shards-9" / "00003.out").read_text().endswith("--shard 3/8\n")
+
+
 def test_one_host_gives_each_shard_a_device_and_ends_with_the_worst_code(stubs: Stubs) -> None:
     stubs._write("transfercli", '#!/bin/bash\necho "$CUDA_VISIBLE_DEVICES $*"\n[ "${@: -1}" != 2/3 ] || exit 4\n')
     done = stubs.run("one-host.sh", "3", "predict", "flowers", "photos")
     assert done.returncode == 4
-    assert [(stubs.folder / "shards" / f"{number}.out").read_text() for number in (1, 2, 3)] == [
-        f"{number - 1} predict flowers photos --shard {number}/3\n" for number in (1, 2, 3)
-    ]
+    for name in ("1.out", "2.part", "3.out"):
+        number = int(name[0])
+        text = (stubs.folder / "shards" / name).read_text()
+        assert text == f"{number - 1} predict flowers photos --shard {number}/3\n"
+    assert sorted(path.name for path in (stubs.folder / "shards").iterdir()) == ["1.out", "2.part", "3.out"]
+
+
+def test_one_host_hands_a_signal_on_to_its_shards(stubs: Stubs) -> None:
+    stubs._write("transfercli", STOPPED)
+    with stubs.started("bash", str(PLACE / "one-host.sh"), "2", "predict", "flowers", "photos") as process:
+        for _ in range(2):
+            assert process.stderr is not None
+            assert process.stderr.readline() == "computing\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 143
+    assert sorted(path.name for path in (stubs.folder / "shards").iterdir()) == ["1.part", "2.part"]
+    assert (stubs.folder / "shards" / "1.part").read_text() == "stopped\n"
+
+
+def test_a_pod_hands_a_signal_on_to_its_shard_and_keeps_whole_answers_only(stubs: Stubs) -> None:
+    document = yaml.safe_load((PLACE / "shards-job.yaml").read_text())
+    (container,) = document["spec"]["template"]["spec"]["containers"]
+    command = [*container["command"], *container["args"]]
+    stubs._write("transfercli", STOPPED)
+    with stubs.started(*command, JOB_COMPLETION_INDEX="3") as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "computing\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 143
+    assert [path.name for path in (stubs.folder / "answers").iterdir()] == ["3.part"]
+    stubs._write("transfercli", PROGRAM)
+    with stubs.started(*command, JOB_COMPLETION_INDEX="3") as process:
+        assert process.wait(timeout=20) == 0
+    assert (stubs.folder / "answers" / "3.jsonl").read_text() == (
+        "transfercli predict flowers@champion photos --shard 4/8\n"
+    )
+    (stubs.codes / "predict").write_text("4")
+    with stubs.started(*command, JOB_COMPLETION_INDEX="4") as process:
+        assert process.wait(timeout=20) == 4
+    assert not (stubs.folder / "answers" / "4.jsonl").exists()
+
+
+@pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.name)
+def test_manifests_give_up_on_errors_that_stay(file: Path) -> None:
+    document = yaml.safe_load(file.read_text())
+    jobs = [document] if document["kind"] == "Job" else [job["template"] for job in document["spec"]["replicatedJobs"]]
+    for job in jobs:
+        rules = job["spec"]["podFailurePolicy"]["rules"]
+        (final,) = [rule["onExitCodes"]["values"] for rule in rules if rule["action"] == "FailJob"]
+        assert {2, 3, 4, 5, 6, 7} <= set(final)
+        assert not {75, 137, 143} & set(final)
+    if document["kind"] == "JobSet":
+        rule = {"action": "FailJobSet", "onJobFailureReasons": ["PodFailurePolicy"]}
+        assert document["spec"]["failurePolicy"]["rules"] == [rule]

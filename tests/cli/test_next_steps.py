@@ -83,8 +83,8 @@ STEPS: list[tuple[str, dict[str, Any], Any, str | None]] = [
     ("after_check", {"config": "a.yaml", "report": "d"}, REFUSED, None),
     ("after_check", {"config": "a.yaml", "report": None, "shard": "1/2"}, USABLE, "data check a.yaml"),
     ("after_features", {"config": "a.yaml"}, Result(shard=None), "finetune a.yaml"),
-    ("after_features", {"config": "a.yaml"}, Result(shard=Shard(1, 2)), "cache merge DIR"),
-    ("after_cache_merge", {"folder": None}, None, "cache show"),
+    ("after_features", {"config": "a.yaml"}, Result(shard=Shard(1, 2), folder="c1"), "cache merge c1"),
+    ("after_cache_merge", {"folder": None}, None, "finetune CONFIG"),
     ("after_evaluation", {}, Result(shard=Shard(1, 2), merge=MERGE), "evaluate a --merge-shards 2"),
     ("after_diff", {"config": "a.yaml", "run": "x"}, Result(difference=Result(unchanged=False)), "retrain a.yaml"),
     ("after_diff", {"config": "a.yaml", "run": "x"}, Result(difference=Result(unchanged=True)), "runs show x"),
@@ -148,7 +148,7 @@ STEPS: list[tuple[str, dict[str, Any], Any, str | None]] = [
     ),
     ("after_retrain", {}, Result(decision="rejected", champion=None, challenger=RUN), None),
     ("after_promotion", {"runs": Path("my runs")}, Result(experiment="x"), "predict x@champion PATH --runs 'my runs'"),
-    ("after_cache_show", {"folder": None}, Result(cleared=None), "cache clear"),
+    ("after_cache_clear", {"folder": Path("c")}, None, "cache show --dir c"),
     ("after_bases", {}, Result(bases=[Result(name="vgg16")]), "config init --base vgg16 --data DATA -o FILE.yaml"),
 ]  # fmt: skip
 

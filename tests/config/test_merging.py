@@ -278,3 +278,10 @@ def test_a_config_is_found_from_another_folder(write: Write, tmp_path: Path, mon
     write("extends: ../shared/base.yaml\n", "mine/config.yaml")
     monkeypatch.chdir(tmp_path / "mine")
     assert load(Path("config.yaml")).config.data.train == "../shared/images"
+
+
+def test_a_set_is_shown_without_the_secrets_of_its_addresses(refusal: Refusal) -> None:
+    (line,) = refusal(MINIMAL, "data.train=s3://u:pw@pictures/digits")
+    assert line.startswith("--set data.train=s3://pictures/digits: data.train: ")
+    (line,) = refusal(MINIMAL, "data={train: https://a.example/x.tar?token=pw, test: 'https://u:pw@a.example/y.tar'}")
+    assert "pw" not in line

@@ -36,6 +36,7 @@ from transfercli.errors import TransferError, exit_code
 app = typer.Typer(
     name="transfercli",
     help="Fine-tune image classifiers by transfer learning.",
+    epilog="For GPUs and several hosts set KERAS_BACKEND=jax: docs/guides/accelerators.md in the repository.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -72,7 +72,7 @@ def after_check(own: Mapping[str, Any], result: Any) -> Words | None:
 
 def after_features(own: Mapping[str, Any], result: Any) -> Words:
     if result.shard and result.shard.count > 1:
-        return ("cache", "merge", "DIR")  # the caches of the shards
+        return ("cache", "merge", result.folder)  # into the cache of the training
     return ("finetune", own["config"], *_overrides(own), *_runs(own))
 
 
@@ -221,14 +221,13 @@ def after_promotion(own: Mapping[str, Any], result: Any) -> Words:
     return ("predict", f"{result.experiment}@champion", "PATH", *_runs(own))
 
 
-def after_cache_show(own: Mapping[str, Any], result: Any) -> Words:
+def after_cache_clear(own: Mapping[str, Any], result: Any) -> Words:
     folder = [] if own["folder"] is None else ["--dir", own["folder"]]
-    return ("cache", "show" if result.cleared else "clear", *folder)
+    return ("cache", "show", *folder)
 
 
 def after_cache_merge(own: Mapping[str, Any], result: Any) -> Words:
-    folder = [] if own["folder"] is None else ["--dir", own["folder"]]
-    return ("cache", "show", *folder)
+    return ("finetune", "CONFIG")  # of the training that the shards were for
 
 
 def after_weights(own: Mapping[str, Any], result: Any) -> Words:

@@ -75,11 +75,12 @@ MaxBad = Annotated[
 ]
 OnEngine = Annotated[
     Engine,
-    typer.Option("--engine", help="this process, or the cluster that RAY_ADDRESS names (without it, all cores)"),
+    typer.Option("--engine", help="local: this process; ray: the Ray cluster of RAY_ADDRESS, or one started here"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print exactly one JSON object on stdout")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print only warnings and errors on stderr")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="print more detail on stderr")]
 
 RUNS = DEFAULT_RUNS
-IMAGE_PATHS = "image files, folders or patterns, or - for a list of paths on stdin"  # help of their argument
+# The help of their argument.
+IMAGE_PATHS = "image files, folders, tar archives, patterns or addresses (s3://…), or - for a list on stdin"

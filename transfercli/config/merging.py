@@ -12,6 +12,7 @@ from transfercli.config.locations import Document, KeyPath, Mark, Place, Problem
 from transfercli.config.paths import PATH_KEYS, is_address
 from transfercli.config.search.sections import SEARCH_FORMS, SPACE, dot_keys
 from transfercli.config.strict_yaml import MAX_BYTES, MAX_DEPTH, parse
+from transfercli.io.addresses import without_secrets_in
 from transfercli.text import clipped
 
 FORMAT = 1  # of `config show --json`, whose output is a config again
@@ -207,7 +208,8 @@ def override(document: Document, text: str) -> Document:
     VALUE is parsed by the same YAML rules, but for a leading `#`: there it begins a colour, not a comment. Errors are
     added to the document's `problems`.
     """
-    source = f"--set {text if len(text) <= 100 else text[:99] + '…'}"
+    shown = without_secrets_in(text)
+    source = f"--set {shown if len(shown) <= 100 else shown[:99] + '…'}"
     name, equals, value = text.partition("=")
     path = _key_path(name.strip())
     if not equals or not all(path):

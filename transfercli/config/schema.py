@@ -512,7 +512,8 @@ class ComputeConfig(Section):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="of training steps and cached features; auto: features in bfloat16 if the device supports it, and"
-        " steps of large convolutional networks on such a processor (its first loss is held against float32);"
+        " with TensorFlow steps of large convolutional networks on processors that do, unless the first loss differs"
+        " from that in float32; the trained weights then differ from those of float32, which turns it off;"
         " evaluation, prediction and exports are always float32",
     )
     cache: Literal["auto", "off", "require"] = Field(

@@ -17,6 +17,7 @@ _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 # and the usual names of tokens.
 _SIGNATURE = re.compile(r"x-(amz|goog)-.*|awsaccesskeyid|googleaccessid|signature|sig", re.IGNORECASE)
 _TOKEN = re.compile(r".*(token|secret|passw|credential|auth|api_?key).*|key|pwd|jwt", re.IGNORECASE)
+_IN_TEXT = re.compile(rf"{_ADDRESS.pattern}[^\s'\",\]}}]+", re.IGNORECASE)
 _USER = re.compile(r"://[^/?#]*@")
 _MAX_PART = 240  # bytes of a part of a name; file systems allow 255, and temporary files add to it
 
@@ -40,6 +41,11 @@ def without_secrets(address: str) -> str:
     place, mark, query = address.partition("#")[0].partition("?")
     query = _public(query)
     return place + mark + query if query else place
+
+
+def without_secrets_in(text: str) -> str:
+    """Return a text without the secrets of the addresses in it, such as `data.train=s3://user:password@bucket/a`."""
+    return _IN_TEXT.sub(lambda found: without_secrets(found[0]), text)
 
 
 def has_user(address: str) -> bool:

@@ -12,7 +12,10 @@ import pytest
 
 from tests.data.pixels import all_pixels
 from tests.object_server import BUCKET, ObjectServer
+from transfercli.data.archive_members import read_bytes
 from transfercli.data.dataset import Dataset
+from transfercli.data.image import InputImage
+from transfercli.data.sources.inputs import expand_inputs
 from transfercli.errors import DataError
 
 Load = Callable[..., Dataset]
@@ -173,3 +176,30 @@ def test_an_image_without_a_label_and_braces_without_files_are_named(
         load(tmp_path, train="all.tar")
     with pytest.raises(DataError, match="3 archives of 3 missing"):
         load(tmp_path, train="no-{0..2}.tar")
+
+
+def test_predict_takes_the_images_of_archives(
+    images: Path, tmp_path: Path, server: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archives = shards(images, tmp_path / "shards")
+    server.upload(tmp_path / "shards", "shards/")
+    monkeypatch.setenv("TRANSFERCLI_CACHE", str(tmp_path / "cache"))
+    write_tar(tmp_path / "labels.tar", {"1.cls": b"a", ".2.png": b""})
+    names = [f"train-{number // 8:06}.tar/{number:06}.png" for number in range(24)]
+
+    def found(path: str) -> list[InputImage]:
+        return list(expand_inputs([path], lambda: iter(())))
+
+    for path in (f"{tmp_path}/shards/train-{{000000..000002}}.tar", f"{tmp_path}/shards", f"{tmp_path}/shards/*.tar"):
+        assert [(one.path, one.problem) for one in found(path)] == [(f"{tmp_path}/shards/{name}", "") for name in names]
+    assert [one.path for one in found(str(archives[1]))] == [f"{tmp_path}/shards/{name}" for name in names[8:16]]
+    address = f"s3://{BUCKET}/shards"
+    for path in (address, f"{address}/train-{{000000..000002}}.tar"):
+        assert [one.path for one in found(path)] == [f"{address}/{name}" for name in names]
+        assert all(read_bytes(one.file).startswith(b"\x89PNG") for one in found(path))
+    assert [one.problem for one in found(f"{tmp_path}/labels.tar")] == ["no image in this archive"]
+    assert [one.path for one in found(f"{address}/train-000009.tar")] == [f"{address}/train-000009.tar"]
+    assert "does not exist" in found(f"{address}/train-000009.tar")[0].problem
+    (secret,) = found(f"s3://u:pw@{BUCKET}/shards/train-000000.tar")
+    assert "user or a password" in secret.problem
+    assert "pw" not in secret.path

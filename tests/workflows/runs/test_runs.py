@@ -10,8 +10,10 @@ import pytest
 
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
+from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.runs.leaderboard import ListRequest, list_runs
+from transfercli.workflows.runs.rows import row_of
 from transfercli.workflows.runs.runs import show_run
 
 
@@ -84,3 +86,18 @@ def test_a_curve_has_gaps_where_a_line_has_no_number(tmp_path: Path) -> None:
     whole_record(run)
     (run / "metrics.jsonl").write_text('{"epoch": 1, "loss": 0.5}\n{"epoch": 2, "loss": "x"}\n')
     assert show_run("e/r", tmp_path, Reporter()).curves["loss"] == [0.5, None]
+
+
+def test_an_interrupted_run_of_several_processes_goes_on_in_all_of_them(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "digits" / "pair"
+    run.mkdir(parents=True)
+    command = "transfercli finetune digits.yaml"
+    place = {"distribution": {"processes": 2, "devices": 2}}
+    facts = {"status": "interrupted", "workflow": "finetune", "command": command} | place
+    (run / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+    row = row_of(RunFolder(run), {})
+    assert row.resume == f"{command} --runs {tmp_path / 'runs'} --run-id pair"
+    assert row.going_on == f"{row.resume} (in each of 2 processes)"
+    (run / "run.json").write_text(json.dumps(facts | {"distribution": {"processes": 1, "devices": 2}}))
+    row = row_of(RunFolder(run), {})
+    assert row.going_on == row.resume is not None

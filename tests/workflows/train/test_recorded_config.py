@@ -121,6 +121,10 @@ def test_the_default_target_in_the_config_of_a_resumed_run_is_not_asked_for(earl
         assert len(getattr(listener, kind)) == len(listener.messages) == 1
 
 
+def test_the_default_target_of_a_run_that_is_started_again_is_not_asked_for(earlier: Any) -> None:
+    assert "abstain" not in started_again(earlier).config.evaluation.model_fields_set
+
+
 def test_phases_of_an_earlier_run_are_compared_key_by_key(earlier: Any) -> None:
     phases = "transfer.phases=[{epochs: 1, unfreeze: none}, {epochs: 2, unfreeze: all}]"
     _, run = earlier

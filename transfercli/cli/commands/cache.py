@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from transfercli.cli.command import reports
-from transfercli.cli.next_steps import after_cache_merge, after_cache_show
+from transfercli.cli.next_steps import after_cache_clear, after_cache_merge
 from transfercli.cli.ui.tables import print_pairs
 from transfercli.reporting import Reporter
 from transfercli.text import byte_size
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Show, clear or merge the caches; they can be cleared at any time.",
+    help="Show, merge or clear the caches of images and features.",
 )
 
 Folder = Annotated[
@@ -75,7 +75,8 @@ def _show_merged(result: MergedCaches) -> None:
 def merge(reporter: Reporter, sources: Sources, folder: Folder = None, max_gb: MaxSize = None) -> MergedCaches:
     """Take the rows of other caches into this one.
 
-    Each row is checked by its checksum, and taken once. What is damaged is named and left out.
+    This one is the folder of TRANSFERCLI_CACHE, or of --dir. Each row is checked by its checksum, and taken once. What
+    is damaged is named and left out.
 
     Example: transfercli cache merge shards/1 shards/2
     """
@@ -85,7 +86,7 @@ def merge(reporter: Reporter, sources: Sources, folder: Folder = None, max_gb: M
 
 
 @app.command()
-@reports(_show, after_cache_show)
+@reports(_show)
 def show(reporter: Reporter, folder: Folder = None) -> CacheContents:
     """Show the number of cached images and features, and their size.
 
@@ -97,11 +98,11 @@ def show(reporter: Reporter, folder: Folder = None) -> CacheContents:
 
 
 @app.command()
-@reports(_show, after_cache_show)
+@reports(_show, after_cache_clear)
 def clear(reporter: Reporter, folder: Folder = None) -> CacheContents:
     """Remove all cached data that no running process uses.
 
-    Data that is needed later is computed from the images again.
+    That is safe at any time: data that is needed later is computed from the images again.
 
     Example: transfercli cache clear
     """

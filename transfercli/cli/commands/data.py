@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Check images, compare them, and choose those to label next.",
+    help="Check images, fill the caches, choose images to label.",
 )
 
 SHOWN_ROWS, SHOWN_PATHS = 10, 3

@@ -33,7 +33,12 @@ if TYPE_CHECKING:
 SHOWN_MATRIX = 12  # largest number of classes whose confusion matrix fits a terminal
 
 Data = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="other images: a folder of class folders, or a table")
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DATA",
+        help="other images: a folder of class folders, a table, an address (s3://…) or tar shards",
+    ),
 ]
 SplitOption = Annotated[Split, typer.Option("--split", help="the split of the run's own images")]
 Minimum = Annotated[

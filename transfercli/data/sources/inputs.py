@@ -1,4 +1,4 @@
-"""Input paths of `predict`: files, folders, patterns and `-` for a list on stdin, expanded to image files."""
+"""Input paths of `predict`: files, folders, tar archives, patterns and `-` for a list on stdin, expanded to images."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from transfercli.data.archive_members import is_archive
 from transfercli.data.image import InputImage
 from transfercli.data.sources.folders import listed_file, walk
+from transfercli.data.sources.storage.places import archives_at
 from transfercli.data.sources.storage.remote_inputs import remote_images
+from transfercli.data.sources.storage.shards import images_in
 from transfercli.errors import DataError
 from transfercli.io.addresses import is_remote
 
@@ -24,9 +27,8 @@ _MAX_QUEUED = 1024  # names in the queue
 def expand_inputs(paths: Iterable[str], listed: Callable[[], Iterator[str]]) -> Iterator[InputImage]:
     """Yield every image that `paths` name, in their order; inside a folder sorted by name.
 
-    A file is included whatever its name; in a folder, only files with the extension or the content of an image are.
-    A path or pattern without
-    an image is yielded with a problem.
+    A file is included whatever its name; in a folder, only files with the extension or the content of an image are,
+    and in a tar archive, files with the extension. A path or pattern without an image is yielded with a problem.
 
     Args:
         listed: yields the files and folders that `-` stands for.
@@ -55,14 +57,22 @@ def _expand(path: str) -> Iterator[InputImage]:
         return
     try:
         is_folder = Path(path).is_dir()
+        archives = archives_at(Path(path)) if is_folder or is_archive(path) else []
+    except DataError as error:
+        yield InputImage(path, error.message)
+        return
     except (OSError, ValueError):  # an impossible file name; decoding reports it
-        is_folder = False
-    if not is_folder:
+        is_folder, archives = False, []
+    if not is_folder and not archives:
         yield InputImage(path)
         return
     empty = True
     try:
-        for file in walk(Path(path)):
+        for archive in archives:
+            for file in images_in(archive):
+                yield InputImage(file)
+                empty = False
+        for file in () if archives else walk(Path(path)):
             problem, is_image = listed_file(file)
             if is_image:
                 yield InputImage(file, problem)
@@ -71,7 +81,7 @@ def _expand(path: str) -> Iterator[InputImage]:
         yield InputImage(path, error.message)
         return
     if empty:
-        yield InputImage(path, "no image in this folder")
+        yield InputImage(path, f"no image in this {'archive' if archives else 'folder'}")
 
 
 def read_names(handle: int) -> Iterator[str]:

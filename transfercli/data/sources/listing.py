@@ -206,7 +206,8 @@ def list_split(
             raise DataError(f"{path.name} has no rows whose split is {split}")
         return [replace(item, split=split) for item in chosen or items]
     if not path.is_dir():
-        raise DataError(f"{str(path)!r} is neither a folder nor a .csv or .jsonl file")
+        hint = f"{_OTHER_FILES.get(path.suffix.lower(), '')}give one of these"
+        raise DataError(f"{str(path)!r} is neither a folder nor a .csv or .jsonl file, nor a .tar archive", hint)
     if table.several or table.number:
         here = "an image may have several labels" if table.several else "it has a number (task: regression)"
         raise DataError(
@@ -248,7 +249,7 @@ def _source(config: DataConfig, table: TableFormat, reporter: Reporter) -> Listi
         raise DataError(
             f"data.train: {given!r} is a file of another kind",
             _OTHER_FILES.get(path.suffix.lower(), "")
-            + "give an image folder, a .csv or .jsonl file with the columns path,label, or keras:NAME",
+            + "give an image folder, a .csv or .jsonl file with the columns path,label, tar archives, or keras:NAME",
         )
     unwanted = [split for split in HELD_OUT if not isinstance(getattr(config, split), float)]
     items, empty = divided_folder(path, base, unwanted, reporter, grouped=table.group is not None)

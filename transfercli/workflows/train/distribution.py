@@ -6,15 +6,17 @@ the end, or by the next training if the process is killed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from transfercli.config.differing_keys import AFTER_TRAINING, differing_keys
 from transfercli.data.cache.images import cache_root
-from transfercli.errors import DataError, UsageError
+from transfercli.errors import ConfigError, DataError, UsageError
 from transfercli.io import atomic
 from transfercli.io.scratch import scratch_folder
 from transfercli.reporting import Reporter
@@ -31,6 +33,15 @@ if TYPE_CHECKING:
     from transfercli.workflows.train.job import Job
 
 NOT_SENT = ("dataset.csv", "log.txt")  # large, or of no use to another process
+# Keys that may differ by host: places of files, what the machine has, what the first process alone does, and what it
+# has in its folder of runs (names of layers, which a run that is started again recorded).
+OF_A_HOST = (
+    *(f"data.{key}" for key in ("train", "validation", "test", "unlabelled", "related")),
+    *(f"compute.{key}" for key in ("cache_dir", "cache_max_gb", "threads", "device", "peer_timeout")),
+    "model.weights",
+    "model.head",
+    *AFTER_TRAINING,
+)
 
 
 @contextmanager
@@ -51,6 +62,8 @@ def taking_part(job: Job, wait: float, reporter: Reporter) -> Iterator[Job]:
     on_wait = partial(reporter.progress, "waiting for process 0", 0, 0, "")
     with failing_together():
         run_id = from_chief(lambda: job.run.path.name, on_wait)
+        own = job.config.model_dump(mode="json")
+        check_same_config(from_chief(lambda: own, on_wait), own)
         if processes().is_chief:
             with experiment_lock(job.run.path.parent, wait, waiting):
                 _send(job.run, on_wait)
@@ -61,6 +74,21 @@ def taking_part(job: Job, wait: float, reporter: Reporter) -> Iterator[Job]:
             copy = RunFolder(scratch / job.run.path.parent.name / run_id)
             _receive(copy, on_wait)
             yield replace(job, run=copy)
+
+
+def check_same_config(first: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` if a process was started with another config than the first one, whose values are `first`.
+
+    Places of files, what a host may decide for itself, and keys that only one of them has, may differ.
+    """
+    differing = differing_keys([first, own])
+    keys = {key: values for key, values in differing.items() if not key.startswith(OF_A_HOST) and None not in values}
+    if keys:
+        shown = ", ".join(f"{key}: {theirs!r} and {ours!r}" for key, (theirs, ours) in islice(keys.items(), 3))
+        raise ConfigError(
+            f"process 0 and another one were started with different configs; {shown}",
+            "start the same command, with the same config and --set, on every host",
+        )
 
 
 def check_launch(compute: ComputeConfig) -> None:

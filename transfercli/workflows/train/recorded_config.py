@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from transfercli.config.loader import dump, load
 from transfercli.config.schema import ExperimentConfig, HeadConfig, Section
 from transfercli.errors import ArtefactError, ConfigError
+from transfercli.workflows.confidence import without_default_target
 from transfercli.workflows.new_model import INHERITED_READING
 from transfercli.workflows.stored_run import StoredRun
 
@@ -39,6 +40,8 @@ def as_recorded(requested: ExperimentConfig, parent: str | None, run: StoredRun)
     config = config.model_copy(update={"retrain": retrain, "compute": compute})
     config = config.model_copy(update={"model": config.model.model_copy(update={"head": _head(config, recorded)})})
     _check_equal(config, recorded, run.label)
+    if "abstain" not in requested.evaluation.model_fields_set:
+        config = config.model_copy(update={"evaluation": without_default_target(config.evaluation)})
     return config
 
 

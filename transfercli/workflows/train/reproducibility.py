@@ -40,8 +40,9 @@ def warn_of_environment_changes(job: Job, reporter: Reporter) -> None:
     changes += differences(stored.machine, _machine(job.config.compute))
     if not changes:
         return
+    much = "" if any(change.startswith("devices_per_batch") for change in changes) else " in the last bits"
     reporter.warning(
-        f"{job.run.label} is resumed, but its result may differ in the last bits from that of an uninterrupted run:"
+        f"{job.run.label} is resumed, but its result may differ{much} from that of an uninterrupted run:"
         f" {'; '.join(changes)}"
     )
     reasons = stored.rerun_reasons

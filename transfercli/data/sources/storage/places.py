@@ -39,7 +39,7 @@ def place_of(given: str, reporter: Reporter | None = None, *, whole: bool) -> Pa
     return _fetched([str(path)], given)[0]
 
 
-def shards_of(given: str, reporter: Reporter) -> list[Path]:
+def shards_of(given: str, reporter: Reporter | None = None) -> list[Path]:
     """Return the archives that a config's value stands for, fetched if they are remote; none if it is something else.
 
     It is the path or address of one archive, of several in braces or by a pattern with `*`, or of a folder of archives.

@@ -1,4 +1,4 @@
-"""Remote images that a command is given by their address: one image, or all below a folder."""
+"""Remote images that a command is given by their address: one image, those of tar archives, or all below a folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from transfercli.data.archive_members import archive_of
 from transfercli.data.image import InputImage
 from transfercli.data.remote.versions import check_versions, copy_of, fetch_now
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, listed_file, walk
-from transfercli.data.sources.storage.places import place_of
+from transfercli.data.sources.storage.places import place_of, shards_of
+from transfercli.data.sources.storage.shards import archives_in, images_in, is_shards
 from transfercli.errors import DataError
 from transfercli.io.addresses import COPIES, address_of, problem_of, scheme_of, without_secrets
 
@@ -23,6 +24,9 @@ def remote_images(address: str) -> Iterator[InputImage]:
     An address that names no image is yielded with a problem. Raises `DataError` if the server does not answer.
     """
     cache = user_cache()
+    if is_shards(address):
+        yield from _images_of_archives(address)
+        return
     single = PurePosixPath(address.partition("?")[0]).suffix.lower() in IMAGE_EXTENSIONS
     if single or scheme_of(address) in ("http", "https"):
         problem = problem_of(without_secrets(address))  # a signature is not stored
@@ -36,6 +40,9 @@ def remote_images(address: str) -> Iterator[InputImage]:
     except DataError as error:
         yield InputImage(address, error.message)
         return
+    if archives_in(folder):
+        yield from _images_of_archives(address)
+        return
     listed = [(file, *listed_file(file)) for file in walk(folder)]
     images = [(file, problem) for file, problem, is_image in listed if is_image]
     yield from () if images else [InputImage(address, "no image in this folder")]
@@ -47,16 +54,20 @@ def remote_images(address: str) -> Iterator[InputImage]:
             yield InputImage(address_of(file, cache), problem)
 
 
-def fetched_copies(files: list[str]) -> list[str]:
-    """Return files after fetching those that are local copies in the user's cache; one that cannot be had stays empty.
-
-    Raises `DataError` if a server does not answer.
-    """
+def _images_of_archives(address: str) -> Iterator[InputImage]:
+    """Yield the images of the archives at an address, after fetching these."""
     cache = user_cache()
-    copies = [file for file in files if Path(file).is_relative_to(cache / COPIES) and not archive_of(file)]
-    if copies:
-        fetch_now(copies, cache)
-    return files
+    if problem := problem_of(address):
+        yield InputImage(without_secrets(address), problem)
+        return
+    try:
+        files = [file for archive in shards_of(ConfigPath(address, Path(), cache)) for file in images_in(archive)]
+    except DataError as error:
+        yield InputImage(address, error.message)
+        return
+    yield from () if files else [InputImage(address, "no image in this archive")]
+    for file in files:
+        yield InputImage(address_of(file, cache), file=file)
 
 
 def _fetched(files: list[str]) -> Iterator[InputImage]:

@@ -80,6 +80,17 @@ def archives_in(folder: Path) -> list[Path]:
     return [] if folders else archives
 
 
+def images_in(archive: Path) -> list[str]:
+    """Return the paths of an archive's images, such as `ARCHIVE.tar/NAME`, in its order.
+
+    Raises `DataError` if the archive is damaged.
+    """
+    if is_parquet(archive):
+        return [file for file, *_ in parquet_samples(archive, TableFormat(labelled=False))]
+    visible = (path for path in map(PurePosixPath, _names(archive)) if not is_hidden(path.name))
+    return [f"{archive}/{path}" for path in visible if path.suffix.lower() in IMAGE_EXTENSIONS]
+
+
 def splits_of(archives: Sequence[Path]) -> dict[str, list[Path]]:
     """Return the archives of each split by the word in their names: train-000.tar, val-000.tar, test-000.tar.
 
@@ -126,6 +137,13 @@ def shard_items(archives: Sequence[Path], split: str, base: Path, table: TableFo
     return sorted(items, key=lambda item: item.name)
 
 
+def _names(archive: Path) -> list[str]:
+    try:
+        return [*index_of(str(archive))]
+    except OSError as error:
+        raise DataError(f"{archive.name} cannot be read: {error.strerror or error}") from error
+
+
 def _tar_samples(archive: Path, table: TableFormat) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield path, place for messages, and values of each image of a tar archive."""
     for key, files in _samples(archive):
@@ -140,11 +158,7 @@ def _tar_samples(archive: Path, table: TableFormat) -> Iterator[tuple[str, str, 
 def _samples(archive: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the key of each sample, and its members by their ending, in the order of the archive."""
     samples: dict[str, dict[str, str]] = {}
-    try:
-        names = [*index_of(str(archive))]
-    except OSError as error:
-        raise DataError(f"{archive.name} cannot be read: {error.strerror or error}") from error
-    for name in names:
+    for name in _names(archive):
         path = PurePosixPath(name)
         if not is_hidden(path.name):
             stem, _, end = path.name.partition(".")
