@@ -94,5 +94,5 @@ def test_an_interrupted_run_of_several_processes_goes_on_in_all_of_them(tmp_path
     whole_record(run, status="interrupted", distribution={"processes": processes, "devices": 2})
     row = row_of(RunFolder(run), {})
     assert row.resume is not None
-    assert row.going_on == row.resume + " (on every host)" * (processes > 1)
+    assert row.going_on == row.resume + " (in each of 2 processes)" * (processes > 1)
     assert row.resume.endswith("--run-id pair") == (processes > 1)

@@ -66,8 +66,10 @@ class RunRow:
 
     @property
     def going_on(self) -> str | None:
-        """Words for a person of how to go on with the run, if it is interrupted."""
-        return f"{self.resume} (on every host)" if self.resume and self.processes > 1 else self.resume
+        """Command that goes on with an interrupted run, and the processes that need it; None for other runs."""
+        if self.resume is None or self.processes == 1:
+            return self.resume
+        return f"{self.resume} (in each of {self.processes} processes)"
 
     @property
     def val_map(self) -> float | None:
