@@ -88,16 +88,11 @@ def test_a_curve_has_gaps_where_a_line_has_no_number(tmp_path: Path) -> None:
     assert show_run("e/r", tmp_path, Reporter()).curves["loss"] == [0.5, None]
 
 
-def test_an_interrupted_run_of_several_processes_goes_on_in_all_of_them(tmp_path: Path) -> None:
-    run = tmp_path / "runs" / "digits" / "pair"
-    run.mkdir(parents=True)
-    command = "transfercli finetune digits.yaml"
-    place = {"distribution": {"processes": 2, "devices": 2}}
-    facts = {"status": "interrupted", "workflow": "finetune", "command": command} | place
-    (run / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+@pytest.mark.parametrize("count, where", [(2, " (in each of 2 processes)"), (1, "")])
+def test_an_interrupted_run_of_several_processes_goes_on_in_all_of_them(count: int, where: str, tmp_path: Path) -> None:
+    run = tmp_path / "digits" / "pair"
+    whole_record(run, status="interrupted", distribution={"processes": count, "devices": 2})
     row = row_of(RunFolder(run), {})
-    assert row.resume == f"{command} --runs {tmp_path / 'runs'} --run-id pair"
-    assert row.going_on == f"{row.resume} (in each of 2 processes)"
-    (run / "run.json").write_text(json.dumps(facts | {"distribution": {"processes": 1, "devices": 2}}))
-    row = row_of(RunFolder(run), {})
-    assert row.going_on == row.resume is not None
+    assert row.resume is not None
+    assert ("c.yaml" in row.resume, "--run-id pair" in row.resume) == (count > 1, count > 1)
+    assert row.going_on == f"{row.resume}{where}"
