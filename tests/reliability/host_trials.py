@@ -208,6 +208,6 @@ def _end(started: Started, fault: Fault, rank: int, complaints: list[str]) -> En
 def _wait_for_epoch(world: World, run_id: str, number: int, pair: Pair) -> None:
     deadline = time.monotonic() + PATIENCE
     while len(world.epochs(run_id)) < number:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"no epoch {number} after {PATIENCE} s:\n{pair[0].errors()}\n{pair[1].errors()}")
+        if time.monotonic() > deadline or any(each.has_ended() for each in pair):
+            raise TimeoutError(f"no epoch {number}:\n{pair[0].errors()}\n{pair[1].errors()}")
         time.sleep(0.05)

@@ -66,6 +66,14 @@ class Started:
         with suppress(ProcessLookupError):
             os.kill(self.process.pid, signum)
 
+    def has_ended(self) -> bool:
+        """Return True if the process has ended."""
+        try:
+            self.process.wait(0)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def wait(self, limit: float) -> Ended:
         """Wait for the end. Raises `TimeoutError`, with what the process printed, if it still runs after `limit` s."""
         started = time.monotonic()
