@@ -100,3 +100,12 @@ def test_a_missing_library_is_named_with_the_line_that_installs_it(
     with pytest.raises(DataError, match=f"{scheme}:// addresses need a library") as error:
         load(tmp_path, train=f"{scheme}://bucket/images")
     assert error.value.hint == "pip install 'transfercli[remote]'"
+
+
+def test_an_error_names_the_address_and_not_its_local_copy(
+    tmp_path: Path, grow: Grow, load: Load, server: ObjectServer, cache_folder: Path
+) -> None:
+    server.upload(grow(tmp_path / "images", {"a": 4, "b": 4}), "images/")
+    with pytest.raises(DataError, match=f"'{ADDRESS}/a' has no class sub-folders") as error:
+        load(tmp_path, train=f"{ADDRESS}/a")
+    assert str(cache_folder) not in f"{error.value} {error.value.message} {error.value.hint}"

@@ -220,3 +220,14 @@ def test_a_missing_library_is_named_with_the_line_that_installs_it(
     with pytest.raises(DataError, match="needs pyarrow") as error:
         load(tmp_path, train="all.parquet")
     assert error.value.hint == "pip install 'transfercli[parquet]'"
+
+
+def test_unlabelled_and_related_images_may_be_in_such_files(images: Path, load: Load, tmp_path: Path) -> None:
+    files = sorted(images.rglob("*.png"))
+    write(tmp_path / "unlabelled.parquet", {"image": pa.array(cells(files[:6]), IMAGE)})
+    class_labels(tmp_path / "related/train-0.parquet", images)
+    held_out = {"train": "images", "validation": 0.25, "test": None}
+    dataset = load(tmp_path, **held_out, unlabelled="unlabelled.parquet", related=["related"])
+    names = [record.path for record in dataset.auxiliary.records]
+    assert len([name for name in names if name.startswith("../unlabelled.parquet/image/")]) == 6
+    assert len([name for name in names if name.startswith("../related/train-0.parquet/image/")]) == 24

@@ -1,4 +1,4 @@
-"""Transfers of single objects that are stopped."""
+"""Single objects: transfers that are stopped, and addresses that no file can have."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from transfercli.data.remote.fetch import fetch
 from transfercli.data.remote.mirror import Mirror
 from transfercli.data.remote.store import RemoteError, RemoteFile
+from transfercli.data.sources.storage.remote_inputs import remote_images
 from transfercli.io.addresses import local_copy
 
 
@@ -49,3 +50,9 @@ def test_a_stop_ends_a_large_transfer_which_then_goes_on_where_it_was(
     assert fetch(mirror, Parts(threading.Event()), address, known, str(copy), stop) == 8
     assert copy.read_bytes() == b"01234567"
     mirror.close()
+
+
+@pytest.mark.parametrize("address", ["https://host/a//b.jpg", "s3://bucket/../x.jpg", "s3://bucket//x/"])
+def test_an_address_that_no_file_can_have_is_the_problem_of_its_image(address: str) -> None:
+    (image,) = remote_images(address)
+    assert (image.path, "cannot be the name of a file" in image.problem) == (address, True)

@@ -9,7 +9,7 @@ import pytest
 from tests.digits import write_folders
 from tests.listener import Listener
 from transfercli.config.starter import Survey
-from transfercli.errors import DataError, TransferError, UsageError
+from transfercli.errors import DataError, TransferError
 from transfercli.reporting import Reporter
 from transfercli.workflows.config.survey import survey
 
@@ -80,16 +80,3 @@ def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
         survey(str(tmp_path / "notes"), tmp_path, Reporter())
     with pytest.raises(DataError, match="one class, 'a'"):
         survey(str(draw(tmp_path / "single", {"a": 2})), tmp_path, Reporter())
-
-
-def test_addresses_and_archives_are_taken_as_they_are(tmp_path: Path) -> None:
-    found = survey("s3://pictures/flowers", tmp_path, Reporter())
-    assert (found.data, found.counts) == ("s3://pictures/flowers", {})
-    (tmp_path / "shards").mkdir()
-    for number in range(2):
-        (tmp_path / "shards" / f"train-{number}.tar").touch()
-    assert survey(f"{tmp_path}/shards/train-{{0..1}}.tar", tmp_path, Reporter()).data.endswith("train-{0..1}.tar")
-    assert survey(f"{tmp_path}/shards", tmp_path, Reporter()).counts == {}
-    with pytest.raises(UsageError, match="was given with a user or a password") as caught:
-        survey("s3://u:pw@pictures/flowers", tmp_path, Reporter())
-    assert "pw@" not in caught.value.message

@@ -65,7 +65,7 @@ def pictures(run: Any, tmp_path: Path) -> tuple[list[Path], list[Path]]:
 
 def ingested(paths: list[Path], geometry: Geometry) -> np.ndarray:
     reading = Reading(geometry, 0.0, ComputeConfig(cache="off"), Reporter())
-    items = [item for item in list_unlabelled(paths[0].parent) if Path(item.file) in paths]
+    items = [item for item in list_unlabelled(paths[0].parent, reading) if Path(item.file) in paths]
     return load_unlabelled(items, reading).images.read(np.arange(len(paths)))
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from transfercli.errors import ConfigError
-from transfercli.workflows.train.distribution import check_same_config
+from transfercli.errors import ConfigError, UsageError
+from transfercli.workflows.train.distribution import check_same_config, check_same_run_id
 
 FIRST: dict[str, Any] = {
     "data": {"train": "images", "batch_size": 32},
@@ -35,3 +35,10 @@ def test_places_of_files_and_what_a_host_decides_may_differ() -> None:
         FIRST
         | {"data": {"train": "/disk/images", "batch_size": 32}, "compute": {"cache_dir": "/nvme", "precision": "auto"}},
     )
+
+
+@pytest.mark.parametrize("own", ["b", None])
+def test_processes_with_different_run_ids_do_not_train_together(own: str | None) -> None:
+    check_same_run_id("a", "a")
+    with pytest.raises(UsageError, match=f"--run-id a, and another one with {own}"):
+        check_same_run_id("a", own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
@@ -83,9 +84,10 @@ def _has_aws_credentials() -> bool:
 
 def _gs() -> Any:
     try:
-        from gcsfs import GCSFileSystem
+        from gcsfs.core import GCSFileSystem  # that of the package asks for the kind of the bucket in every call
     except ImportError:
         raise _not_installed("gs") from None
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs tracebacks of what is an error of this package
     return GCSFileSystem(timeout=READ_SECONDS, use_listings_cache=False, skip_instance_cache=True)
 
 

@@ -64,6 +64,11 @@ class Cluster:
     address: str
     workers: Workers
 
+    @property
+    def place(self) -> str:
+        """Words for a person: the cluster in use."""
+        return f"Ray cluster at {self.address}" if self.address else f"Ray cluster on this machine ({ADDRESS} is unset)"
+
     def has_room(self) -> bool:
         """Return True if a node that is alive could hold a worker."""
         import ray

@@ -52,7 +52,8 @@ def fill_features_on_ray(request: FeaturesRequest, reporter: Reporter) -> Featur
         shards = max(1, min(cluster.workers.count * SHARDS_PER_WORKER, len(plan.listing) // FEWEST_IMAGES))
         task = FeaturesTask(replace(plan, parts=shards), Path.cwd(), beside if cluster.address else None)
         names = [f"{number}/{shards}" for number in range(1, shards + 1)]
-        reporter.info(f"{counted(cluster.workers.count, 'worker')}, {counted(shards, 'shard')} of the images")
+        workers = counted(cluster.workers.count, "worker")
+        reporter.info(f"{cluster.place}: {workers}, {counted(shards, 'shard')} of the images")
         parts: list[FeaturesResult] = []
         with closing(results_in_order(cluster, task, names, block=1)) as results:
             for result in results:

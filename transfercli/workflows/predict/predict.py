@@ -299,6 +299,12 @@ def predict_outcomes(
     pending: list[Outcome] = []
     started: deque[_Started] = deque()
     full = first
+
+    def answers(left: int) -> Iterator[Prediction]:
+        """Yield the answers of all started batches but the last `left`."""
+        while len(started) > left:
+            yield from started.popleft().predictions(network.labels, request)
+
     for outcome in outcomes:
         if outcome is not None:
             pending.append(outcome)
@@ -307,17 +313,14 @@ def predict_outcomes(
             # Answers to the first image, and to images after which none is ready, are not held back.
             waiting = 0 if outcome is None or full == 1 else 1
             pending, full = [], network.batch_size
-            while len(started) > waiting:
-                yield from started.popleft().predictions(network.labels, request)
+            yield from answers(waiting)
         elif outcome is None:
             if not started:
                 yield None
-            while started:
-                yield from started.popleft().predictions(network.labels, request)
+            yield from answers(0)
     if pending:
         started.append(_Started.of(pending, network))
-    while started:
-        yield from started.popleft().predictions(network.labels, request)
+    yield from answers(0)
 
 
 @dataclass(frozen=True)

@@ -53,13 +53,14 @@ def predict_on_ray(
     while not names.exhausted:
         listed += names.take(NAMES, POLL_SECONDS)
         yield None
-    readable = [image.path for image in listed if not image.problem]
+    readable = [image.file or image.path for image in listed if not image.problem]  # a remote one has a local copy
     if not readable:
         yield from (Prediction(image.path, error=image.problem) for image in listed)
         return
     task = PredictTask(replace(request, run=str(model.location)), model.geometry.name, Path.cwd())
     with connected_cluster() as cluster:
-        reporter.info(f"{counted(cluster.workers.count, 'worker')} of {counted(cluster.workers.cores, 'core')} each")
+        workers, cores = counted(cluster.workers.count, "worker"), counted(cluster.workers.cores, "core")
+        reporter.info(f"{cluster.place}: {workers} of {cores}")
         results = results_in_order(cluster, task, readable)
         for image in listed:
             if image.problem:
@@ -69,7 +70,7 @@ def predict_on_ray(
                 yield None
             prediction, note = _seen(result)
             notes.update(count_notes([note]))
-            yield prediction
+            yield replace(prediction, path=image.path)
 
 
 def _seen(result: Located) -> Noted:

@@ -45,11 +45,13 @@ OF_A_HOST = (
 
 
 @contextmanager
-def taking_part(job: Job, wait: float, reporter: Reporter) -> Iterator[Job]:
+def taking_part(job: Job, run_id: str | None, wait: float, reporter: Reporter) -> Iterator[Job]:
     """Hold the lock of a job's experiment, and give the job as this process works on it.
 
     In a process that is not the first one, the job's run is a copy in a temporary folder, and nothing is shown but
-    errors. An error of a process ends all of them. Raises `BusyError` as `experiment_lock`.
+    errors. An error of a process ends all of them. run_id: of `--run-id`.
+
+    Raises `BusyError` as `experiment_lock`, and `UsageError` or `ConfigError` if processes were started differently.
     """
     from transfercli.training.distribution.agreement import failing_together, from_chief
     from transfercli.training.distribution.processes import processes
@@ -61,7 +63,8 @@ def taking_part(job: Job, wait: float, reporter: Reporter) -> Iterator[Job]:
         return
     on_wait = partial(reporter.progress, "waiting for process 0", 0, 0, "")
     with failing_together():
-        run_id = from_chief(lambda: job.run.path.name, on_wait)
+        name = from_chief(lambda: job.run.path.name, on_wait)
+        check_same_run_id(from_chief(lambda: run_id, on_wait), run_id)
         own = job.config.model_dump(mode="json")
         check_same_config(from_chief(lambda: own, on_wait), own)
         if processes().is_chief:
@@ -71,9 +74,18 @@ def taking_part(job: Job, wait: float, reporter: Reporter) -> Iterator[Job]:
             return
         reporter.silence()
         with scratch_folder("transfercli-copy-") as scratch:
-            copy = RunFolder(scratch / job.run.path.parent.name / run_id)
+            copy = RunFolder(scratch / job.run.path.parent.name / name)
             _receive(copy, on_wait)
             yield replace(job, run=copy)
+
+
+def check_same_run_id(first: str | None, own: str | None) -> None:
+    """Raise `UsageError` if a process was started with another `--run-id` than the first one."""
+    if own != first:
+        raise UsageError(
+            f"process 0 was started with --run-id {first}, and another one with {own}",
+            "start every process with the same --run-id, or all without one",
+        )
 
 
 def check_same_config(first: Mapping[str, Any], own: Mapping[str, Any]) -> None:

@@ -59,7 +59,7 @@ def train(request: TrainRequest | ContinueRequest, reporter: Reporter) -> TrainR
     with job.loaded.placing(), watching_others(job, reporter):
         if job.config.compute.distribution != "none":
             prepare_backend(job.config)  # the processes join before the first of them takes the lock
-        with taking_part(job, request.wait, reporter) as own:
+        with taking_part(job, request.run_id, request.wait, reporter) as own:
             return train_job(own, reporter, dry_run=request.dry_run)
 
 

@@ -54,7 +54,7 @@ def shards_of(given: str, reporter: Reporter | None = None) -> list[Path]:
     if not is_remote(given):
         return _existing(_matches([normalised_path(ConfigPath(text, base_of(given))) for text in texts]), given)
     for folder in dict.fromkeys(text.rpartition("/")[0] for text in texts if _ANY in text):
-        list_folder(folder, cache, _needs_head, reporter)
+        list_folder(folder, cache, _needs_head, reporter or Reporter())
     return _fetched([str(path) for path in _matches([local_copy(text, cache) for text in texts])], given)
 
 

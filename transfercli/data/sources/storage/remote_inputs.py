@@ -13,7 +13,7 @@ from transfercli.data.sources.folders import IMAGE_EXTENSIONS, listed_file, walk
 from transfercli.data.sources.storage.places import place_of, shards_of
 from transfercli.data.sources.storage.shards import archives_in, images_in, is_shards
 from transfercli.errors import DataError
-from transfercli.io.addresses import COPIES, address_of, problem_of, scheme_of, without_secrets
+from transfercli.io.addresses import COPIES, address_of, local_copy, problem_of, scheme_of, without_secrets
 
 _FETCHED = 256  # images that are fetched at once
 
@@ -24,6 +24,11 @@ def remote_images(address: str) -> Iterator[InputImage]:
     An address that names no image is yielded with a problem. Raises `DataError` if the server does not answer.
     """
     cache = user_cache()
+    try:
+        local_copy(address, cache)
+    except ValueError as error:
+        yield InputImage(without_secrets(address), str(error))
+        return
     if is_shards(address):
         yield from _images_of_archives(address)
         return
@@ -52,6 +57,18 @@ def remote_images(address: str) -> Iterator[InputImage]:
         yield from _fetched([file for file, _ in part if file not in problems])
         for file, problem in problems.items():
             yield InputImage(address_of(file, cache), problem)
+
+
+def fetched_copies(files: list[str]) -> list[str]:
+    """Return files after fetching those that are local copies in the user's cache; one that cannot be had stays empty.
+
+    Raises `DataError` if a server does not answer.
+    """
+    cache = user_cache()
+    copies = [file for file in files if Path(file).is_relative_to(cache / COPIES) and not archive_of(file)]
+    if copies:
+        fetch_now(copies, cache)
+    return files
 
 
 def _images_of_archives(address: str) -> Iterator[InputImage]:
