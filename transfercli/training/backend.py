@@ -112,7 +112,9 @@ def input_pipeline(batches: Batches) -> Any:
         from transfercli.data.batching.reading_ahead import ReadAhead
         from transfercli.training.distribution.batches import own_batches
 
-        return ReadAhead(own_batches(batches), to_device)
+        own = own_batches(batches)
+        # Augmentation in a thread would wait for a processor's devices, which wait in a step for one another.
+        return own if processes().devices > 1 and batches.augment else ReadAhead(own, to_device)
     import tensorflow as tf
 
     examples = [np.asarray(part) for part in batches[0]]
