@@ -289,6 +289,13 @@ def test_labels_that_look_alike_are_an_error_unless_they_are_expected(tmp_path: 
     check_label_names(listed(tmp_path, "list.csv"), None)  # classes of one per image: a warning
 
 
+@pytest.mark.parametrize("label", ["a\nb", "a\rb", "a\u2028b"])
+def test_a_label_with_a_line_break_is_an_error(label: str, tmp_path: Path) -> None:
+    write(tmp_path, f'path,label\n1,"{label}"\n2,cat\n')
+    with pytest.raises(DataError, match="1 label with a line break: 'a"):
+        check_label_names(listed(tmp_path, "list.csv"), None)
+
+
 def test_forms_of_one_label_are_counted(tmp_path: Path) -> None:
     write(tmp_path, "path,label\n1,café\n2,cafe\u0301\n3,cafe\u0301\n4,tea\n")
     reporter = Listener()

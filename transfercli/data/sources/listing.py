@@ -336,11 +336,17 @@ def check_classes(listing: Listing) -> None:
 
 
 def check_label_names(listing: Listing, expected: ExpectConfig | None) -> None:
-    """Raise `DataError` if two labels of images with several look alike, as `dog` and `Dog` do.
+    """Raise `DataError` if a label has a line break, or two labels of images with several look alike (`dog` and `Dog`).
 
-    Most of such names are slips, and each takes positive images from the other. Labels that `data.expect.classes` lists
-    are meant. Classes that look alike are a warning of `list_images`.
+    Files of artefacts have a label a line. Most of the names that look alike are slips, and each takes positive images
+    from the other. Labels that `data.expect.classes` lists are meant. Classes that look alike are a warning of
+    `list_images`.
     """
+    if broken := sorted(label for label in listing.classes if len(f"{label}.".splitlines()) > 1):
+        raise DataError(
+            f"{counted(len(broken), 'label')} with a line break: {first_of(broken, _LISTED, written=repr)}",
+            "give each label a name in one line",
+        )
     meant = {*map(normalised_label, expected.classes)} if expected and isinstance(expected.classes, list) else set()
     counts = listing.counts()
     groups = [group for group in look_alikes(listing.classes | {*counts}) if not meant.issuperset(group)]
