@@ -30,13 +30,14 @@ def survey(data: str, folder: Path, reporter: Reporter) -> Survey:
 
     Raises `DataError` if it does not exist, is not a data set or has no classes.
     """
-    from transfercli.data.sources.storage.shards import archives_in, is_shards
+    from transfercli.data.archive_members import is_archive
+    from transfercli.data.sources.storage.shards import archives_in
     from transfercli.data.sources.tables import is_table
 
     if data.startswith("keras:"):
         return Survey(data, {}, None, ("test",))
     path = Path(data)
-    if is_remote(data) or is_shards(data) or archives_in(path):
+    if is_remote(data) or is_archive(data) or archives_in(path):
         return _survey_stored(data, data if is_remote(data) else _shown(path, folder), reporter)
     if not path.exists():
         raise DataError(f"--data {data!r} does not exist", DATA_HINT)

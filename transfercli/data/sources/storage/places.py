@@ -13,7 +13,7 @@ from transfercli.data.remote.versions import list_folder
 from transfercli.data.remote.whole_files import fetch_whole
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, OTHER_IMAGES, is_hidden
 from transfercli.data.sources.keras_datasets import is_keras
-from transfercli.data.sources.storage.shards import archives_in, expanded, is_shards
+from transfercli.data.sources.storage.shards import archives_in, expanded
 from transfercli.errors import DataError, TransferError, UsageError
 from transfercli.io.addresses import as_given, is_remote, local_copy, problem_of, with_addresses
 from transfercli.reporting import Reporter
@@ -47,7 +47,7 @@ def shards_of(given: str, reporter: Reporter | None = None) -> list[Path]:
     """
     if is_keras(given) or normalised_path(given).suffix.lower() in TABLE_SUFFIXES:
         return []
-    if not is_shards(given):
+    if not is_archive(given):
         found = archives_in(place_of(given, reporter, whole=False))
         return _fetched([str(path) for path in found], given) if is_remote(given) else found
     cache, texts = cache_of(given), expanded(given)
@@ -90,7 +90,7 @@ def addresses_in_errors(cache: Path) -> Iterator[None]:
 
 def archives_at(path: Path) -> list[Path]:
     """Return the archives at a local path: itself, several in braces, or those in a folder; none if it has none."""
-    if not is_shards(path):
+    if not is_archive(path):
         return archives_in(path)
     return _existing(_matches([Path(text) for text in expanded(str(path))]), str(path))
 

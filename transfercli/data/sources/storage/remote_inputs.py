@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from transfercli.config.paths import ConfigPath, user_cache
-from transfercli.data.archive_members import archive_of
+from transfercli.data.archive_members import archive_of, is_archive
 from transfercli.data.image import InputImage
 from transfercli.data.remote.versions import check_versions, copy_of, fetch_now
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, listed_file, walk
 from transfercli.data.sources.storage.places import place_of, shards_of
-from transfercli.data.sources.storage.shards import archives_in, images_in, is_shards
+from transfercli.data.sources.storage.shards import archives_in, images_in
 from transfercli.errors import DataError
 from transfercli.io.addresses import COPIES, address_of, local_copy, problem_of, scheme_of, without_secrets
 
@@ -29,7 +29,7 @@ def remote_images(address: str) -> Iterator[InputImage]:
     except ValueError as error:
         yield InputImage(without_secrets(address), str(error))
         return
-    if is_shards(address):
+    if is_archive(address):
         yield from _images_of_archives(address)
         return
     single = PurePosixPath(address.partition("?")[0]).suffix.lower() in IMAGE_EXTENSIONS
