@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,6 +12,7 @@ from transfercli.data.remote.store import (
     CONNECT_SECONDS,
     PART_BYTES,
     READ_SECONDS,
+    PastEndError,
     RemoteError,
     RemoteFile,
     denied,
@@ -50,10 +52,20 @@ class FsspecStore:
         return _file(address, info)
 
     def read(self, address: str, start: int, size: int) -> Iterator[bytes]:
-        """Yield the content of an object of `size` bytes from byte `start` on, with a request for each part."""
-        for place in range(start, size, PART_BYTES):
-            end = min(place + PART_BYTES, size)
-            yield self._call(address, partial(self.system.cat_file, _path(address), start=place, end=end))
+        """Yield the content of an object of `size` bytes from byte `start` on, with a request for each part.
+
+        One of unknown size (-1) is read to its end.
+        """
+        while size < 0 or start < size:
+            end = start + PART_BYTES if size < 0 else min(start + PART_BYTES, size)
+            try:
+                part = self._call(address, partial(self.system.cat_file, _path(address), start=start, end=end))
+            except PastEndError:
+                return
+            if not part:
+                return
+            yield part
+            start += len(part)
 
     def _call(self, address: str, work: Callable[[], T]) -> T:
         try:
@@ -127,4 +139,6 @@ def _translated(address: str, error: Exception) -> RemoteError:
         return denied(address, text if name in _NO_CREDENTIALS else "")
     if isinstance(error, FileNotFoundError) or status == 404:
         return missing(address)
+    if status == 416 or getattr(error, "errno", None) == errno.EINVAL:  # which s3fs makes of the status 416
+        return PastEndError(f"{address}: is shorter than it was", "try again once nothing writes it any more")
     return unavailable(address, text or name)

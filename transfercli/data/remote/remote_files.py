@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from transfercli.data.archive_members import archive_of
 from transfercli.data.image import FileState
 from transfercli.data.remote.arrivals import AHEAD_BYTES, Arrivals
 from transfercli.data.remote.versions import address_for, check_versions, fetch_now, mirror_at
-from transfercli.data.remote.whole_files import FREE_SHARE, fetch_whole
+from transfercli.data.remote.whole_files import fetch_whole
 from transfercli.io.addresses import COPIES, address_of
 
 
@@ -51,8 +50,7 @@ class RemoteFiles:
         max_bytes: size of all local copies together, as far as the disk has room.
         """
         mirror = mirror_at(self.cache)
-        free = mirror.total() + int(FREE_SHARE * shutil.disk_usage(self.cache).free)
-        room = max(AHEAD_BYTES, min(max_bytes, free))
+        room = max(AHEAD_BYTES, min(max_bytes, mirror.total() + mirror.free()))
         address = partial(address_for, folder=self.cache)
         self._arrivals = Arrivals(mirror, files, self.objects, address, room, self.on_wait, self.problems)
         return self._arrivals

@@ -71,6 +71,10 @@ class DeniedError(RemoteError):
     """Raised if the server refuses access (401, 403), or if there are no credentials."""
 
 
+class PastEndError(RemoteError):
+    """Raised if bytes are asked for that begin at the end of an object, or after it (416)."""
+
+
 class UnavailableError(RemoteError):
     """Raised if the server cannot be reached, takes too long or reports a failure of its own."""
 

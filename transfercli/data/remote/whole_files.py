@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +9,6 @@ from transfercli.data.remote.mirror import Mirror
 from transfercli.data.remote.versions import check_versions, fetch_now, held_archives, mirror_at
 from transfercli.errors import DiskError
 from transfercli.text import byte_size
-
-FREE_SHARE = 0.9  # of the free disk space that copies may take
 
 
 def fetch_whole(files: Sequence[str], folder: Path, max_bytes: int) -> dict[str, str]:
@@ -44,17 +41,13 @@ def _make_room(mirror: Mirror, files: Sequence[str], folder: Path, max_bytes: in
             f"set compute.cache_max_gb to at least {wanted / 1e9:.3g}, beside the decoded images, or read fewer files",
         )
     mirror.make_room(max_bytes - missing, held)
-    free = _free(folder)
+    free = mirror.free()
     if missing > free:
         mirror.make_room(mirror.total() - (missing - free), held)
-        free = _free(folder)
+        free = mirror.free()
     if missing > free:
         raise DiskError(
             f"{byte_size(missing)} are to be fetched, and the disk of the cache folder {str(folder)!r} has room for"
             f" {byte_size(free)}; nothing of them was fetched",
             "free disk space, or set compute.cache_dir to a folder on a larger disk",
         )
-
-
-def _free(folder: Path) -> int:
-    return int(FREE_SHARE * shutil.disk_usage(folder).free)
