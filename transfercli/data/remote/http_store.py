@@ -47,7 +47,8 @@ class HttpStore:
         """Raise `RemoteError`: HTTP has no listing of folders."""
         raise RemoteError(
             f"{without_secrets(address)}: a folder behind https cannot be listed",
-            "give a table (.csv, .jsonl) whose paths are relative to it or addresses, or .tar shards",
+            "give a table (.csv, .jsonl) whose paths are relative to it or addresses, or .tar shards"
+            + (", without the query of the address" if "?" in address else ""),
         )
 
     def file_at(self, address: str) -> RemoteFile:
