@@ -13,8 +13,10 @@ from tests.listener import Listener
 from tests.object_server import BUCKET, ObjectServer
 from transfercli.config.schema import ComputeConfig
 from transfercli.data.dataset import Dataset
-from transfercli.data.remote import arrivals, remote_files, stores
+from transfercli.data.remote import arrivals, passing_files, stores
+from transfercli.data.sources.storage.remote_inputs import fetched_copies, lacking_copies, remote_images
 from transfercli.errors import DataError
+from transfercli.reporting import Reporter
 
 Load = Callable[..., Dataset]
 Grow = Callable[..., Path]
@@ -31,8 +33,7 @@ def test_copies_give_way_and_are_not_fetched_again_while_their_pixels_are_cached
     folder = grow(tmp_path / "images", {"a": 20, "b": 20})
     server.upload(folder, "images/")
     most = sum(path.stat().st_size for path in folder.rglob("*.png")) // 4
-    for module in (arrivals, remote_files):
-        monkeypatch.setattr(module, "AHEAD_BYTES", most)
+    monkeypatch.setattr(arrivals, "AHEAD_BYTES", most)
     monkeypatch.setattr(arrivals, "_NOTED", 4)
     compute = ComputeConfig(cache_max_gb=44 * 16 * 16 * 3 / 1e9)
     remote = load(tmp_path, train=ADDRESS, compute=compute)
@@ -109,3 +110,26 @@ def test_an_error_names_the_address_and_not_its_local_copy(
     with pytest.raises(DataError, match=f"'{ADDRESS}/a' has no class sub-folders") as error:
         load(tmp_path, train=f"{ADDRESS}/a")
     assert str(cache_folder) not in f"{error.value} {error.value.message} {error.value.hint}"
+
+
+def test_copies_give_way_to_the_next_part_of_the_images_of_a_command(
+    tmp_path: Path, grow: Grow, server: ObjectServer, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = grow(tmp_path / "images", {"a": 20, "b": 20})
+    server.upload(folder, "images/")
+    most = sum(path.stat().st_size for path in folder.rglob("*.png")) // 4
+    for module in (arrivals, passing_files):
+        monkeypatch.setattr(module, "AHEAD_BYTES", most)
+    monkeypatch.setattr(ComputeConfig.model_fields["cache_max_gb"], "default", most / 1e9)
+    ComputeConfig.model_rebuild(force=True)
+    local = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.png")}
+    files = {}
+    for image in remote_images(ADDRESS):
+        assert Path(image.file).read_bytes() == local[image.path.removeprefix(f"{ADDRESS}/")]
+        assert stored_bytes(cache_folder) <= most
+        files[image.file] = image.path
+    assert len(files) == 40
+    lacking = lacking_copies([*files])
+    assert len(lacking) > 20
+    [file] = fetched_copies(lacking[:1], Reporter())
+    assert Path(file).read_bytes() == local[files[file].removeprefix(f"{ADDRESS}/")]

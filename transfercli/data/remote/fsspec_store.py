@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
+from os.path import commonprefix
 from typing import Any, TypeVar
 
 from transfercli.data.remote.store import (
     CONNECT_SECONDS,
+    NAMES_PER_PAGE,
     PART_BYTES,
     READ_SECONDS,
     PastEndError,
@@ -43,6 +45,31 @@ class FsspecStore:
         for name, info in found.items():
             if info.get("type") != "directory" and not name.endswith("/"):
                 yield _file(f"{self.scheme}://{name}", info)
+
+    def named_in(self, address: str, names: Collection[str]) -> Iterator[RemoteFile]:
+        """Yield those of the named objects of a folder that its listing shows."""
+        listed = self._pages(address, names) if self.scheme == "s3" else self._listed(address)
+        for name, info in listed:
+            if name in names and info.get("type") != "directory":
+                yield _file(f"{address}/{name}", info)
+
+    def _listed(self, address: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        for info in self._call(address, lambda: self.system.ls(_path(address), detail=True)):
+            yield info["name"].rpartition("/")[2], info
+
+    def _pages(self, address: str, names: Collection[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield what the first pages of a listing of S3 show, one page for every `NAMES_PER_PAGE` names."""
+        bucket, _, key = _path(address).partition("/")
+        folder = f"{key}/" if key else ""
+        prefix = folder + commonprefix([*names])  # noqa: RUF071 - of keys, not of paths
+        request = {"Bucket": bucket, "Prefix": prefix, "Delimiter": "/"}
+        for _ in range(len(names) // NAMES_PER_PAGE):
+            page = self._call(address, partial(self.system.call_s3, "list_objects_v2", **request))
+            for found in page.get("Contents", []):
+                yield found["Key"].removeprefix(folder), {**found, "size": found["Size"]}
+            if not page.get("IsTruncated"):
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]
 
     def file_at(self, address: str) -> RemoteFile:
         """Return the object at an address."""

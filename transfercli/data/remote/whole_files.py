@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from transfercli.data.remote.arrivals import no_wait
 from transfercli.data.remote.mirror import Mirror
 from transfercli.data.remote.versions import check_versions, fetch_now, held_archives, mirror_at
 from transfercli.errors import DiskError
 from transfercli.text import byte_size
 
 
-def fetch_whole(files: Sequence[str], folder: Path, max_bytes: int) -> dict[str, str]:
+def fetch_whole(
+    files: Sequence[str], folder: Path, max_bytes: int, on_wait: Callable[[], None] = no_wait
+) -> dict[str, str]:
     """Fetch the objects of local copies if there is room; return those that cannot be had, with reasons.
 
     Older copies give way before, except the archives that this process reads. Nothing is fetched if one file cannot be
     had.
 
     Args:
-        folder: of the caches. max_bytes: `compute.cache_max_gb`, in bytes.
+        folder: of the caches. max_bytes: `compute.cache_max_gb`, in bytes. on_wait: as in `check_versions`.
 
     Raises `DiskError` if there is no room, `DataError` if a server does not answer.
     """
-    if problems := check_versions(files, folder):
+    if problems := check_versions(files, folder, on_wait):
         return problems
     mirror = mirror_at(folder)
     if mirror.missing(files):
         _make_room(mirror, files, folder, max_bytes)
-    return fetch_now(files, folder)
+    return fetch_now(files, folder, on_wait)
 
 
 def _make_room(mirror: Mirror, files: Sequence[str], folder: Path, max_bytes: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from transfercli.config.paths import TABLE_SUFFIXES, ConfigPath, base_of, cache_of, normalised_path
@@ -36,7 +37,7 @@ def place_of(given: str, reporter: Reporter | None = None, *, whole: bool) -> Pa
     if not whole:
         list_folder(given.rstrip("/"), cache_of(given), _needs_head, reporter or Reporter())
         return path
-    return _fetched([str(path)], given)[0]
+    return _fetched([str(path)], given, reporter)[0]
 
 
 def shards_of(given: str, reporter: Reporter | None = None) -> list[Path]:
@@ -49,13 +50,13 @@ def shards_of(given: str, reporter: Reporter | None = None) -> list[Path]:
         return []
     if not is_archive(given):
         found = archives_in(place_of(given, reporter, whole=False))
-        return _fetched([str(path) for path in found], given) if is_remote(given) else found
+        return _fetched([str(path) for path in found], given, reporter) if is_remote(given) else found
     cache, texts = cache_of(given), expanded(given)
     if not is_remote(given):
         return _existing(_matches([normalised_path(ConfigPath(text, base_of(given))) for text in texts]), given)
     for folder in dict.fromkeys(text.rpartition("/")[0] for text in texts if _ANY in text):
         list_folder(folder, cache, _needs_head, reporter or Reporter())
-    return _fetched([str(path) for path in _matches([local_copy(text, cache) for text in texts])], given)
+    return _fetched([str(path) for path in _matches([local_copy(text, cache) for text in texts])], given, reporter)
 
 
 def given_place(given: Path, cache: Path, cache_max_gb: float, reporter: Reporter) -> Path:
@@ -118,11 +119,12 @@ def _existing(paths: list[Path], given: str) -> list[Path]:
     return paths
 
 
-def _fetched(files: list[str], given: str) -> list[Path]:
+def _fetched(files: list[str], given: str, reporter: Reporter | None) -> list[Path]:
     """Return the local copies of archives and tables after fetching what is not here. Raises as `shards_of`."""
     limit = given.cache_max_gb if isinstance(given, ConfigPath) else None
     max_bytes = int((ComputeConfig().cache_max_gb if limit is None else limit) * 1e9)
-    for reason in fetch_whole(files, cache_of(given), max_bytes).values():
+    on_wait = partial((reporter or Reporter()).progress, f"waiting for {counted(len(files), 'remote file')}", 0, 0, "")
+    for reason in fetch_whole(files, cache_of(given), max_bytes, on_wait).values():
         raise DataError(reason, "check the address, and the permissions for reading it")
     return [Path(file) for file in files]
 
