@@ -28,6 +28,7 @@ T = TypeVar("T")
 INSTALL = "pip install 'transfercli[remote]'"
 # Fields of a listing that change with the content, the best first.
 _VERSIONS = ("ETag", "etag", "generation", "lfs", "blob_id", "LastModified", "mtime", "updated", "last_modified")
+_KEYS_PER_PAGE = 1000  # the most that S3 shows
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "RefreshError")
 
 
@@ -62,7 +63,7 @@ class FsspecStore:
         bucket, _, key = _path(address).partition("/")
         folder = f"{key}/" if key else ""
         prefix = folder + commonprefix([*names])  # noqa: RUF071 - of keys, not of paths
-        request = {"Bucket": bucket, "Prefix": prefix, "Delimiter": "/"}
+        request = {"Bucket": bucket, "Prefix": prefix, "Delimiter": "/", "MaxKeys": _KEYS_PER_PAGE}
         for _ in range(len(names) // NAMES_PER_PAGE):
             page = self._call(address, partial(self.system.call_s3, "list_objects_v2", **request))
             for found in page.get("Contents", []):

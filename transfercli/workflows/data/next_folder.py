@@ -43,7 +43,9 @@ class ChosenFiles:
     def of(cls, images: Path, paths: Sequence[str], cache: Path, on_wait: Callable[[], None]) -> ChosenFiles:
         """Return the files of images below a folder or an address; those that gave way are fetched again.
 
-        paths: relative to `images`. cache: folder of the caches. on_wait: called while they are fetched. Raises `DataError` if one cannot be fetched.
+        paths: relative to `images`. cache: folder of the caches. on_wait: called while they are fetched.
+
+        Raises `DataError` if one cannot be fetched.
         """
         given = as_given(images)
         if not is_remote(given):

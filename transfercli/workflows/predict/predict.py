@@ -19,7 +19,7 @@ import numpy as np
 
 from transfercli.data.decoding.decode import decode_file
 from transfercli.data.decoding.stream import Decoder, Outcome, decode_in_order
-from transfercli.data.image import InputImage
+from transfercli.data.image import Geometry, InputImage
 from transfercli.data.image_notes import OF_TRAINING, count_notes, report_notes
 from transfercli.data.sources.inputs import InputQueue, expand_inputs, read_names
 from transfercli.data.sources.storage.remote_inputs import fetched_copies, lacking_copies
@@ -244,7 +244,9 @@ def predict_here(
     ):
         # More are decoded while the network is loaded.
         outcomes = decode_in_order(InputQueue(images), decoder, lambda: DECODED_AHEAD * network.batch_size)
-        yield from predict_outcomes(_counted(_decoded_again(outcomes, decoder, reporter), notes), network, request)
+        yield from predict_outcomes(
+            _counted(_decoded_again(outcomes, decoder.geometry, reporter), notes), network, request
+        )
         if decoder.trouble:
             reporter.warning(f"no worker processes ({decoder.trouble}): images were decoded one by one in this process")
 
@@ -275,13 +277,15 @@ class Network:
 
 
 def _decoded_again(
-    outcomes: Iterator[Outcome | None], decoder: Decoder, reporter: Reporter
+    outcomes: Iterator[Outcome | None], geometry: Geometry, reporter: Reporter
 ) -> Iterator[Outcome | None]:
     """Yield all outcomes; a remote image whose copy had to give way before it was decoded is fetched once more."""
     for outcome in outcomes:
-        if outcome is not None and outcome[1].problem and (file := outcome[0].file) and not outcome[0].problem:
-            if lacking_copies([file]):
-                outcome = outcome[0], decode_file(*fetched_copies([file], reporter), decoder.geometry)
+        if outcome is None or not outcome[1].problem or outcome[0].problem or not outcome[0].file:
+            yield outcome
+            continue
+        for file in fetched_copies(lacking_copies([outcome[0].file]), reporter):
+            outcome = outcome[0], decode_file(file, geometry)
         yield outcome
 
 

@@ -45,11 +45,10 @@ def remote_images(address: str, reporter: Reporter | None = None) -> Iterator[In
     single = PurePosixPath(address.partition("?")[0]).suffix.lower() in IMAGE_EXTENSIONS
     if single or scheme_of(address) in ("http", "https"):
         problem = problem_of(without_secrets(address))  # a signature is not stored
-        yield from (
-            [InputImage(without_secrets(address), problem)]
-            if problem
-            else _fetched([copy_of(address, cache)], reporter)
-        )
+        if problem:
+            yield InputImage(without_secrets(address), problem)
+        else:
+            yield from _fetched([copy_of(address, cache)], reporter)
         return
     if problem := problem_of(address):
         yield InputImage(without_secrets(address), problem)
