@@ -244,9 +244,8 @@ def predict_here(
     ):
         # More are decoded while the network is loaded.
         outcomes = decode_in_order(InputQueue(images), decoder, lambda: DECODED_AHEAD * network.batch_size)
-        yield from predict_outcomes(
-            _counted(_decoded_again(outcomes, decoder.geometry, reporter), notes), network, request
-        )
+        outcomes = _decoded_again(outcomes, decoder.geometry, reporter)
+        yield from predict_outcomes(_counted(outcomes, notes), network, request)
         if decoder.trouble:
             reporter.warning(f"no worker processes ({decoder.trouble}): images were decoded one by one in this process")
 
