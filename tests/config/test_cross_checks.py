@@ -66,6 +66,10 @@ PROBE = "transfer.strategy=linear_probe"
         (["data.train=https://host/l.csv?X-Amz-Signature=5ec4e7"], "signed addresses belong into a table"),
         (["data.validation=gs://"], "data.validation: 'gs://' names no bucket or host"),
         (["data.test=https://example.org/test.zip"], "folders behind https cannot be listed"),
+        (
+            ["data.train=https://example.org/labels.csv?download=true"],
+            "has a query, which tables and archives may not have",
+        ),
         (["data.train=http://example.org/list.csv"], "data is read over https alone"),
         (
             ["data.train=abfs://x@y.dfs.core.windows.net/z"],
@@ -286,7 +290,7 @@ def test_several_labels_have_metrics_of_their_own_by_default(loaded: Loaded) -> 
         "s3://bucket/images",
         "gs://bucket/list.csv",
         "hf://datasets/ann/beans@main/data",
-        "https://host/list.csv?id=5",
+        "https://host/list.csv",
         "s3://bucket/train-{000000..000009}.tar",
         "http://127.0.0.1:8000/list.jsonl",
         "http://localhost/a.tar",

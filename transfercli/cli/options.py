@@ -11,6 +11,7 @@ from transfercli.cli import completion
 from transfercli.cli.choices import Engine
 from transfercli.io.addresses import as_given, is_remote
 from transfercli.runs.folder import DEFAULT_RUNS
+from transfercli.shards import Shard, parse_shard
 
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="a YAML file that describes one experiment", show_default=False)
@@ -67,6 +68,13 @@ Part = Annotated[
         show_default=False,
     ),
 ]
+
+
+def shard_of(part: str | None) -> Shard | None:
+    """Return the shard that the value of --shard names; None without the option. Raises `UsageError`."""
+    return None if part is None else parse_shard(part)
+
+
 MaxBad = Annotated[
     float | None,
     typer.Option(

@@ -79,8 +79,10 @@ def _local_files(data: Any) -> KeyProblems:
 
 def _web_problem(address: str) -> str:
     """Return why a web address cannot be read as a data set, or ""."""
-    if scheme_of(address) not in ("http", "https") or address.partition("?")[0].lower().endswith(WEB_SUFFIXES):
+    if scheme_of(address) not in ("http", "https") or address.lower().endswith(WEB_SUFFIXES):
         return ""
+    if address.partition("?")[0].lower().endswith(WEB_SUFFIXES):
+        return f"{format_value(address)} has a query, which tables and archives may not have; give the address without"
     return (
         f"{format_value(address)} is not the address of a table or an archive; folders behind https cannot be listed:"
         f" give one that ends in {', '.join(WEB_SUFFIXES)}"

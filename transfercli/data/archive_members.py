@@ -25,7 +25,7 @@ Index = dict[str, Member]
 
 
 def is_archive(name: str | Path) -> bool:
-    """Return True if the name is that of a tar archive or a Parquet file."""
+    """Return True for the path or address of a tar archive or a Parquet file, or of several: `train-{000..009}.tar`."""
     return str(name).endswith(ARCHIVE_SUFFIXES)
 
 

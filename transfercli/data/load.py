@@ -13,6 +13,7 @@ import numpy as np
 
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.config.types import Task
+from transfercli.data.archive_members import is_archive
 from transfercli.data.auxiliary_images import with_auxiliary
 from transfercli.data.cache.images import cache_root
 from transfercli.data.cache.recheck import Recheck
@@ -37,7 +38,6 @@ from transfercli.data.sources.listing import (
 )
 from transfercli.data.sources.lost_paths import check_found
 from transfercli.data.sources.storage.places import addresses_in_errors, given_place
-from transfercli.data.sources.storage.shards import is_shards
 from transfercli.data.sources.storage.table_paths import recorded_place
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.splitting.assignments import SPLITS, Assignments
@@ -374,7 +374,7 @@ def load_folder_split(
     """
     cache = cache_root(reading.compute)
     given, path = as_given(path), given_place(path, cache, reading.compute.cache_max_gb, reading.reporter)
-    if not is_shards(path):
+    if not is_archive(path):
         check_exists(path, "--data", given, SHELL_PATH_HINT)
     base = base_folder(str(path))
     with addresses_in_errors(cache):

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.object_server import BUCKET, ObjectServer
 from transfercli.data.remote.fetch import fetch
 from transfercli.data.remote.mirror import Mirror
 from transfercli.data.remote.store import RemoteError, RemoteFile
+from transfercli.data.remote.stores import store_of
 from transfercli.data.sources.storage.remote_inputs import remote_images
 from transfercli.io.addresses import local_copy
 
@@ -56,3 +58,26 @@ def test_a_stop_ends_a_large_transfer_which_then_goes_on_where_it_was(
 def test_an_address_that_no_file_can_have_is_the_problem_of_its_image(address: str) -> None:
     (image,) = remote_images(address)
     assert (image.path, "cannot be the name of a file" in image.problem) == (address, True)
+
+
+@pytest.mark.parametrize("content", [b"", b"0123456", b"01234567"])
+def test_an_object_of_unknown_size_is_read_to_its_end(
+    server: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setattr("transfercli.data.remote.fsspec_store.PART_BYTES", 4)
+    server.client().put_object(Bucket=BUCKET, Key="a.bin", Body=content)
+    address = f"s3://{BUCKET}/a.bin"
+    store = store_of(address)
+    assert b"".join(store.read(address, 0, -1)) == content
+    assert b"".join(store.read(address, 3, -1)) == content[3:]
+    monkeypatch.setattr(store, "file_at", lambda address: RemoteFile(address, -1, "v1"))
+    mirror, copy = Mirror(tmp_path), local_copy(address, tmp_path)
+    mirror.record(None, [store.file_at(address)])
+    assert fetch(mirror, store, address, store.file_at(address), str(copy), threading.Event()) == len(content)
+    assert copy.read_bytes() == content
+    if content:
+        monkeypatch.setattr(mirror, "free", lambda: 5)
+        copy.write_bytes(b"")
+        with pytest.raises(RemoteError, match="has more than 5 B"):
+            fetch(mirror, store, address, store.file_at(address), str(copy), threading.Event())
+    mirror.close()

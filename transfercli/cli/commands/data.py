@@ -12,11 +12,10 @@ import typer
 from transfercli.cli.choices import one_of
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_check, after_diff, after_drift, after_features, after_next
-from transfercli.cli.options import RUNS, ConfigFile, MaxBad, OnEngine, Overrides, Part, Run, Runs
+from transfercli.cli.options import RUNS, ConfigFile, MaxBad, OnEngine, Overrides, Part, Run, Runs, shard_of
 from transfercli.cli.ui.tables import print_pairs, print_table, print_text
 from transfercli.errors import DataError, GateError, UsageError
 from transfercli.reporting import Reporter
-from transfercli.shards import parse_shard
 from transfercli.text import byte_size, counted, images_per_split, in_groups, printable
 
 if TYPE_CHECKING:
@@ -414,7 +413,7 @@ def check(
     """
     from transfercli.workflows.data.check import CheckRequest, check_data
 
-    part = parse_shard(shard) if shard is not None else None
+    part = shard_of(shard)
     request = CheckRequest(config, runs, tuple(overrides or ()), report, mislabelled, share, part)
     result = check_data(request, reporter)
     if not result.report.usable:
@@ -443,7 +442,7 @@ def features(
 
     if engine != "local" and shard is not None:
         raise UsageError(f"--engine {engine} divides the work itself, so --shard cannot", "leave one of them out")
-    part = parse_shard(shard) if shard is not None else None
+    part = shard_of(shard)
     fill = {"local": fill_features, "ray": fill_features_on_ray}[engine]
     return fill(FeaturesRequest(config, runs, tuple(overrides or ()), part), reporter)
 

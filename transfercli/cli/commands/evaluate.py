@@ -11,7 +11,7 @@ import typer
 from transfercli.cli.choices import GateOn, Split
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_evaluation
-from transfercli.cli.options import RUNS, MaxBad, Part, Run, Runs
+from transfercli.cli.options import RUNS, MaxBad, Part, Run, Runs, shard_of
 from transfercli.cli.ui.label_tables import show_labels
 from transfercli.cli.ui.robustness_tables import show_robustness, show_tta
 from transfercli.cli.ui.series_tables import show_evaluations
@@ -19,7 +19,6 @@ from transfercli.cli.ui.tables import print_pairs, print_table, print_text
 from transfercli.cli.ui.training_results import curves_of
 from transfercli.errors import GateError
 from transfercli.reporting import Reporter
-from transfercli.shards import parse_shard
 from transfercli.text import counted, decimal, in_groups
 
 if TYPE_CHECKING:
@@ -339,7 +338,7 @@ def evaluate(
         out,
         max_bad,
         spreadsheet,
-        parse_shard(shard) if shard is not None else None,
+        shard_of(shard),
         merged,
     )
     result = evaluate_run_or_series(request, reporter)

@@ -15,13 +15,12 @@ import typer
 from transfercli.cli import completion
 from transfercli.cli.choices import Lines
 from transfercli.cli.command import streams
-from transfercli.cli.options import IMAGE_PATHS, RUNS, Json, OnEngine, Part, Runs
+from transfercli.cli.options import IMAGE_PATHS, RUNS, Json, OnEngine, Part, Runs, shard_of
 from transfercli.cli.runner import error_object, json_line
 from transfercli.cli.ui.prediction_table import write_table
 from transfercli.errors import DataError, UsageError
 from transfercli.io.spreadsheet import SpreadsheetWriter
 from transfercli.reporting import Reporter
-from transfercli.shards import parse_shard
 from transfercli.workflows.result import versioned
 
 if TYPE_CHECKING:
@@ -257,7 +256,7 @@ def predict(
         raise UsageError("--spreadsheet is for CSV only", "add --format csv, and leave --json out")
     if sets is not None and not 0 < sets < 1:
         raise UsageError(f"--sets must be above 0 and below 1; received {sets:g}", "such as --sets 0.9")
-    part = parse_shard(shard) if shard is not None else None
+    part = shard_of(shard)
     request = PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch, strict, sets, part)
     predictions = predict_images(request, reporter, ENGINES[engine])
     return PredictionStream(predictions, lines, spreadsheet)

@@ -18,7 +18,22 @@ CONNECTIONS = 16
 AHEAD_FILES = 256  # fetched or being fetched, and not used yet
 AHEAD_BYTES = 256 * 1024 * 1024
 _NOTED = 64  # copies that are recorded at once
-_POLL_SECONDS = 0.2
+POLL_SECONDS = 0.2
+
+
+def no_wait() -> None:
+    """Do nothing, as the report of a wait that nobody sees."""
+
+
+def if_main(on_wait: Callable[[], None]) -> None:
+    """Report a wait, which may raise to stop the work, if this is the main thread."""
+    if threading.current_thread() is threading.main_thread():
+        on_wait()
+
+
+def room_for(mirror: Mirror, max_bytes: int) -> int:
+    """Return the bytes that local copies may have: `max_bytes` as far as the disk has room, and what is read ahead."""
+    return max(AHEAD_BYTES, min(max_bytes, mirror.total() + mirror.free()))
 
 
 class _Ahead:
@@ -63,7 +78,7 @@ class Arrivals(Iterator[tuple[int, str]]):
         objects: Collection[str],
         address_of: Callable[[str], str],
         max_bytes: int,
-        on_wait: Callable[[], None] = lambda: None,
+        on_wait: Callable[[], None] = no_wait,
         problems: Mapping[str, str] | None = None,
     ) -> None:
         self.mirror, self.files, self.address_of, self.max_bytes = mirror, files, address_of, max_bytes
@@ -88,10 +103,9 @@ class Arrivals(Iterator[tuple[int, str]]):
                 self._submit()
                 if not self._running:
                     break
-                done, _ = wait(self._running, _POLL_SECONDS, FIRST_COMPLETED)
+                done, _ = wait(self._running, POLL_SECONDS, FIRST_COMPLETED)
                 self._take([future for future in self._running if future in done])
-            if threading.current_thread() is threading.main_thread():
-                self.on_wait()
+            if_main(self.on_wait)
         self.close()
         raise StopIteration
 

@@ -8,12 +8,14 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from transfercli.data.remote.mirror import TEMPORARY, Mirror
 from transfercli.data.remote.retries import PAUSES
 from transfercli.data.remote.store import PART_BYTES, RemoteError, RemoteFile, Store
 from transfercli.io.addresses import without_secrets
 from transfercli.io.atomic import write_errors
+from transfercli.text import byte_size
 
 
 def fetch(mirror: Mirror, store: Store, address: str, known: RemoteFile, file: str, stop: threading.Event) -> int:
@@ -49,11 +51,14 @@ def _fetch_version(
         with mirror.writing(file) as temporary:
             temporary.write_bytes(content)
         return len(content)
-    return _fetch_large(store, address, known, Path(file), stop)
+    return _fetch_large(mirror, store, address, known, file, stop)
 
 
-def _fetch_large(store: Store, address: str, known: RemoteFile, path: Path, stop: threading.Event) -> int | None:
+def _fetch_large(
+    mirror: Mirror, store: Store, address: str, known: RemoteFile, file: str, stop: threading.Event
+) -> int | None:
     """Append to a temporary file of this version, which an earlier start may have left; other processes wait."""
+    path = Path(file)
     version = hashlib.sha256(f"{path.name}:{known.size}:{known.version}".encode()).hexdigest()[:32]
     temporary = path.with_name(f".{version}{TEMPORARY}")
     with write_errors(path.parent), temporary.open("ab") as opened:
@@ -62,7 +67,8 @@ def _fetch_large(store: Store, address: str, known: RemoteFile, path: Path, stop
             return path.stat().st_size
         if not known.version:  # nothing says that the server still has the same content
             opened.truncate(0)
-        _transfer(store, address, known.size, opened.seek(0, os.SEEK_END), opened.write, stop)
+        take = opened.write if known.size >= 0 else _bounded(opened, mirror.free(), address)
+        _transfer(store, address, known.size, opened.seek(0, os.SEEK_END), take, stop)
         opened.flush()
         size, now = opened.tell(), store.file_at(address)
         if (now.size, now.version) != (known.size, known.version) or known.size not in (-1, size):
@@ -70,6 +76,20 @@ def _fetch_large(store: Store, address: str, known: RemoteFile, path: Path, stop
             return None
         temporary.replace(path)
         return size
+
+
+def _bounded(opened: BinaryIO, most: int, address: str) -> Callable[[bytes], object]:
+    """Return the writing of a file of at most `most` bytes, which raises `RemoteError` before it has more."""
+
+    def write(part: bytes) -> None:
+        if opened.tell() + len(part) > most:
+            raise RemoteError(
+                f"{without_secrets(address)}: has more than {byte_size(most)}, the most that copies may take here",
+                "free disk space, or set compute.cache_dir to a folder on a larger disk",
+            )
+        opened.write(part)
+
+    return write
 
 
 def _transfer(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
+from os.path import commonprefix
 from typing import Any, TypeVar
 
 from transfercli.data.remote.store import (
     CONNECT_SECONDS,
+    NAMES_PER_PAGE,
     PART_BYTES,
     READ_SECONDS,
+    PastEndError,
     RemoteError,
     RemoteFile,
     denied,
@@ -24,6 +28,7 @@ T = TypeVar("T")
 INSTALL = "pip install 'transfercli[remote]'"
 # Fields of a listing that change with the content, the best first.
 _VERSIONS = ("ETag", "etag", "generation", "lfs", "blob_id", "LastModified", "mtime", "updated", "last_modified")
+_KEYS_PER_PAGE = 1000  # the most that S3 shows
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "RefreshError")
 
 
@@ -42,6 +47,31 @@ class FsspecStore:
             if info.get("type") != "directory" and not name.endswith("/"):
                 yield _file(f"{self.scheme}://{name}", info)
 
+    def named_in(self, address: str, names: Collection[str]) -> Iterator[RemoteFile]:
+        """Yield those of the named objects of a folder that its listing shows."""
+        listed = self._pages(address, names) if self.scheme == "s3" else self._listed(address)
+        for name, info in listed:
+            if name in names and info.get("type") != "directory":
+                yield _file(f"{address}/{name}", info)
+
+    def _listed(self, address: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        for info in self._call(address, lambda: self.system.ls(_path(address), detail=True)):
+            yield info["name"].rpartition("/")[2], info
+
+    def _pages(self, address: str, names: Collection[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield what the first pages of a listing of S3 show, one page for every `NAMES_PER_PAGE` names."""
+        bucket, _, key = _path(address).partition("/")
+        folder = f"{key}/" if key else ""
+        prefix = folder + commonprefix([*names])  # noqa: RUF071 - of keys, not of paths
+        request = {"Bucket": bucket, "Prefix": prefix, "Delimiter": "/", "MaxKeys": _KEYS_PER_PAGE}
+        for _ in range(len(names) // NAMES_PER_PAGE):
+            page = self._call(address, partial(self.system.call_s3, "list_objects_v2", **request))
+            for found in page.get("Contents", []):
+                yield found["Key"].removeprefix(folder), {**found, "size": found["Size"]}
+            if not page.get("IsTruncated"):
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]
+
     def file_at(self, address: str) -> RemoteFile:
         """Return the object at an address."""
         info = self._call(address, lambda: self.system.info(_path(address)))
@@ -50,10 +80,20 @@ class FsspecStore:
         return _file(address, info)
 
     def read(self, address: str, start: int, size: int) -> Iterator[bytes]:
-        """Yield the content of an object of `size` bytes from byte `start` on, with a request for each part."""
-        for place in range(start, size, PART_BYTES):
-            end = min(place + PART_BYTES, size)
-            yield self._call(address, partial(self.system.cat_file, _path(address), start=place, end=end))
+        """Yield the content of an object of `size` bytes from byte `start` on, with a request for each part.
+
+        One of unknown size (-1) is read to its end.
+        """
+        while size < 0 or start < size:
+            end = start + PART_BYTES if size < 0 else min(start + PART_BYTES, size)
+            try:
+                part = self._call(address, partial(self.system.cat_file, _path(address), start=start, end=end))
+            except PastEndError:
+                return
+            if not part:
+                return
+            yield part
+            start += len(part)
 
     def _call(self, address: str, work: Callable[[], T]) -> T:
         try:
@@ -127,4 +167,6 @@ def _translated(address: str, error: Exception) -> RemoteError:
         return denied(address, text if name in _NO_CREDENTIALS else "")
     if isinstance(error, FileNotFoundError) or status == 404:
         return missing(address)
+    if status == 416 or getattr(error, "errno", None) == errno.EINVAL:  # which s3fs makes of the status 416
+        return PastEndError(f"{address}: is shorter than it was", "try again once nothing writes it any more")
     return unavailable(address, text or name)

@@ -6,7 +6,7 @@ import contextlib
 import re
 import ssl
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -47,8 +47,13 @@ class HttpStore:
         """Raise `RemoteError`: HTTP has no listing of folders."""
         raise RemoteError(
             f"{without_secrets(address)}: a folder behind https cannot be listed",
-            "give a table (.csv, .jsonl) whose paths are relative to it or addresses, or .tar shards",
+            "give a table (.csv, .jsonl) whose paths are relative to it or addresses, or .tar shards"
+            + (", without the query of the address" if "?" in address else ""),
         )
+
+    def named_in(self, address: str, names: Collection[str]) -> Iterator[RemoteFile]:
+        """Yield nothing: HTTP has no listing of folders."""
+        yield from ()
 
     def file_at(self, address: str) -> RemoteFile:
         """Return the file at an address."""

@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -34,6 +35,7 @@ CREATE TABLE IF NOT EXISTS objects (
 """
 _KEYS_PER_QUERY = 500
 _DATABASE = "objects.sqlite"
+FREE_SHARE = 0.9  # of the free disk space that copies may take
 TEMPORARY = ".part"  # end of the name of a file that is being written
 USERS = ".users"  # file that processes with an open mirror share a lock on
 
@@ -140,6 +142,10 @@ class Mirror:
         with self._lock:
             row: tuple[int | None] = self._database.execute("SELECT sum(stored) FROM objects").fetchone()
         return row[0] or 0
+
+    def free(self) -> int:
+        """Return the bytes that further copies may take of the disk."""
+        return int(FREE_SHARE * shutil.disk_usage(self.cache).free)
 
     def make_room(self, most: int, kept: Collection[str] = ()) -> None:
         """Empty the copies that were fetched first, until all have at most `most` bytes; those in `kept` stay."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from transfercli.data.archive_members import archive_of
 from transfercli.data.image import FileState
-from transfercli.data.remote.arrivals import AHEAD_BYTES, Arrivals
+from transfercli.data.remote.arrivals import Arrivals, room_for
 from transfercli.data.remote.versions import address_for, check_versions, fetch_now, mirror_at
-from transfercli.data.remote.whole_files import FREE_SHARE, fetch_whole
+from transfercli.data.remote.whole_files import fetch_whole
 from transfercli.io.addresses import COPIES, address_of
 
 
@@ -34,12 +33,12 @@ class RemoteFiles:
         self.states, self.problems = dict[str, FileState](), dict[str, str]()
         self._arrivals: Arrivals | None = None
         archives = [*dict.fromkeys(archive for archive in self._archives.values() if archive)]
-        if archives and not fetch_whole(archives, cache, max_bytes):  # members of a lost one do not exist
+        if archives and not fetch_whole(archives, cache, max_bytes, on_wait):  # members of a lost one do not exist
             known = mirror_at(cache).states(archives)
             self.states = {file: known[archive] for file, archive in self._archives.items() if archive in known}
         if self.objects:
             names = [file for file in files if file in self.objects]
-            self.problems = check_versions(names, cache)
+            self.problems = check_versions(names, cache, on_wait)
             for file, found in mirror_at(cache).versions(names).items():
                 if found.size > max_file_bytes:
                     self.problems[file] = f"too large: {found.size >> 20} MiB, at most {max_file_bytes >> 20} are read"
@@ -51,9 +50,8 @@ class RemoteFiles:
         max_bytes: size of all local copies together, as far as the disk has room.
         """
         mirror = mirror_at(self.cache)
-        free = mirror.total() + int(FREE_SHARE * shutil.disk_usage(self.cache).free)
-        room = max(AHEAD_BYTES, min(max_bytes, free))
         address = partial(address_for, folder=self.cache)
+        room = room_for(mirror, max_bytes)
         self._arrivals = Arrivals(mirror, files, self.objects, address, room, self.on_wait, self.problems)
         return self._arrivals
 
@@ -69,5 +67,5 @@ class RemoteFiles:
     def fetch(self, file: str) -> str:
         """Fetch one file if its content is not here, and return it. A file that cannot be had stays missing."""
         if file in self.copies:
-            fetch_now([self._archives[file] or file], self.cache)
+            fetch_now([self._archives[file] or file], self.cache, self.on_wait)
         return file

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from transfercli.io.addresses import is_loopback, scheme_of, without_secrets
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 15  # without a byte; a thread that reads delays a stop, which may take 20 s, by as long
+NAMES_PER_PAGE = 20  # as many objects are worth a page of a listing, which may show none of them
 PART_BYTES = 8 * 1024 * 1024  # bounds the memory of a transfer
 
 _QUERY = re.compile(r"(?<=\w)\?[^\s'\"<>)]*|(?<=://)[^/\s'\"@]*@")
@@ -36,6 +37,12 @@ class Store(Protocol):
 
     def files_below(self, address: str) -> Iterator[RemoteFile]:
         """Yield every object below a folder, at any depth."""
+
+    def named_in(self, address: str, names: Collection[str]) -> Iterator[RemoteFile]:
+        """Yield those of the named objects of a folder that a listing shows with fewer requests than asking for each.
+
+        None of them, if the store lists no folders; objects further down are not listed.
+        """
 
     def file_at(self, address: str) -> RemoteFile:
         """Return the object at an address."""
@@ -69,6 +76,10 @@ class MissingError(RemoteError):
 
 class DeniedError(RemoteError):
     """Raised if the server refuses access (401, 403), or if there are no credentials."""
+
+
+class PastEndError(RemoteError):
+    """Raised if bytes are asked for that begin at the end of an object, or after it (416)."""
 
 
 class UnavailableError(RemoteError):

@@ -8,26 +8,27 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from transfercli.data.archive_members import is_archive
-from transfercli.data.remote.arrivals import CONNECTIONS, Arrivals
+from transfercli.data.remote.arrivals import CONNECTIONS, POLL_SECONDS, Arrivals, if_main, no_wait
 from transfercli.data.remote.mirror import Mirror
 from transfercli.data.remote.retries import with_retries
-from transfercli.data.remote.store import MissingError, RemoteError, RemoteFile
+from transfercli.data.remote.store import NAMES_PER_PAGE, MissingError, RemoteError, RemoteFile
 from transfercli.data.remote.stores import store_of
 from transfercli.errors import DataError
-from transfercli.io.addresses import address_of, local_copy, scheme_of
+from transfercli.io.addresses import address_of, local_copy
 from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of
 
 T = TypeVar("T")
 
+
 HEAD_BYTES = 4096  # as many as file_formats.py looks at
-_LIST_FROM = 20  # files of one folder from which it is listed instead of asking for each
 _LISTED = 3
 
 _signed: dict[str, str] = {}  # local copy -> address with a signature, in this process alone
@@ -98,52 +99,55 @@ def list_folder(address: str, folder: Path, needs_head: Callable[[str], bool], r
     _in_parallel(partial(_fetch_head, mirror), [(file, files[file]) for file in heads if files[file].size])
 
 
-def check_versions(files: Sequence[str], folder: Path) -> dict[str, str]:
+def check_versions(files: Sequence[str], folder: Path, on_wait: Callable[[], None] = no_wait) -> dict[str, str]:
     """Record the present versions of the objects of local copies, and return those that cannot be had, with reasons.
 
-    Raises `DataError` if a server does not answer.
+    on_wait: called about 5 times a second, in the main thread alone; may raise to stop. Raises `DataError` if a server
+    does not answer.
     """
     mirror, problems = mirror_at(folder), dict[str, str]()
+    asked = [file for file in dict.fromkeys(files) if file not in _known]
     groups = defaultdict[str, list[str]](list)
-    for file in files:
-        if file not in _known:
-            groups[file.rpartition("/")[0]].append(file)
-    single = list[str]()
-    for parent, members in groups.items():
-        listed = len(members) >= _LIST_FROM and scheme_of(address_of(parent, folder)) not in ("http", "https")
-        if not listed or not _list_again(address_of(parent, folder), mirror):
-            single += members
-    answers = _in_parallel(partial(_present, folder), [(file,) for file in single])
-    mirror.record(None, [answer for answer in answers if isinstance(answer, RemoteFile)])
+    for file in asked:
+        groups[file.rpartition("/")[0]].append(file)
+    large = [group for group in groups.items() if len(group[1]) >= NAMES_PER_PAGE]
+    listed: dict[str, RemoteFile] = {}
+    for found in _in_parallel(partial(_listed_in, folder), large, on_wait):
+        listed |= found
+    single = [file for file in asked if file not in listed]
+    answers = _in_parallel(partial(_present, folder), [(file,) for file in single], on_wait)
+    mirror.record(None, [*listed.values(), *(answer for answer in answers if isinstance(answer, RemoteFile))])
     gone = [file for file, answer in zip(single, answers, strict=True) if isinstance(answer, MissingError)]
     mirror.forget(gone)
     for file, answer in zip(single, answers, strict=True):
         if isinstance(answer, RemoteError):
             problems[file] = answer.reason
-    _known.update(single)
+    _known.update(asked)
     return problems
 
 
-def fetch_now(files: Sequence[str], folder: Path) -> dict[str, str]:
+def fetch_now(files: Sequence[str], folder: Path, on_wait: Callable[[], None] = no_wait) -> dict[str, str]:
     """Fetch the objects of local copies whose versions are recorded; return those that cannot be had, with reasons.
 
-    Raises `DataError` if a server does not answer.
+    The caller makes room before. on_wait: as in `check_versions`. Raises `DataError` if a server does not answer.
     """
-    arrivals = Arrivals(mirror_at(folder), files, {*files}, partial(address_for, folder=folder), sys.maxsize)
-    for _, file in arrivals:
-        arrivals.used(file)
+    address = partial(address_for, folder=folder)
+    with closing(Arrivals(mirror_at(folder), files, {*files}, address, sys.maxsize, on_wait)) as arrivals:
+        for _, file in arrivals:
+            arrivals.used(file)
     return arrivals.problems
 
 
-def _list_again(address: str, mirror: Mirror) -> bool:
-    """Record what a folder has at present; return False if it cannot be listed, though its objects may be readable."""
+def _listed_in(folder: Path, parent: str, files: Sequence[str]) -> dict[str, RemoteFile]:
+    """Return those objects of one folder that a listing shows; none if it cannot be listed, though they may be read."""
+    address, copies = address_of(parent, folder), {file.rpartition("/")[2]: file for file in files}
     try:
-        mirror.record(address, with_retries(lambda: [*store_of(address).files_below(address)]))
+        found = with_retries(lambda: [*store_of(address).named_in(address, copies)])
     except RemoteError as error:
         if error.may_pass:
-            raise DataError(error.reason, error.hint) from None
-        return False
-    return True
+            raise
+        return {}
+    return {copies[file.address.rpartition("/")[2]]: file for file in found}
 
 
 def _present(folder: Path, file: str) -> RemoteFile | RemoteError:
@@ -164,11 +168,19 @@ def _fetch_head(mirror: Mirror, file: str, known: RemoteFile) -> None:
         temporary.write_bytes(content[:size])
 
 
-def _in_parallel(work: Callable[..., T], arguments: Sequence[tuple[Any, ...]]) -> list[T]:
+def _in_parallel(
+    work: Callable[..., T], arguments: Sequence[tuple[Any, ...]], on_wait: Callable[[], None] = no_wait
+) -> list[T]:
     """Return the results of calls in order. Raises `DataError` if a server does not answer."""
-    with ThreadPoolExecutor(CONNECTIONS, "ask") as threads:
-        try:
-            return [*threads.map(lambda values: work(*values), arguments)]
-        except RemoteError as error:
-            threads.shutdown(cancel_futures=True)
-            raise DataError(error.reason, error.hint) from None
+    threads, results = ThreadPoolExecutor(CONNECTIONS, "ask"), list[T]()
+    try:
+        for future in [threads.submit(work, *values) for values in arguments]:
+            while not wait([future], POLL_SECONDS).done:
+                if_main(on_wait)
+            results.append(future.result())
+            if_main(on_wait)
+    except RemoteError as error:
+        raise DataError(error.reason, error.hint) from None
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+    return results

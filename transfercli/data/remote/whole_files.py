@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from transfercli.data.remote.arrivals import no_wait
 from transfercli.data.remote.mirror import Mirror
 from transfercli.data.remote.versions import check_versions, fetch_now, held_archives, mirror_at
 from transfercli.errors import DiskError
 from transfercli.text import byte_size
 
-FREE_SHARE = 0.9  # of the free disk space that copies may take
 
-
-def fetch_whole(files: Sequence[str], folder: Path, max_bytes: int) -> dict[str, str]:
+def fetch_whole(
+    files: Sequence[str], folder: Path, max_bytes: int, on_wait: Callable[[], None] = no_wait
+) -> dict[str, str]:
     """Fetch the objects of local copies if there is room; return those that cannot be had, with reasons.
 
     Older copies give way before, except the archives that this process reads. Nothing is fetched if one file cannot be
     had.
 
     Args:
-        folder: of the caches. max_bytes: `compute.cache_max_gb`, in bytes.
+        folder: of the caches. max_bytes: `compute.cache_max_gb`, in bytes. on_wait: as in `check_versions`.
 
     Raises `DiskError` if there is no room, `DataError` if a server does not answer.
     """
-    if problems := check_versions(files, folder):
+    if problems := check_versions(files, folder, on_wait):
         return problems
     mirror = mirror_at(folder)
     if mirror.missing(files):
         _make_room(mirror, files, folder, max_bytes)
-    return fetch_now(files, folder)
+    return fetch_now(files, folder, on_wait)
 
 
 def _make_room(mirror: Mirror, files: Sequence[str], folder: Path, max_bytes: int) -> None:
@@ -44,17 +44,13 @@ def _make_room(mirror: Mirror, files: Sequence[str], folder: Path, max_bytes: in
             f"set compute.cache_max_gb to at least {wanted / 1e9:.3g}, beside the decoded images, or read fewer files",
         )
     mirror.make_room(max_bytes - missing, held)
-    free = _free(folder)
+    free = mirror.free()
     if missing > free:
         mirror.make_room(mirror.total() - (missing - free), held)
-        free = _free(folder)
+        free = mirror.free()
     if missing > free:
         raise DiskError(
             f"{byte_size(missing)} are to be fetched, and the disk of the cache folder {str(folder)!r} has room for"
             f" {byte_size(free)}; nothing of them was fetched",
             "free disk space, or set compute.cache_dir to a folder on a larger disk",
         )
-
-
-def _free(folder: Path) -> int:
-    return int(FREE_SHARE * shutil.disk_usage(folder).free)

@@ -17,6 +17,7 @@ from transfercli.data.sources.storage.remote_inputs import remote_images
 from transfercli.data.sources.storage.shards import images_in
 from transfercli.errors import DataError
 from transfercli.io.addresses import is_remote
+from transfercli.reporting import Reporter
 
 STDIN = "-"
 MAX_NAME_BYTES = 1 << 20  # per name of a list; bounds memory if the list has no line end
@@ -24,7 +25,9 @@ _READ_BYTES = 1 << 16
 _MAX_QUEUED = 1024  # names in the queue
 
 
-def expand_inputs(paths: Iterable[str], listed: Callable[[], Iterator[str]]) -> Iterator[InputImage]:
+def expand_inputs(
+    paths: Iterable[str], listed: Callable[[], Iterator[str]], reporter: Reporter | None = None
+) -> Iterator[InputImage]:
     """Yield every image that `paths` name, in their order; inside a folder sorted by name.
 
     A file is included whatever its name; in a folder, only files with the extension or the content of an image are,
@@ -32,28 +35,29 @@ def expand_inputs(paths: Iterable[str], listed: Callable[[], Iterator[str]]) -> 
 
     Args:
         listed: yields the files and folders that `-` stands for.
+        reporter: reports transfers, and may stop them; None in another thread than the main one.
     """
     for path in paths:
         if path == STDIN:
             for name in listed():
-                yield from _expand(name)
+                yield from _expand(name, reporter)
         elif glob.has_magic(path) and not is_remote(path) and not _exists(path):
             matches = sorted(glob.iglob(path, recursive=True))
             for name in matches:
-                yield from _expand(name)
+                yield from _expand(name, reporter)
             if not matches:
                 yield InputImage(path, "no file matches this pattern")
         else:
-            yield from _expand(path)
+            yield from _expand(path, reporter)
 
 
 def _exists(path: str) -> bool:
     return os.path.exists(path)  # noqa: PTH110 - False, without an error, for an impossible file name
 
 
-def _expand(path: str) -> Iterator[InputImage]:
+def _expand(path: str, reporter: Reporter | None) -> Iterator[InputImage]:
     if is_remote(path):
-        yield from remote_images(path)
+        yield from remote_images(path, reporter)
         return
     try:
         is_folder = Path(path).is_dir()

@@ -11,6 +11,7 @@ from pathlib import Path
 from transfercli.config.paths import normalised_path
 from transfercli.config.schema import DataConfig, ExpectConfig
 from transfercli.config.types import Task
+from transfercli.data.archive_members import is_archive
 from transfercli.data.label_sets import CLASS_NOUNS, LABEL_NOUNS, LabelSet
 from transfercli.data.remote.versions import refreshed
 from transfercli.data.sources import keras_datasets
@@ -21,7 +22,7 @@ from transfercli.data.sources.joined_labels import find_joined
 from transfercli.data.sources.labels import look_alikes, normalised_label, shown
 from transfercli.data.sources.layout import split_folders
 from transfercli.data.sources.storage.places import archives_at, place_of, shards_of
-from transfercli.data.sources.storage.shards import is_shards, shard_items, splits_of
+from transfercli.data.sources.storage.shards import shard_items, splits_of
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import column_names, is_table, table_items
 from transfercli.errors import ConfigError, DataError
@@ -111,7 +112,7 @@ class Listing:
 def base_folder(root: str) -> Path:
     """Return the folder that recorded paths are relative to; `root` is `data.train` of a config."""
     path = normalised_path(root)
-    return path.parent if is_table(path) or is_shards(path) else path
+    return path.parent if is_table(path) or is_archive(path) else path
 
 
 def list_images(config: DataConfig, reporter: Reporter, task: Task = "classify") -> Listing:

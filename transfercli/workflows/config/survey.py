@@ -30,13 +30,14 @@ def survey(data: str, folder: Path, reporter: Reporter) -> Survey:
 
     Raises `DataError` if it does not exist, is not a data set or has no classes.
     """
-    from transfercli.data.sources.storage.shards import archives_in, is_shards
+    from transfercli.data.archive_members import is_archive
+    from transfercli.data.sources.storage.shards import archives_in
     from transfercli.data.sources.tables import is_table
 
     if data.startswith("keras:"):
         return Survey(data, {}, None, ("test",))
     path = Path(data)
-    if is_remote(data) or is_shards(data) or archives_in(path):
+    if is_remote(data) or is_archive(data) or archives_in(path):
         return _survey_stored(data, data if is_remote(data) else _shown(path, folder), reporter)
     if not path.exists():
         raise DataError(f"--data {data!r} does not exist", DATA_HINT)
@@ -80,7 +81,7 @@ def _survey_stored(data: str, shown: str, reporter: Reporter) -> Survey:
     if problem := problem_of(data) if is_remote(data) else "":
         raise DataError(f"--data: {problem}", DATA_HINT)
     given = ConfigPath(data, Path())
-    settings = table_settings(place_of(given, whole=True)) if is_table(given.path) else {}
+    settings = table_settings(place_of(given, reporter, whole=True)) if is_table(given.path) else {}
     return _survey_listing(data, shown, settings, reporter)
 
 
@@ -99,7 +100,7 @@ def _survey_listing(train: str, shown: str, settings: dict[str, Any], reporter: 
         if any(note.startswith("data.empty_labels") for note in notes):
             settings["empty_labels"] = config.data.empty_labels
     items = [item for item in listing.items if item.split == "train" and not item.problem]
-    size, grey = _read_headers([item.file for item in items])
+    size, grey = _read_headers([item.file for item in items], reporter)
     return Survey(
         shown,
         dict(sorted(replace(listing, items=items).counts().items())),
@@ -128,11 +129,11 @@ def _survey_folder(path: Path, shown: str, reporter: Reporter) -> Survey:
             "a classifier needs at least two class folders",
         )
     counts = dict(sorted(Counter(item.label for item in items).items()))
-    size, grey = _read_headers([item.file for item in items])
+    size, grey = _read_headers([item.file for item in items], reporter)
     return Survey(shown, counts, size, tuple(split for split in labelled_splits(path) if split != "train"), grey)
 
 
-def _read_headers(files: list[str]) -> tuple[tuple[int, int] | None, bool]:
+def _read_headers(files: list[str], reporter: Reporter) -> tuple[tuple[int, int] | None, bool]:
     """Return the median (height, width) of evenly spaced files, and True if all of them are grey."""
     from PIL import Image
 
@@ -140,7 +141,7 @@ def _read_headers(files: list[str]) -> tuple[tuple[int, int] | None, bool]:
     from transfercli.data.sources.storage.remote_inputs import fetched_copies
 
     sizes, modes = [], set()
-    for file in fetched_copies(files[:: max(1, len(files) // MAX_HEADERS)]):
+    for file in fetched_copies(files[:: max(1, len(files) // MAX_HEADERS)], reporter):
         try:
             with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(read_bytes(file))) as image:
                 sizes.append((image.height, image.width))

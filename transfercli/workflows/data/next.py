@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,9 @@ def data_next(request: NextRequest, reporter: Reporter) -> NextResult:
     forecast = label_forecast(run, labelled, len(rows), request.target, reporter)
     if len(chosen) < request.budget:
         reporter.warning(f"only {counted(len(chosen), 'image')} can be chosen; --budget is {request.budget}")
-    files = ChosenFiles.of(request.folder, [image.path for image in chosen], cache_root(run.config.compute))
+    on_wait = partial(reporter.progress, "waiting for remote files", 0, 0, "")
+    paths = [image.path for image in chosen]
+    files = ChosenFiles.of(request.folder, paths, cache_root(run.config.compute), on_wait)
     linked = write_folder(out, chosen, files, pool.split.at(rows), page_facts(run, pool, method, forecast))
     if not linked and not files.addresses:
         reporter.warning(f"symbolic links are not possible in {out}: the images were copied")

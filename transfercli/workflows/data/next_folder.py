@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,17 +40,19 @@ class ChosenFiles:
     addresses: list[str]
 
     @classmethod
-    def of(cls, images: Path, paths: Sequence[str], cache: Path) -> ChosenFiles:
+    def of(cls, images: Path, paths: Sequence[str], cache: Path, on_wait: Callable[[], None]) -> ChosenFiles:
         """Return the files of images below a folder or an address; those that gave way are fetched again.
 
-        paths: relative to `images`. cache: folder of the caches. Raises `DataError` if one cannot be fetched.
+        paths: relative to `images`. cache: folder of the caches. on_wait: called while they are fetched.
+
+        Raises `DataError` if one cannot be fetched.
         """
         given = as_given(images)
         if not is_remote(given):
             return cls([absolute(path, images.absolute()) for path in paths], [])
         folder = local_copy(given, cache)
         files = [absolute(path, folder) for path in paths]
-        for reason in fetch_now(files, cache).values():
+        for reason in fetch_now(files, cache, on_wait).values():
             raise DataError(reason, "start the command again")
         return cls(files, [address_of(file, cache) for file in files])
 

@@ -41,7 +41,7 @@ def read_inputs(paths: Iterable[str], reading: Reading, *, strict: bool = False)
 
     Unreadable ones are left out with a warning. Raises `DataError` if all are, or with `strict` if one is.
     """
-    return read_files(list(expand_inputs(paths, lambda: read_names(STDIN))), reading, strict=strict)
+    return read_files(list(expand_inputs(paths, lambda: read_names(STDIN), reading.reporter)), reading, strict=strict)
 
 
 def read_files(images: list[InputImage], reading: Reading, *, strict: bool = False) -> ReadImages:

@@ -17,10 +17,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from transfercli.data.decoding.decode import decode_file
 from transfercli.data.decoding.stream import Decoder, Outcome, decode_in_order
-from transfercli.data.image import InputImage
+from transfercli.data.image import Geometry, InputImage
 from transfercli.data.image_notes import OF_TRAINING, count_notes, report_notes
 from transfercli.data.sources.inputs import InputQueue, expand_inputs, read_names
+from transfercli.data.sources.storage.remote_inputs import fetched_copies, lacking_copies
 from transfercli.data.sources.watch import watch_folder
 from transfercli.errors import DataError, UsageError
 from transfercli.io.cores import usable_cores
@@ -242,6 +244,7 @@ def predict_here(
     ):
         # More are decoded while the network is loaded.
         outcomes = decode_in_order(InputQueue(images), decoder, lambda: DECODED_AHEAD * network.batch_size)
+        outcomes = _decoded_again(outcomes, decoder.geometry, reporter)
         yield from predict_outcomes(_counted(outcomes, notes), network, request)
         if decoder.trouble:
             reporter.warning(f"no worker processes ({decoder.trouble}): images were decoded one by one in this process")
@@ -270,6 +273,19 @@ class Network:
 
     def __exit__(self, *error: object) -> None:
         self._computing.shutdown(cancel_futures=True)
+
+
+def _decoded_again(
+    outcomes: Iterator[Outcome | None], geometry: Geometry, reporter: Reporter
+) -> Iterator[Outcome | None]:
+    """Yield all outcomes; a remote image whose copy had to give way before it was decoded is fetched once more."""
+    for outcome in outcomes:
+        if outcome is None or not outcome[1].problem or outcome[0].problem or not outcome[0].file:
+            yield outcome
+            continue
+        for file in fetched_copies(lacking_copies([outcome[0].file]), reporter):
+            outcome = outcome[0], decode_file(file, geometry)
+        yield outcome
 
 
 def _counted(outcomes: Iterator[Outcome | None], notes: Counter[str]) -> Iterator[Outcome | None]:

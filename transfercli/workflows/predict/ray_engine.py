@@ -16,7 +16,8 @@ from transfercli.data.decoding.stream import POLL_SECONDS, Decoder, Outcome, dec
 from transfercli.data.image import InputImage
 from transfercli.data.image_notes import count_notes
 from transfercli.data.sources.inputs import InputQueue
-from transfercli.errors import ArtefactError, DataError, UsageError
+from transfercli.data.sources.storage.remote_inputs import lacking_copies
+from transfercli.errors import ArtefactError, DataError, DiskError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 from transfercli.workflows.cluster.cluster import connected_cluster
@@ -57,6 +58,12 @@ def predict_on_ray(
     if not readable:
         yield from (Prediction(image.path, error=image.problem) for image in listed)
         return
+    if lacking := lacking_copies(readable):
+        raise DiskError(
+            f"{counted(len(listed), 'image')} are more than the copies of remote images may take on this disk:"
+            f" {len(lacking)} had to give way to others before the cluster could read them",
+            "free disk space, predict the images of one folder at a time, or use --engine local",
+        )
     task = PredictTask(replace(request, run=str(model.location)), model.geometry.name, Path.cwd())
     with connected_cluster() as cluster:
         workers, cores = counted(cluster.workers.count, "worker"), counted(cluster.workers.cores, "core")

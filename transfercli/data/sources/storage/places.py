@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from transfercli.config.paths import TABLE_SUFFIXES, ConfigPath, base_of, cache_of, normalised_path
@@ -13,7 +14,7 @@ from transfercli.data.remote.versions import list_folder
 from transfercli.data.remote.whole_files import fetch_whole
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, OTHER_IMAGES, is_hidden
 from transfercli.data.sources.keras_datasets import is_keras
-from transfercli.data.sources.storage.shards import archives_in, expanded, is_shards
+from transfercli.data.sources.storage.shards import archives_in, expanded
 from transfercli.errors import DataError, TransferError, UsageError
 from transfercli.io.addresses import as_given, is_remote, local_copy, problem_of, with_addresses
 from transfercli.reporting import Reporter
@@ -36,7 +37,7 @@ def place_of(given: str, reporter: Reporter | None = None, *, whole: bool) -> Pa
     if not whole:
         list_folder(given.rstrip("/"), cache_of(given), _needs_head, reporter or Reporter())
         return path
-    return _fetched([str(path)], given)[0]
+    return _fetched([str(path)], given, reporter)[0]
 
 
 def shards_of(given: str, reporter: Reporter | None = None) -> list[Path]:
@@ -47,15 +48,15 @@ def shards_of(given: str, reporter: Reporter | None = None) -> list[Path]:
     """
     if is_keras(given) or normalised_path(given).suffix.lower() in TABLE_SUFFIXES:
         return []
-    if not is_shards(given):
+    if not is_archive(given):
         found = archives_in(place_of(given, reporter, whole=False))
-        return _fetched([str(path) for path in found], given) if is_remote(given) else found
+        return _fetched([str(path) for path in found], given, reporter) if is_remote(given) else found
     cache, texts = cache_of(given), expanded(given)
     if not is_remote(given):
         return _existing(_matches([normalised_path(ConfigPath(text, base_of(given))) for text in texts]), given)
     for folder in dict.fromkeys(text.rpartition("/")[0] for text in texts if _ANY in text):
         list_folder(folder, cache, _needs_head, reporter or Reporter())
-    return _fetched([str(path) for path in _matches([local_copy(text, cache) for text in texts])], given)
+    return _fetched([str(path) for path in _matches([local_copy(text, cache) for text in texts])], given, reporter)
 
 
 def given_place(given: Path, cache: Path, cache_max_gb: float, reporter: Reporter) -> Path:
@@ -90,7 +91,7 @@ def addresses_in_errors(cache: Path) -> Iterator[None]:
 
 def archives_at(path: Path) -> list[Path]:
     """Return the archives at a local path: itself, several in braces, or those in a folder; none if it has none."""
-    if not is_shards(path):
+    if not is_archive(path):
         return archives_in(path)
     return _existing(_matches([Path(text) for text in expanded(str(path))]), str(path))
 
@@ -118,11 +119,12 @@ def _existing(paths: list[Path], given: str) -> list[Path]:
     return paths
 
 
-def _fetched(files: list[str], given: str) -> list[Path]:
+def _fetched(files: list[str], given: str, reporter: Reporter | None) -> list[Path]:
     """Return the local copies of archives and tables after fetching what is not here. Raises as `shards_of`."""
     limit = given.cache_max_gb if isinstance(given, ConfigPath) else None
     max_bytes = int((ComputeConfig().cache_max_gb if limit is None else limit) * 1e9)
-    for reason in fetch_whole(files, cache_of(given), max_bytes).values():
+    on_wait = partial((reporter or Reporter()).progress, f"waiting for {counted(len(files), 'remote file')}", 0, 0, "")
+    for reason in fetch_whole(files, cache_of(given), max_bytes, on_wait).values():
         raise DataError(reason, "check the address, and the permissions for reading it")
     return [Path(file) for file in files]
 

@@ -34,11 +34,6 @@ _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _LISTED = 3
 
 
-def is_shards(text: str | Path) -> bool:
-    """Return True for the path or address of one archive, or of several in braces: `train-{000..009}.tar`."""
-    return is_archive(text)
-
-
 def expanded(text: str) -> list[str]:
     """Return the paths or addresses that braces stand for: a range `{000..009}`, or names `{a,b}`.
 
