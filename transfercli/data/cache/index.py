@@ -186,7 +186,12 @@ class Index:
 
     def segments(self) -> list[tuple[str, str, int]]:
         """Return (name, space, bytes) of each segment, the least recently used first."""
-        return self.connection.execute("SELECT name, space, bytes FROM segments ORDER BY used, name").fetchall()
+        query = "SELECT name, space, bytes FROM segments ORDER BY used, name"
+        try:
+            return self.connection.execute(query).fetchall()
+        except sqlite3.DatabaseError as error:
+            self._recreate(error)
+            return []
 
     def add_user(self, space: str, run: Path) -> None:
         """Note that the run in a folder uses a space."""

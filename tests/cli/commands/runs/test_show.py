@@ -33,7 +33,14 @@ def test_the_members_of_a_merged_run_stand_below_each_other() -> None:
 
 
 def test_an_evaluation_without_an_honest_image_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    about = {"status": "completed", "resume": None, "created": "", "experiment": "b", "headline": "accuracy"}
+    about = {
+        "status": "completed",
+        "resume": None,
+        "going_on": None,
+        "created": "",
+        "experiment": "b",
+        "headline": "accuracy",
+    }
     row = SimpleNamespace(run=Path("runs/b/2"), links=(), **about)
     _show_run(
         SimpleNamespace(  # type: ignore[arg-type] - of its parts, those that are printed

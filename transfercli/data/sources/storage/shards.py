@@ -64,11 +64,11 @@ def archives_in(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             visible = [entry for entry in entries if not is_hidden(entry.name)]
-    except OSError:
+        folders = [Path(entry.path) for entry in visible if entry.is_dir()]
+    except OSError:  # also of a link that leads to itself
         return []
     if any(Path(entry.name).suffix.lower() in IMAGE_EXTENSIONS for entry in visible):
         return []
-    folders = [Path(entry.path) for entry in visible if entry.is_dir()]
     archives = sorted(Path(entry.path) for entry in visible if is_archive(entry.name))
     if len(folders) == 1 and not archives:
         return archives_in(folders[0])
