@@ -16,6 +16,7 @@ from transfercli.data.dataset import Dataset
 from transfercli.data.decoding.decode import decode_file
 from transfercli.data.image import Geometry, InputImage
 from transfercli.data.remote import arrivals, fsspec_store, passing_files, stores, versions
+from transfercli.data.sources.storage import remote_inputs
 from transfercli.data.sources.storage.remote_inputs import lacking_copies, remote_images
 from transfercli.errors import DataError, Interrupted
 from transfercli.reporting import Reporter
@@ -123,8 +124,7 @@ def test_copies_give_way_to_the_next_part_of_the_images_of_a_command(
     most = sum(path.stat().st_size for path in folder.rglob("*.png")) // 4
     for module in (arrivals, passing_files):
         monkeypatch.setattr(module, "AHEAD_BYTES", most)
-    monkeypatch.setattr(ComputeConfig.model_fields["cache_max_gb"], "default", most / 1e9)
-    ComputeConfig.model_rebuild(force=True)
+    monkeypatch.setattr(remote_inputs, "ComputeConfig", lambda: ComputeConfig(cache_max_gb=most / 1e9))
     local = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.png")}
     files = {}
     for image in remote_images(ADDRESS):
