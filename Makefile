@@ -6,7 +6,7 @@ STAMP := $(VENV)/.transfercli-installed
 CLI := $(BIN)/transfercli
 # Tools of audit and sbom, apart from what the program needs.
 SUPPLY := build/supply
-COMPILE := build/lock/bin/uv pip compile pyproject.toml --quiet --extra onnx --extra litert --extra openvino --extra sweep --only-binary :all: \
+COMPILE := build/lock/bin/uv pip compile pyproject.toml --quiet --extra onnx --extra litert --extra openvino --extra sweep --extra serve --only-binary :all: \
   --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 IMAGE := --constraint requirements.lock --python-version 3.13
 DEMO := build/demo

@@ -17,6 +17,7 @@ LOW = {"config", "runs", "io"}
 DATA = LOW | {"data"}
 MAY_IMPORT = {
     "io": set(),
+    "web": {"io"},
     "config": {"io"},
     "runs": {"config", "io"},
     "data": LOW,
@@ -25,8 +26,8 @@ MAY_IMPORT = {
     "transfer": DATA | {"models", "training"},
     "evaluation": DATA | {"models", "training"},
     "export": DATA | {"models", "training"},
-    "workflows": DATA | {"models", "training", "transfer", "evaluation", "export"},
-    "cli": DATA | {"models", "training", "transfer", "evaluation", "export", "workflows"},
+    "workflows": DATA | {"models", "training", "transfer", "evaluation", "export", "web"},
+    "cli": DATA | {"models", "training", "transfer", "evaluation", "export", "web", "workflows"},
 }
 LIGHT = ("cli", "config", "io", "runs", "workflows")
 

@@ -27,6 +27,7 @@ from transfercli.cli.commands.sample import sample
 from transfercli.cli.commands.similar import similar
 from transfercli.cli.commands.sweep import sweep
 from transfercli.cli.commands.train import finetune, pretrain
+from transfercli.cli.commands.ui import ui
 from transfercli.cli.environment import prepare_environment, use_utf8
 from transfercli.cli.runner import message_of
 from transfercli.cli.streams import prepare_standard_files
@@ -81,6 +82,7 @@ app.command()(similar)
 app.add_typer(runs_commands.app, name="runs")
 app.command()(retrain)
 app.command()(promote)
+app.command()(ui)
 
 
 def main() -> None:

@@ -58,6 +58,16 @@ Overrides = Annotated[
         callback=_check_overrides,
     ),
 ]
+Host = Annotated[
+    str, typer.Option("--host", metavar="H", help="address of this machine to listen on; 0.0.0.0 for other machines")
+]
+Port = Annotated[int, typer.Option("--port", metavar="P", min=0, max=65535, help="port to listen on; 0: any free one")]
+UnixSocket = Annotated[
+    Path | None,
+    typer.Option(
+        "--unix-socket", metavar="FILE", help="listen on a Unix socket in place of a port", show_default=False
+    ),
+]
 Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="time to wait for the experiment's lock")]
 Part = Annotated[
     str | None,
@@ -90,5 +100,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="print only warnings and er
 Verbose = Annotated[bool, typer.Option("--verbose", help="print more detail on stderr")]
 
 RUNS = DEFAULT_RUNS
+HOST = "127.0.0.1"
+SERVE_PORT = 8500
+UI_PORT = 8600
 # The help of their argument.
 IMAGE_PATHS = "image files, folders, tar archives, patterns or addresses (s3://…), or - for a list on stdin"

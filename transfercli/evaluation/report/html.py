@@ -22,12 +22,15 @@ def load_script(name: str) -> tuple[Any, str]:
     return Markup(text), f"sha256-{digest}"
 
 
-def jinja_environment() -> Any:
-    """Return the environment of the pages: values are escaped, and its filters make names one printable line."""
+def jinja_environment(*more: Path) -> Any:
+    """Return the environment of the pages: values are escaped, and its filters make names one printable line.
+
+    more: folders with further templates.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([TEMPLATES, *more]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,0 +1,1 @@
+"""Workflow of `serve`: models that answer over HTTP."""

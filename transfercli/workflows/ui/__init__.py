@@ -1,0 +1,1 @@
+"""Workflow of `ui`: a local page over all runs."""

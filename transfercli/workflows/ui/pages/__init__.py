@@ -1,0 +1,1 @@
+"""Pages of `ui`, one a module: each gives its routes."""
