@@ -43,7 +43,8 @@ class ModelOutput:
     out-of-distribution scores, and strange: bool [N], True if they are above their threshold; None if the model has no
     score. answered: bool [N, C], the labels at or above their thresholds, and unsure: bool [N, C], the labels whose
     answer the model abstains from; None if an image has exactly one label. chosen: int [N], the answered class if a
-    threshold chose it; None for the most probable one.
+    threshold chose it; None for the most probable one. features: float32 [N, D], those of the base, as `data drift`
+    compares them; None unless the model was loaded `with_features`.
     """
 
     probabilities: np.ndarray
@@ -54,6 +55,7 @@ class ModelOutput:
     answered: np.ndarray | None = None
     unsure: np.ndarray | None = None
     chosen: np.ndarray | None = None
+    features: np.ndarray | None = None
 
 
 PredictBatch = Callable[[np.ndarray], ModelOutput]  # takes uint8 images [N, H, W, 3]
@@ -68,7 +70,8 @@ class LoadableModel:
     an earlier version. always_abstaining: reads why it abstains from every image; "" if it does not. several: True if
     an image may have several labels. has_numbers: True if each image gets a number. batch_size: returns the number of
     images per forward pass, which on an accelerator is larger once the model is loaded. location: absolute path, which
-    another process finds the same model by.
+    another process finds the same model by. load_with_features: loads the model so that its output has the features of
+    the base; None if it has none, as an exported artefact.
     """
 
     labels: tuple[str, ...]
@@ -81,6 +84,12 @@ class LoadableModel:
     has_numbers: bool = False
     batch_size: Callable[[], int] = lambda: BATCH
     location: Path = Path()
+    load_with_features: Callable[[], PredictBatch] | None = None
+
+
+def with_features(model: LoadableModel) -> LoadableModel:
+    """Return a model whose output has features, from the same forward pass; the model itself if it has none."""
+    return replace(model, load=model.load_with_features) if model.load_with_features else model
 
 
 def find_model(name: str, runs: Path, reporter: Reporter) -> LoadableModel:
@@ -130,7 +139,7 @@ def _from_run(run: StoredRun) -> LoadableModel:
 
     fitting = BATCH
 
-    def load() -> PredictBatch:
+    def load(*, features: bool = False) -> PredictBatch:
         nonlocal fitting
         model = run.scored_model
         from transfercli.models.passes.batch_size import forward_batch_size
@@ -138,8 +147,18 @@ def _from_run(run: StoredRun) -> LoadableModel:
         from transfercli.models.placement import gathered
 
         fitting = min(MOST_PER_BATCH, forward_batch_size(model, BATCH))
-        compute = compiled(model)
-        return lambda images: answer(run, gathered(compute(images)))
+        if not features:
+            compute = compiled(model)
+            return lambda images: answer(run, gathered(compute(images)))
+        from transfercli.models.unknown.features import with_base_features
+
+        both = compiled(with_base_features(run.classifier, model))
+
+        def answer_with_features(images: np.ndarray) -> ModelOutput:
+            outputs, of_base = both(images)
+            return replace(answer(run, gathered(outputs)), features=gathered(of_base))
+
+        return answer_with_features
 
     threads = run.config.compute.threads
     return LoadableModel(
@@ -152,6 +171,7 @@ def _from_run(run: StoredRun) -> LoadableModel:
         run.several,
         run.has_numbers,
         lambda: fitting,
+        load_with_features=lambda: load(features=True),
     )
 
 
