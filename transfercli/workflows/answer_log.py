@@ -35,7 +35,7 @@ from transfercli.io.bounded import read_json
 from transfercli.io.checksum import file_sha256
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.predict.predictors import LoadableModel, ModelOutput
+from transfercli.workflows.predict.loadable import LoadableModel, ModelOutput
 
 SECONDS = 5.0  # between two writes
 SHARE = 0.01  # of the time, at most, that writing takes: a large sample is written less often
