@@ -246,6 +246,14 @@ def facts_of(model: LoadableModel) -> ModelFacts:
     return ModelFacts(run, kind, model.labels, answers, asdict(model.geometry), sha256)
 
 
+def check_log_place(log: Path, images: Sequence[Path]) -> None:
+    """Raise `UsageError` if a log is in a folder whose images are predicted: those that it keeps would be, too."""
+    place = log.resolve()
+    for folder in images:
+        if folder.is_dir() and place.is_relative_to(folder.resolve()):
+            raise UsageError(f"--log {log} is in {folder}, whose images are predicted", "name a folder outside of it")
+
+
 def _identity(place: Path) -> tuple[str, str, str]:
     """Return the run, the kind and the SHA-256 of a model by its place, as in `ModelFacts`."""
     folder = RunFolder(place)
