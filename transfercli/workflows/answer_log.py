@@ -23,7 +23,7 @@ from transfercli.data.label_sets import LabelSet
 from transfercli.errors import TransferError, UsageError
 from transfercli.evaluation.monitoring.compaction import compact, new_name
 from transfercli.evaluation.monitoring.counts import Answers, Counts, one_hot
-from transfercli.evaluation.monitoring.kept_images import MAX_PENDING, KeptImages, content_of
+from transfercli.evaluation.monitoring.kept_images import KeptImages, content_of
 from transfercli.evaluation.monitoring.log_files import LogFile, write_log_file
 from transfercli.evaluation.monitoring.log_folder import open_model_folder
 from transfercli.evaluation.monitoring.model_facts import ModelFacts
@@ -72,6 +72,7 @@ class AnswerLog:
         self._kept = KeptImages(self._folder, keep_images) if keep_images else None
         self._counting, self._keeping, self._writing = threading.Lock(), threading.Lock(), threading.Lock()
         self._days: list[_Day] = []  # the current one is the last; earlier ones are not written yet
+        self._failing = False
         self._compact()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._write_regularly, name="answer-log", daemon=True)
@@ -143,17 +144,21 @@ class AnswerLog:
         self.close()
 
     def _write_regularly(self) -> None:
-        seconds, warned = SECONDS, False
+        seconds = SECONDS
         while not self._closed.wait(seconds):
             start = time.monotonic()
-            try:
-                self.flush()
-                warned = False
-            except TransferError as error:
-                if not warned:
-                    self._reporter.warning(f"the answer log could not be written, and is tried again: {error.message}")
-                warned = True
+            self._try_flush()
             seconds = max(SECONDS, (time.monotonic() - start) / SHARE)
+
+    def _try_flush(self) -> None:
+        """Write what is new; of several failures in a row, only the first is a warning."""
+        try:
+            self.flush()
+            self._failing = False
+        except TransferError as error:
+            if not self._failing:
+                self._reporter.warning(f"the answer log could not be written, and is tried again: {error.message}")
+            self._failing = True
 
     def _day(self, now: float) -> _Day:
         """Return the counts of the present day."""
@@ -178,9 +183,9 @@ class AnswerLog:
                     None if answers.strange is None else bool(answers.strange[row]),
                     f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%SZ}",
                 )
-            full = self._kept.pending > MAX_PENDING
+            full = self._kept.full
         if full:
-            self.flush()
+            self._try_flush()
 
     def _compact(self) -> None:
         try:

@@ -16,6 +16,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from transfercli.errors import UsageError
+from transfercli.evaluation.monitoring.kept_images import FOLDER
 from transfercli.evaluation.monitoring.log_files import SUFFIX, LogFile, write_log_file
 from transfercli.evaluation.monitoring.log_folder import log_files, read_files
 from transfercli.evaluation.monitoring.model_facts import ModelFacts
@@ -77,7 +78,7 @@ def _periods(files: dict[str, LogFile], today: date) -> dict[str, list[str]]:
 def _remove_abandoned(folder: Path) -> None:
     """Remove temporary files of killed processes; others may be writing theirs."""
     oldest = time.time() - ABANDONED
-    for path in folder.glob(f".*{SUFFIX}.*.tmp"):
+    for path in [*folder.glob(".*.tmp"), *(folder / FOLDER).glob(".*.tmp")]:
         if path.lstat().st_mtime < oldest:
             path.unlink(missing_ok=True)
 

@@ -55,18 +55,19 @@ class KeptImages:
     def __init__(self, folder: Path, most: int) -> None:
         self.folder, self.most = folder, most
         self._content: dict[str, bytes] = {}  # of candidates that are not written yet, by name of the file
+        self._pending = 0  # bytes of them
         self._rows: dict[str, Kept] = {}
         self._largest: list[float] = []  # a heap of the negative confidences of all rows
         self._set_rows(_read_table(folder / TABLE))
 
     @property
-    def pending(self) -> int:
-        """The number of bytes of candidates that are not written yet."""
-        return sum(map(len, self._content.values()))
+    def full(self) -> bool:
+        """True if the candidates in memory should be written now; until they are, no others are taken."""
+        return self._pending > MAX_PENDING
 
     def wants(self, confidence: float) -> bool:
         """Return True if an image of this confidence would be among the least sure."""
-        return len(self._largest) < self.most or confidence < -self._largest[0]
+        return not self.full and (len(self._largest) < self.most or confidence < -self._largest[0])
 
     def add(self, confidence: float, content: bytes, label: str, strange: bool | None, when: str) -> None:
         """Add a candidate. content: the bytes of a file in a format of `SIGNATURES`."""
@@ -79,6 +80,7 @@ class KeptImages:
             heapq.heappush(self._largest, -confidence)
             if len(self._largest) > self.most:
                 heapq.heappop(self._largest)
+        self._pending += len(content) * (name not in self._content)
         self._rows[name], self._content[name] = row, content
 
     def write(self) -> None:
@@ -93,16 +95,18 @@ class KeptImages:
         with plain_lock(self.folder / LOCK):
             earlier = [row for row in _read_table(self.folder / TABLE) if (images / row.file).is_file()]
             rows = {row.file: row for row in sorted([*earlier, *self._rows.values()], reverse=True)}
-            kept = sorted(row for row in rows.values() if row.file in self._content or (images / row.file).is_file())
-            kept = kept[: self.most]
+            present = [row for row in rows.values() if row.file in self._content or (images / row.file).is_file()]
+            kept = sorted(present)[: self.most]
             for row in kept:
                 if not (images / row.file).exists():
                     atomic.write_bytes(images / row.file, self._content[row.file])
             atomic.write_text(self.folder / TABLE, _table(kept))
-            for row in earlier:
-                if row not in kept and row.file not in {one.file for one in kept}:
-                    (images / row.file).unlink(missing_ok=True)
+            names = {row.file for row in kept}
+            for path in images.iterdir():
+                if _is_name(path.name) and path.name not in names:
+                    path.unlink(missing_ok=True)
         self._content.clear()
+        self._pending = 0
         self._set_rows(kept)
 
     def _set_rows(self, rows: list[Kept]) -> None:
