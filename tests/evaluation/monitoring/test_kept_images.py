@@ -31,7 +31,7 @@ def offer(kept: KeptImages, confidences: dict[int, float]) -> None:
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((folder / TABLE).open(encoding="utf-8")))
+    return list(csv.DictReader(io.StringIO((folder / TABLE).read_text("utf-8"))))
 
 
 def names(numbers: list[int]) -> list[str]:
@@ -126,7 +126,7 @@ def test_a_file_that_is_too_large_is_not_kept_as_it_is(monkeypatch: pytest.Monke
 def test_candidates_in_memory_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_images, "MAX_PENDING", 2 * len(png(1)))
     kept = KeptImages(tmp_path, 100)
-    offer(kept, {number: 0.5 for number in range(1, 20)})
+    offer(kept, dict.fromkeys(range(1, 20), 0.5))
     assert kept.full
     kept.write()
     assert len(rows(tmp_path)) == 3
