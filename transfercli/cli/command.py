@@ -153,7 +153,8 @@ def _print_nothing(result: Result) -> None:
 def _command(work: Callable[..., Any], run: Run, given: int = 1) -> Command:
     """Return a function with the name, help and parameters of `work`, and with the shared options.
 
-    given: number of its first parameters, such as the reporter, that are no options. The annotation of the result is not evaluated, since its module is imported only when the command runs.
+    given: number of its first parameters, such as the reporter, that are no options. The annotation of the result is
+    not evaluated, since its module is imported only when the command runs.
     """
     own = list(inspect.signature(work).parameters.values())[given:]
     source = cast(FunctionType, work)

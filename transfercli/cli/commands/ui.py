@@ -43,7 +43,7 @@ def ui(
     unix_socket: UnixSocket = None,
     token_file: TokenFile = None,
 ) -> NoReturn:
-    """Show all runs in a browser, on this machine: a local page that is read-only.
+    """Show all runs in a browser: a local page, read-only.
 
     Example: transfercli ui --runs runs
     """

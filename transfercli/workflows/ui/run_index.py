@@ -113,15 +113,15 @@ class RunIndex:
     def _run(self, folder: Path, signature: Signature, links: Mapping[str, str]) -> IndexedRun:
         names = tuple(name for name, run_id in links.items() if run_id == folder.name)
         before = self._kept.get(folder)
-        if before and before[0] == signature and before[1].row.links == names:
-            if before[1].row.status not in UNSETTLED:
-                return before[1]
+        same = before is not None and before[0] == signature
+        if before and same and before[1].row.links == names and before[1].row.status not in UNSETTLED:
+            return before[1]
         run = RunFolder(folder)
         try:
             row = row_of(run, links)
         except DAMAGE:
             row = RunRow(folder, folder.parent.name, folder.name, "damaged", names)
-        if before and before[0] == signature and before[1].row == row:
+        if before and same and before[1].row == row:
             return before[1]  # with what was computed of it
         return IndexedRun(run, row)
 

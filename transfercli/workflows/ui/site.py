@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
@@ -50,6 +50,7 @@ class Site:
         """Templates of this site beside those of the reports, whose style and macros they use."""
         environment = jinja_environment(TEMPLATES)
         environment.globals |= {"static": static_address, "site": self, "run_address": run_address, "quote": quoted}
+        environment.globals |= {"experiment_address": experiment_address, "address_with": address_with}
         environment.filters["line"] = lambda text, length=1000: clipped(self.hidden(str(text)), length)
         return environment
 
@@ -113,9 +114,22 @@ def run_address(label: str) -> str | None:
     return f"/runs/{label}" if is_label(label) else None
 
 
+def experiment_address(name: str) -> str | None:
+    """Return the address of the page of an experiment; None if its name has characters that no command takes."""
+    return f"/experiments/{name}" if is_label(f"{name}/x") else None
+
+
 def quoted(text: object) -> str:
     """Return a text as a part of an address."""
     return quote(str(text).encode("utf-8", "replace"), safe="")
+
+
+def address_with(request: Request, **changes: object) -> str:
+    """Return the address of a request with other values of its query; None removes one, as `page` always is."""
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name not in {"page", *changes}]
+    query = [*kept, *((name, str(value)) for name, value in changes.items() if value is not None)]
+    text = urlencode([(name, value.encode("utf-8", "replace")) for name, value in query])
+    return request.url.path + (f"?{text}" if text else "")
 
 
 @dataclass(frozen=True, slots=True)
