@@ -17,13 +17,18 @@ from transfercli.web.answers import STATUS
 from transfercli.web.guards import LOOPBACK_NAMES, HostGuard, SameOriginGuard
 from transfercli.web.page_token import PageTokenGuard
 from transfercli.workflows.ui.headers import SecurityHeaders
-from transfercli.workflows.ui.pages import leaderboard
+from transfercli.workflows.ui.pages import curves, experiment, leaderboard, run
 from transfercli.workflows.ui.site import STATIC, Section, Site
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-SECTIONS: tuple[Section, ...] = (leaderboard.SECTION,)  # in the order of the navigation
+SECTIONS: tuple[Section, ...] = (
+    leaderboard.SECTION,
+    curves.SECTION,
+    experiment.SECTION,
+    run.SECTION,
+)  # in the order of the navigation
 
 
 def build_app(site: Site, *, token: str | None = None, hosts: Collection[str] | None = LOOPBACK_NAMES) -> Starlette:
