@@ -17,7 +17,7 @@ from transfercli.web.answers import STATUS
 from transfercli.web.guards import LOOPBACK_NAMES, HostGuard, SameOriginGuard
 from transfercli.web.page_token import PageTokenGuard
 from transfercli.workflows.ui.headers import SecurityHeaders
-from transfercli.workflows.ui.pages import curves, experiment, leaderboard, run
+from transfercli.workflows.ui.pages import compare, curves, experiment, leaderboard, run
 from transfercli.workflows.ui.site import STATIC, Section, Site
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SECTIONS: tuple[Section, ...] = (
     leaderboard.SECTION,
     curves.SECTION,
+    compare.SECTION,
     experiment.SECTION,
     run.SECTION,
 )  # in the order of the navigation

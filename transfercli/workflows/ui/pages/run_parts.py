@@ -151,10 +151,12 @@ def _config(run: RunFolder) -> dict[str, Any]:
 
 
 def _differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[Difference]:
-    return [
-        Difference(key, public_text(values[0]), public_text(values[1]))
-        for key, values in list(differing_keys([here, there]).items())[:MOST_ROWS]
-    ]
+    return shown_differences(differing_keys([here, there]))
+
+
+def shown_differences(values: Mapping[str, Sequence[Any]]) -> list[Difference]:
+    """Return differences as texts without absolute paths. values: two by dotted key."""
+    return [Difference(key, public_text(two[0]), public_text(two[1])) for key, two in list(values.items())[:MOST_ROWS]]
 
 
 def generations(run: StoredRun) -> tuple[Generation, ...]:

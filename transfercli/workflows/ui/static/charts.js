@@ -76,10 +76,10 @@ function showEpoch(figure, index, mark) {
     svg.append(element("line", { class: "cursor", x1: x, x2: x, y1: top, y2: height - bottom }));
   }
   const values = lines.flatMap((line) => {
-    const point = line.points.find(([x]) => x === epochs[index]);
+    const point = mark ? line.points.find(([x]) => x === epochs[index]) : !line.faint && line.points.at(-1);
     return point ? [`${line.name} ${precise(point[1])}`] : [];
   });
-  const words = `Epoch ${epochs[index]}: ${values.slice(0, 12).join("; ")}${values.length > 12 ? `; ${values.length - 12} more` : ""}`;
+  const words = `${mark ? `Epoch ${epochs[index]}` : "Last values"}: ${values.slice(0, 12).join("; ")}${values.length > 12 ? `; ${values.length - 12} more` : ""}`;
   if (note.textContent !== words) note.textContent = words;
 }
 
