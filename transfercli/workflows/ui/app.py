@@ -18,6 +18,7 @@ from transfercli.web.guards import LOOPBACK_NAMES, HostGuard, SameOriginGuard
 from transfercli.web.page_token import PageTokenGuard
 from transfercli.workflows.ui.headers import SecurityHeaders
 from transfercli.workflows.ui.pages import compare, curves, experiment, leaderboard, run
+from transfercli.workflows.ui.review import section as review
 from transfercli.workflows.ui.site import STATIC, Section, Site
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ SECTIONS: tuple[Section, ...] = (
     leaderboard.SECTION,
     curves.SECTION,
     compare.SECTION,
+    review.SECTION,
     experiment.SECTION,
     run.SECTION,
 )  # in the order of the navigation
