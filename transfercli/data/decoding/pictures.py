@@ -38,6 +38,9 @@ def file_pictures(files: Sequence[str], side: int, workers: int = 1) -> Iterator
     with Decoder(geometry, workers) as decoder:
         for start in range(0, len(files), CHUNK * workers):
             part = files[start : start + CHUNK * workers]
-            futures = [decoder.submit([InputImage(file) for file in part[at : at + CHUNK]]) for at in range(0, len(part), CHUNK)]
+            futures = [
+                decoder.submit([InputImage(file) for file in part[at : at + CHUNK]])
+                for at in range(0, len(part), CHUNK)
+            ]
             for future in futures:
                 yield from (picture_of(decoded, geometry) for decoded in future.result())

@@ -121,7 +121,7 @@ def _copy(source: Source, place: Path) -> None:
 
 def _fill(source: Source, handle: int, then: Callable[[], None] = lambda: None) -> None:
     """Write the content and the time of change of a file, call `then`, and close the handle."""
-    with open(handle, "wb") as file:  # noqa: PTH123
+    with open(handle, "wb") as file:
         if archive := archive_of(source.file):
             file.write(read_bytes(source.file))
         else:

@@ -19,7 +19,7 @@ from transfercli.runs.output_paths import check_output_folder
 from transfercli.shards import Shard
 from transfercli.workflows.command_lines import command_line, runs_option, shown_path
 from transfercli.workflows.predict.outputs import Output
-from transfercli.workflows.predict.predict import DEFAULT_TOP, Prediction, PredictRequest, Predictions
+from transfercli.workflows.predict.predict import DEFAULT_TOP, Prediction, Predictions, PredictRequest
 from transfercli.workflows.predict.table import table_header, table_row
 
 OPTION = "--report"

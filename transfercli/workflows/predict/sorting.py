@@ -25,7 +25,7 @@ from transfercli.text import counted
 from transfercli.workflows.predict.class_folders import ABSTAINED, UNLABELLED, UNREADABLE, folders_of
 from transfercli.workflows.predict.outputs import Output
 from transfercli.workflows.predict.placing import Source, put
-from transfercli.workflows.predict.predict import Prediction, PredictRequest, Predictions
+from transfercli.workflows.predict.predict import Prediction, Predictions, PredictRequest
 
 OPTION = "--sort-into"
 SortAs = Literal["link", "hardlink", "copy"]

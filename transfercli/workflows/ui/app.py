@@ -19,11 +19,13 @@ from transfercli.web.page_token import PageTokenGuard
 from transfercli.workflows.ui.headers import SecurityHeaders
 from transfercli.workflows.ui.pages import leaderboard
 from transfercli.workflows.ui.site import STATIC, Section, Site
+from transfercli.workflows.ui.tryout import pages as tryout
+from transfercli.workflows.ui.wall import pages as wall
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-SECTIONS: tuple[Section, ...] = (leaderboard.SECTION,)  # in the order of the navigation
+SECTIONS: tuple[Section, ...] = (leaderboard.SECTION, wall.SECTION, tryout.SECTION)  # in the order of the navigation
 
 
 def build_app(site: Site, *, token: str | None = None, hosts: Collection[str] | None = LOOPBACK_NAMES) -> Starlette:

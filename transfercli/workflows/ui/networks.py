@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from starlette.exceptions import HTTPException
 
+from transfercli.data.dataset import Record
 from transfercli.data.image import Decoded, InputImage
 from transfercli.evaluation.explain.heatmaps import overlaid
 from transfercli.runs.folder import RunFolder
@@ -41,6 +42,16 @@ class LoadedNetwork:
     @cached_property
     def _network(self) -> Network:
         return Network(self.model)
+
+    def load(self) -> StoredRun:
+        """Load the network, and return its run."""
+        _ = self.run.classifier
+        return self.run
+
+    @cached_property
+    def by_sha256(self) -> dict[str, Record]:
+        """The images that the run recorded, by the SHA-256 of their files."""
+        return {record.sha256: record for record in self.run.images if record.sha256}
 
     def predict(self, image: InputImage, decoded: Decoded) -> Prediction:
         """Return the prediction of an image as `predict --abstain` gives it."""

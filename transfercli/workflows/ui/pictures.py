@@ -35,8 +35,8 @@ WORKERS = 2
 MOST_BYTES = 96 << 20  # of encoded pictures in memory
 PLACEHOLDER = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 96"><rect width="96" height="96" fill="#8a93a0"/>'
-    '<g font-family="sans-serif" font-size="11" text-anchor="middle" fill="#11151b"><text x="48" y="44">no picture:</text>'
-    '<text x="48" y="60">{reason}</text></g></svg>'
+    '<g font-family="sans-serif" font-size="11" text-anchor="middle" fill="#11151b">'
+    '<text x="48" y="44">no picture:</text><text x="48" y="60">{reason}</text></g></svg>'
 )
 
 
@@ -118,7 +118,9 @@ def _pass_on(done: Future[list[Decoded]], result: Future[Decoded]) -> None:
 
 def placeholder(reason: str) -> Response:
     """Return a picture that says why there is none."""
-    return Response(PLACEHOLDER.format(reason=reason), media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
+    return Response(
+        PLACEHOLDER.format(reason=reason), media_type="image/svg+xml", headers={"Cache-Control": "no-store"}
+    )
 
 
 def encoded(picture: npt.NDArray[np.uint8]) -> bytes:

@@ -108,7 +108,7 @@ def _one_label(table: Path, records: Mapping[str, Record]) -> Evaluated:
             records.get(path),
             (found.labels[target],),
             (found.labels[answer],),
-            target == answer,
+            bool(target == answer),
             float(confidence),
             -math.log(max(truth, LEAST)),
         )
@@ -125,7 +125,9 @@ def _several(table: Path, records: Mapping[str, Record]) -> Evaluated:
         targets = label_targets((row[1] for row in rows), labels)
         values = np.array([row[4:] for row in rows], np.float32).reshape(len(rows), len(labels))
     except (LookupError, ValueError) as error:
-        raise ArtefactError(f"{table.name} is damaged ({type(error).__name__}: {error})", "run evaluate again") from None
+        raise ArtefactError(
+            f"{table.name} is damaged ({type(error).__name__}: {error})", "run evaluate again"
+        ) from None
     images = []
     for number, row in enumerate(rows):
         truth, answer, target = LabelSet.read(row[1]), LabelSet.read(row[2]), targets[number]
@@ -135,9 +137,7 @@ def _several(table: Path, records: Mapping[str, Record]) -> Evaluated:
         right = bool((said == (target == 1))[known].all())
         sure = float(np.abs(2 * clipped - 1).min()) if len(labels) else 1.0
         loss = float(losses.mean()) if losses.size else 0.0
-        images.append(
-            EvaluatedImage(number, row[0], records.get(row[0]), truth.has, answer.has, right, sure, loss)
-        )
+        images.append(EvaluatedImage(number, row[0], records.get(row[0]), truth.has, answer.has, right, sure, loss))
     return Evaluated(tuple(labels), tuple(images), values, several=True)
 
 
@@ -151,7 +151,9 @@ def _numbers(table: Path, records: Mapping[str, Record], quantity: str) -> Evalu
                 error = abs(value - truth)
                 images.append(EvaluatedImage(number, path, records.get(path), *texts, False, 1.0, error))
     except (OSError, csv.Error, KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(f"{table.name} is damaged ({type(error).__name__}: {error})", "run evaluate again") from None
+        raise ArtefactError(
+            f"{table.name} is damaged ({type(error).__name__}: {error})", "run evaluate again"
+        ) from None
     return Evaluated((quantity,), tuple(images), np.zeros((0, 0), np.float32), has_numbers=True)
 
 

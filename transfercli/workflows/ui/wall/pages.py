@@ -18,9 +18,8 @@ from transfercli.data.image import InputImage
 from transfercli.runs.listing import all_runs
 from transfercli.workflows.result import versioned
 from transfercli.workflows.stored_run import StoredRun
-from transfercli.workflows.ui.input_decoders import InputDecoders
-from transfercli.workflows.ui.networks import LoadedNetwork, Networks
-from transfercli.workflows.ui.pictures import LARGE, SMALL, BoundedCache, Pictures, encoded, kind_of, placeholder
+from transfercli.workflows.ui.networks import LoadedNetwork
+from transfercli.workflows.ui.pictures import LARGE, SMALL, BoundedCache, encoded, kind_of, placeholder
 from transfercli.workflows.ui.site import Section, Site
 from transfercli.workflows.ui.wall.evaluated import ORDERS, Asked, EvaluatedImage, matrix_of, splits_of
 from transfercli.workflows.ui.wall.walls import Wall, Walls
@@ -41,7 +40,7 @@ class WallPages:
 
     def __init__(self, site: Site) -> None:
         self.site, self.walls = site, Walls()
-        self.pictures, self.networks, self.decoders = Pictures(), Networks(), InputDecoders()
+        self.workers = site.workers
         self.heats = BoundedCache(32 << 20)
 
     def routes(self) -> list[Route]:
@@ -66,7 +65,7 @@ class WallPages:
         """Answer with the page of an evaluation."""
         wall, asked = self._wall(request), _asked(request)
         images, evaluated = asked.of(wall.evaluated), wall.evaluated
-        pairs = [(true, predicted, count) for (true, predicted), count in evaluated.pairs.most_common() if true != predicted]
+        pairs = [(*pair, count) for pair, count in evaluated.pairs.most_common() if pair[0] != pair[1]]
         return self.site.page(
             request,
             "wall.html.j2",
@@ -116,7 +115,7 @@ class WallPages:
         if side is None:
             raise HTTPException(404)
         assert image.record is not None
-        return await self.pictures.answer(request, image.record, wall.files.file_of(image.record), side)
+        return await self.workers.pictures.answer(request, image.record, wall.files.file_of(image.record), side)
 
     async def heat(self, request: Request) -> Response:
         """Answer with an image under its heat map for a class; the network is loaded for the first one."""
@@ -131,24 +130,18 @@ class WallPages:
             file = wall.files.file_of(image.record)
             if not file:
                 return placeholder("not a file")
-            decoder: Decoder = self.decoders.of(wall.run)
+            decoder: Decoder = self.workers.decoders.of(wall.run)
             [decoded] = await asyncio.wrap_future(decoder.submit([InputImage(file)]))
             if decoded.pixels is None:
                 return placeholder("not readable")
             if decoded.sha256 != image.record.sha256:
                 return placeholder("file changed")
-            content = encoded(await self.networks.use(wall.run, partial(_heat, decoded.pixels, label)))
+            content = encoded(await self.workers.networks.use(wall.run, partial(_heat, decoded.pixels, label)))
             self.heats.put(key, content)
         return Response(content, media_type=kind_of(content), headers={"Cache-Control": "private, max-age=600"})
 
     def _wall(self, request: Request) -> Wall:
         return self.walls.wall(self.site.run_of(request), request.path_params["split"])
-
-    def close(self) -> None:
-        """End all threads and worker processes."""
-        self.pictures.close()
-        self.decoders.close()
-        self.networks.close()
 
 
 def _heat(pixels: np.ndarray, label: int, network: LoadedNetwork) -> np.ndarray:
