@@ -56,8 +56,8 @@ class Source:
 def put(source: Source, folder: Path) -> bool:
     """Put a file into a folder under its name; with a part of its SHA-256 if another file has that name.
 
-    Return False if it was there already. Raises `UsageError` if the file system cannot do so, `DiskError` if the disk is
-    full.
+    Return False if it was there already. Raises `UsageError` if the file system cannot do so, `DiskError` if the disk
+    is full.
     """
     for name in _names(source):
         place = folder / name

@@ -1,8 +1,8 @@
 """Images of the page of `predict --report`: counts of all, and the few of each group that are worth a look.
 
 Predictions arrive one by one, and the memory does not grow with their number: each group keeps the entries that it may
-show. An image belongs to the first group that fits: unreadable, abstained from, strange, its class. If an image may have
-several labels, it belongs to each of them.
+show. An image belongs to the first group that fits: unreadable, abstained from, strange, its class. If an image may
+have several labels, it belongs to each of them.
 """
 
 from __future__ import annotations
