@@ -345,6 +345,6 @@ class _Started:
         )
         for image, decoded in self.outcomes:
             if decoded.pixels is None:
-                yield Prediction(image.path, error=decoded.problem)
+                yield Prediction(image.path, error=decoded.problem, file=image.file)
             else:
-                yield replace(next(results), path=image.path)
+                yield replace(next(results), path=image.path, file=image.file)
