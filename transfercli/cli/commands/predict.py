@@ -23,7 +23,7 @@ from transfercli.cli.options import (
     OnEngine,
     Part,
     Runs,
-    check_keeping,
+    check_log,
     shard_of,
 )
 from transfercli.cli.runner import error_object, json_line
@@ -268,12 +268,7 @@ def predict(
         raise UsageError("--spreadsheet is for CSV only", "add --format csv, and leave --json out")
     if sets is not None and not 0 < sets < 1:
         raise UsageError(f"--sets must be above 0 and below 1; received {sets:g}", "such as --sets 0.9")
-    if engine != "local" and log is not None:
-        raise UsageError(
-            f"--log with --engine {engine}: a task that a lost node did is done again, and would be counted twice",
-            "leave one out, or share out the images with --shard",
-        )
-    check_keeping(log, keep_images)
+    check_log(log, keep_images, engine)
     part = shard_of(shard)
     request = PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch, strict, sets, part, log, keep_images)
     predictions = predict_images(request, reporter, ENGINES[engine])
