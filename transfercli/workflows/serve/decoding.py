@@ -25,7 +25,6 @@ from transfercli.data.decoding.content_worker import ANSWER
 from transfercli.data.image import Geometry
 from transfercli.io.subprocesses import child_environment
 from transfercli.workflows.serve.batching import Item
-from transfercli.workflows.serve.observer import Observer
 
 MODULE = "transfercli.data.decoding.content_worker"
 CHUNK = 16  # images of a request to a worker
@@ -99,14 +98,15 @@ class Decoders:
     seconds: time limit of an image.
     """
 
-    def __init__(self, workers: int, observer: Observer, seconds: float = IMAGE_SECONDS) -> None:
-        self.workers, self.seconds, self.observer = workers, seconds, observer
+    def __init__(self, workers: int, seconds: float = IMAGE_SECONDS) -> None:
+        self.workers, self.seconds = workers, seconds
         self._queues: deque[Queue] = deque()  # whose turn it is comes first
         self._idle: list[_Worker] = []
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self) -> None:
-        """Start the workers; images may be added at once."""
+    def start(self, ended: Callable[[], None] = lambda: None) -> None:
+        """Start the workers; images may be added at once. ended: called each time a worker ended by itself."""
+        self._ended = ended
         self._tasks = [asyncio.create_task(self._keep_worker()) for _ in range(self.workers)]
 
     async def close(self) -> None:
@@ -151,7 +151,7 @@ class Decoders:
             try:
                 if not await worker.run():
                     await asyncio.sleep(RESTART_SECONDS)
-                self.observer.ended("decoder")
+                self._ended()
             finally:
                 worker.end()
 
