@@ -1,4 +1,4 @@
-"""Application of `serve`: the protocols in one table, the guards before them, and a line of the log behind each request.
+"""Application of `serve`: the protocols in one table, the guards before them, a line of the log behind each request.
 
 It is plain ASGI without a framework: of a small network's request, a router and its middleware would take a third.
 """
@@ -22,13 +22,14 @@ from transfercli.web.messages import Answer, Disconnected, Refusal, Request
 from transfercli.web.routes import Place, Routes
 from transfercli.workflows.serve.access_log import AccessLog
 from transfercli.workflows.serve.errors import ServeError
+from transfercli.workflows.serve.hosting import ServedModel
 from transfercli.workflows.serve.metrics import Metrics
 from transfercli.workflows.serve.protocols.health import HEALTH, LIVE, READINESS
 from transfercli.workflows.serve.protocols.open_inference import OPEN_INFERENCE
 from transfercli.workflows.serve.protocols.plain import PLAIN
 from transfercli.workflows.serve.protocols.protocol import WireProtocol
 from transfercli.workflows.serve.protocols.tensorflow_serving import TENSORFLOW_SERVING
-from transfercli.workflows.serve.service import ServedModel, Service, Settings
+from transfercli.workflows.serve.service import Service, Settings
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from transfercli.web.messages import Disconnected, Refusal, Request
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 MOST_NAME = 200  # characters of a file's name
 MOST_PARTS_BESIDE = 20  # parts of a form that are no files
@@ -111,7 +115,7 @@ class _Parts:
     _value: bytes = b""
     _content: list[bytes] = field(default_factory=list)
 
-    def callbacks(self) -> dict:  # type: ignore[type-arg]
+    def callbacks(self) -> MultipartCallbacks:
         return {
             "on_part_begin": self._begin,
             "on_header_field": self._add_name,

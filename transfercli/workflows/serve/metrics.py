@@ -9,12 +9,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from transfercli.web.messages import Answer
+from transfercli.workflows.serve.observer import Observer
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
-class Metrics:
+class Metrics(Observer):
     """Counts of a server since it was started, as it and its models report them."""
 
     def __init__(self) -> None:
@@ -33,6 +34,7 @@ class Metrics:
         self._forward = Histogram("batch_seconds", "Seconds of a forward pass.", buckets=SECONDS, **by_model)
         self._queue = Gauge("queue_images", "Images that wait for a forward pass.", **by_model)
         self._swaps = Counter("swaps", "Models that were exchanged for a newer one.", ("model", "outcome"), **names)
+        self._ends = Counter("process_ends", "Processes that ended unexpectedly.", ("process",), **names)
         self._info = Gauge("model_info", "1 for the version that answers.", ("model", "version"), **names)
         self._ready = Gauge("model_ready", "1 if the model answers.", **by_model)
         self._children = functools.cache(lambda metric, *values: metric.labels(*values))
@@ -52,18 +54,18 @@ class Metrics:
         if abstained:
             self._children(self._abstained, model).inc(abstained)
 
+    def queue(self, model: str, images: int) -> None:
+        self._children(self._queue, model).set(images)
+
     def batch(self, model: str, images: int, seconds: float) -> None:
-        """Count a forward pass."""
         self._children(self._batches, model).observe(images)
         self._children(self._forward, model).observe(seconds)
 
-    def queue(self, model: str, images: int) -> None:
-        """Set the number of images that wait."""
-        self._children(self._queue, model).set(images)
-
     def swap(self, model: str, outcome: str) -> None:
-        """Count an exchange of a model. outcome: `done` or `refused`."""
         self._children(self._swaps, model, outcome).inc()
+
+    def ended(self, process: str) -> None:
+        self._children(self._ends, process).inc()
 
     def answer(self, models: dict[str, tuple[str, bool]]) -> Answer:
         """Return all metrics in Prometheus' text format. models: name -> its version, and True if it is ready."""

@@ -6,46 +6,20 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
-from transfercli.data.image import Geometry
 from transfercli.web.address import Address
 from transfercli.web.messages import Refusal, Request
-from transfercli.workflows.predict.predict import Prediction
 from transfercli.workflows.serve.bodies import Budget, read_body, too_many_images
-from transfercli.workflows.serve.errors import NotReady
+from transfercli.workflows.serve.hosting import AnswerOptions, Answers, ServedModel
 from transfercli.workflows.serve.large_json import SMALL, parse_json
 from transfercli.workflows.serve.metrics import Metrics
 
-READY = "ready"
 MEBIBYTE = 1024 * 1024
 MOST_NAMED = 20  # models in a message
 Images = Sequence[bytes | np.ndarray]
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerOptions:
-    """Options of an answer. top: classes of each image. deadline: seconds."""
-
-    top: int = 5
-    abstain: bool = True
-    deadline: float = 30
-
-
-class ServedModel(Protocol):
-    """Model that answers."""
-
-    name: str
-    version: str
-    labels: tuple[str, ...]
-    geometry: Geometry
-    state: str
-    several: bool
-    has_numbers: bool
-
-    async def answer(self, images: Images, options: AnswerOptions) -> list[Prediction]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +38,7 @@ class Settings:
     most_images: int = 256
     seconds: float = 30
     log: TextIO | None = None
-    report_bug: Callable[[BaseException], None] = lambda error: None
+    report_bug: Callable[[BaseException], None] = lambda _: None
 
 
 class Service:
@@ -86,9 +60,7 @@ class Service:
             raise Refusal(404, "model", f"there is no model of this name: {known}") from None
         request.facts["model"] = model.name
         request.facts["version"] = model.version
-        version = request.names.get("version")
-        if version is not None and version != model.version:
-            raise Refusal(404, "version", f"{model.name} answers in the version {model.version} alone")
+        _check_version(request, model, model.version)
         return model
 
     async def body(self, request: Request) -> bytes:
@@ -109,25 +81,29 @@ class Service:
         return await self.parsed(lambda body: work(json_value(body)), await self.body(request))
 
     async def predict(
-        self, request: Request, model: ServedModel, images: Images, *, top: int, abstain: bool = True
-    ) -> list[Prediction]:
-        """Return the predictions of images, one each, with `top` classes."""
+        self, request: Request, model: ServedModel, images: Images, *, top: int = 1, abstain: bool = True
+    ) -> Answers:
+        """Return the answers to images, with the `top` most probable classes of each."""
         request.facts["images"] = len(images)
         if len(images) > self.settings.most_images:
             raise too_many_images(self.settings.most_images)
-        if model.state != READY and model.state != "loading":
-            raise NotReady(f"{model.name} could not be loaded", "the log of the server says why")
-        if not images:
-            return []
-        predictions = await model.answer(images, AnswerOptions(top, abstain, self.settings.seconds))
-        unread = sum(bool(prediction.error) for prediction in predictions)
-        abstained = sum(prediction.abstained for prediction in predictions)
-        self.metrics.images(model.name, len(predictions) - unread, unread, abstained)
-        return predictions
+        answers = await model.answer(images, AnswerOptions(top, abstain, self.settings.seconds))
+        request.facts["version"] = answers.version  # it may have been exchanged meanwhile
+        _check_version(request, model, answers.version)
+        unread = sum(bool(prediction.error) for prediction in answers)
+        abstained = sum(prediction.abstained for prediction in answers)
+        self.metrics.images(model.name, len(answers) - unread, unread, abstained)
+        return answers
 
     def close(self) -> None:
         """End the thread that parses."""
         self._parsing.shutdown(cancel_futures=True)
+
+
+def _check_version(request: Request, model: ServedModel, version: str) -> None:
+    """Raise `Refusal` if the path names another version than the one that answers."""
+    if request.names.get("version", version) != version:
+        raise Refusal(404, "version", f"{model.name} answers in the version {version} alone")
 
 
 def json_value(body: bytes) -> Any:

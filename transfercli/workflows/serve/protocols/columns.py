@@ -1,54 +1,64 @@
-"""Predictions as columns of numbers and labels, one row an image, in the order of the model's labels."""
+"""Answers as columns of numbers and labels, one row an image, in the order of the model's labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from transfercli.web.messages import Refusal
-from transfercli.workflows.predict.predict import Prediction
-from transfercli.workflows.serve.service import ServedModel
+from transfercli.workflows.predict.predictions import Prediction
+from transfercli.workflows.serve.hosting import Answers, ServedModel
 
 PROBABILITIES, VALUE, LABELS = "probabilities", "value", "labels"
+ANSWERED, UNSURE, UNKNOWN, STRANGE, ABSTAINED = "answered", "unsure", "unknown", "strange", "abstained"
+Column = np.ndarray | list[Any]
 
 
-def columns_of(model: ServedModel, predictions: Sequence[Prediction]) -> dict[str, list[Any]]:
-    """Return the columns of predictions that have all classes.
+def columns_of(model: ServedModel, answers: Answers) -> dict[str, Column]:
+    """Return the columns of answers to images that could all be read.
 
-    value: [N][1], alone, of a model that gives numbers. Else probabilities: [N][C]; label and probability of the
-    answer, [N]; abstained: [N]; unknown and strange: [N], if there is a score; answered and unsure: bool [N][C], if an
-    image may have several labels. A label is None if an image has none.
+    value: float32 [N, 1], alone, of a model that gives numbers. Else probabilities: float32 [N, C]; label and
+    probability of the answer, [N]; abstained: [N]; unknown and strange: [N], if there is a score; answered and unsure:
+    bool [N, C], if an image may have several labels. A label is None if an image has none.
     """
+    rows = [row for row in answers.probabilities if row is not None]
     if model.has_numbers:
-        return {VALUE: [[prediction.value] for prediction in predictions]}
-    best = [prediction.best for prediction in predictions]
-    found: dict[str, list[Any]] = {
-        PROBABILITIES: [in_order(model, dict(prediction.top)) for prediction in predictions],
+        return {VALUE: np.reshape(np.asarray(rows, np.float32), (len(rows), 1))}
+    best = [prediction.best for prediction in answers]
+    found: dict[str, Column] = {
+        PROBABILITIES: np.reshape(np.asarray(rows, np.float32), (len(rows), len(answers.labels))),
         "label": [label for label, _ in best],
         "probability": [probability for _, probability in best],
-        "abstained": [prediction.abstained for prediction in predictions],
+        ABSTAINED: [prediction.abstained for prediction in answers],
     }
-    if any(prediction.unknown is not None for prediction in predictions):
-        found["unknown"] = [prediction.unknown for prediction in predictions]
-        found["strange"] = [prediction.strange for prediction in predictions]
+    if any(prediction.unknown is not None for prediction in answers):
+        found[UNKNOWN] = [prediction.unknown for prediction in answers]
+        found[STRANGE] = [prediction.strange for prediction in answers]
     if model.several:
-        answered = [{label for label, _ in prediction.answered or ()} for prediction in predictions]
-        found["answered"] = [[label in labels for label in model.labels] for labels in answered]
-    if model.several and any(prediction.unsure is not None for prediction in predictions):
-        unsure = [set(prediction.unsure or ()) for prediction in predictions]
-        found["unsure"] = [[label in labels for label in model.labels] for labels in unsure]
+        found[ANSWERED] = [_has(answers.labels, (pair[0] for pair in one.answered or ())) for one in answers]
+        if any(prediction.unsure is not None for prediction in answers):
+            found[UNSURE] = [_has(answers.labels, prediction.unsure or ()) for prediction in answers]
     return found
 
 
-def in_order(model: ServedModel, probabilities: dict[str, float]) -> list[float]:
-    """Return the probability of each label of a model."""
-    return [probabilities[label] for label in model.labels]
+def _has(labels: Sequence[str], chosen: Any) -> list[bool]:
+    names = set(chosen)
+    return [label in names for label in labels]
 
 
-def refuse_unread(predictions: Sequence[Prediction], place: str) -> None:
+def plain(column: Column) -> list[Any]:
+    """Return a column as lists for JSON; each number has the fewest digits that are the same float32."""
+    if isinstance(column, list):
+        return column
+    return [[float(str(value)) for value in row] for row in column]
+
+
+def refuse_unread(answers: Sequence[Prediction], place: str) -> None:
     """Raise `Refusal` if an image could not be read: a tensor has no place for that. place: of the images."""
-    unread = [(number, prediction.error) for number, prediction in enumerate(predictions) if prediction.error]
+    unread = [(number, prediction.error) for number, prediction in enumerate(answers) if prediction.error]
     if unread:
         number, problem = unread[0]
-        more = f" (and {len(unread) - 1} more of {len(predictions)})" if len(unread) > 1 else ""
+        more = f" (and {len(unread) - 1} more of {len(answers)})" if len(unread) > 1 else ""
         raise Refusal(400, "image", f"{place}[{number}] cannot be read: {problem}{more}")

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from transfercli.web.messages import Answer, Request, json_answer
 from transfercli.web.routes import Route
 from transfercli.workflows.result import versioned
+from transfercli.workflows.serve.hosting import READY
 from transfercli.workflows.serve.protocols.plain import full_error
 from transfercli.workflows.serve.protocols.protocol import WireProtocol
-from transfercli.workflows.serve.service import READY, Service
+from transfercli.workflows.serve.service import Service
 
 LIVE, READINESS = "/healthz", "/readyz"
 

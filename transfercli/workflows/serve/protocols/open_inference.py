@@ -1,6 +1,6 @@
 """Open Inference Protocol v2, as clients of KServe and Triton speak it, with tensors as JSON or as bytes.
 
-https://github.com/kserve/open-inference-protocol; the extensions `binary_tensor_data` and `classification` are Triton's.
+https://github.com/kserve/open-inference-protocol, with the extensions `binary_tensor_data` and `classification`.
 """
 
 from __future__ import annotations
@@ -10,25 +10,32 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 import transfercli
 from transfercli.web.messages import Answer, Refusal, Request, json_answer
 from transfercli.web.routes import Route
-from transfercli.workflows.predict.predict import Prediction
 from transfercli.workflows.serve.bodies import too_many_images
+from transfercli.workflows.serve.hosting import READY, Answers, ServedModel
 from transfercli.workflows.serve.protocols.columns import (
+    ABSTAINED,
+    ANSWERED,
     LABELS,
     PROBABILITIES,
+    STRANGE,
+    UNSURE,
     VALUE,
+    Column,
     columns_of,
     refuse_unread,
 )
 from transfercli.workflows.serve.protocols.protocol import WireProtocol, short_error
 from transfercli.workflows.serve.protocols.tensors import BOOL, BYTES, FP32, UINT8, OutputTensor, images_of_tensor
-from transfercli.workflows.serve.service import READY, Images, ServedModel, Service, json_value
+from transfercli.workflows.serve.service import Images, Service, json_value
 
 HEADER_LENGTH = b"inference-header-content-length"
 OCTETS = "application/octet-stream"
-DATATYPES = {"label": BYTES, LABELS: BYTES, "abstained": BOOL, "strange": BOOL, "answered": BOOL, "unsure": BOOL}
+DATATYPES = {"label": BYTES, LABELS: BYTES} | dict.fromkeys((ABSTAINED, STRANGE, ANSWERED, UNSURE), BOOL)
 MOST_OUTPUTS = 50
 MOST_ID = 200  # characters
 
@@ -99,13 +106,14 @@ class OpenInference:
         body = await service.body(request)
         length, most = request.header(HEADER_LENGTH), service.settings.most_images
         asked: _Asked = await service.parsed(lambda body: _parsed(body, length, most), body)
-        predictions = await service.predict(request, model, asked.images, top=len(model.labels) or 1)
-        refuse_unread(predictions, "inputs[0].data")
-        tensors = _tensors(model, predictions)
+        answers = await service.predict(request, model, asked.images)
+        refuse_unread(answers, "inputs[0].data")
+        tensors = _tensors(model, answers)
         wanted = asked.outputs
         if wanted is None:
             wanted = tuple(_Output(name, asked.binary) for name in tensors if name != LABELS)
-        return _answer(model, asked, [(_chosen(one, tensors, model), one.binary) for one in wanted])
+        chosen = [(_chosen(one, tensors, answers.labels), one.binary) for one in wanted]
+        return _answer(model.name, answers.version, asked.id, chosen)
 
 
 def _parsed(body: bytes, header_length: str, most: int) -> _Asked:
@@ -173,16 +181,17 @@ def _parameters(holder: dict[str, Any]) -> dict[str, Any]:
     return parameters
 
 
-def _tensors(model: ServedModel, predictions: Sequence[Prediction]) -> dict[str, OutputTensor]:
-    columns, count, classes = columns_of(model, predictions), len(predictions), len(model.labels)
-    widths = {PROBABILITIES: (classes,), VALUE: (1,), "answered": (classes,), "unsure": (classes,)}
-    tensors = {
-        name: OutputTensor(name, DATATYPES.get(name, FP32), (count, *widths.get(name, ())), values)
-        for name, values in columns.items()
-    }
+def _tensors(model: ServedModel, answers: Answers) -> dict[str, OutputTensor]:
+    tensors = {name: _tensor(name, column) for name, column in columns_of(model, answers).items()}
     if not model.has_numbers:
-        tensors[LABELS] = OutputTensor(LABELS, BYTES, (classes,), model.labels)
+        tensors[LABELS] = _tensor(LABELS, list(answers.labels))
     return tensors
+
+
+def _tensor(name: str, column: Column) -> OutputTensor:
+    first = column[0] if len(column) else None
+    width = (len(first),) if isinstance(first, (list, np.ndarray)) else ()
+    return OutputTensor(name, DATATYPES.get(name, FP32), (len(column), *width), column)
 
 
 def _outputs_of(model: ServedModel) -> list[tuple[str, str, list[int]]]:
@@ -191,9 +200,9 @@ def _outputs_of(model: ServedModel) -> list[tuple[str, str, list[int]]]:
         return [(VALUE, FP32, [-1, 1])]
     classes = len(model.labels)
     found = [(PROBABILITIES, FP32, [-1, classes]), ("label", BYTES, [-1]), ("probability", FP32, [-1])]
-    found.append(("abstained", BOOL, [-1]))
+    found.append((ABSTAINED, BOOL, [-1]))
     if model.several:
-        found.append(("answered", BOOL, [-1, classes]))
+        found.append((ANSWERED, BOOL, [-1, classes]))
     return [*found, (LABELS, BYTES, [classes])]
 
 
@@ -201,26 +210,27 @@ def _described(name: str, datatype: str, shape: list[int]) -> dict[str, Any]:
     return {"name": name, "datatype": datatype, "shape": shape}
 
 
-def _chosen(wanted: _Output, tensors: dict[str, OutputTensor], model: ServedModel) -> OutputTensor:
+def _chosen(wanted: _Output, tensors: dict[str, OutputTensor], labels: Sequence[str]) -> OutputTensor:
     tensor = tensors.get(wanted.name)
     if tensor is None:
-        raise Refusal(400, "output", f"there is no such output; {model.name} gives {', '.join(tensors)}")
+        raise Refusal(400, "output", f"there is no such output; the outputs are {', '.join(tensors)}")
     if not wanted.classes:
         return tensor
     if wanted.name != PROBABILITIES:
         raise Refusal(400, "output", f"classification is of {PROBABILITIES} alone")
-    count = min(wanted.classes, len(model.labels))
-    rows = [_classes(row, model.labels, count) for row in tensor.values]
+    count = min(wanted.classes, len(labels))
+    rows = [_classes(row, labels, count) for row in tensor.values]
     return OutputTensor(wanted.name, BYTES, (len(rows), count), rows)
 
 
-def _classes(row: Sequence[float], labels: Sequence[str], count: int) -> list[str]:
+def _classes(row: np.ndarray, labels: Sequence[str], count: int) -> list[str]:
     """Return the most probable classes of an image as Triton writes them: `probability:index:label`."""
-    order = sorted(range(len(row)), key=lambda index: -row[index])[:count]
+    order = np.argsort(-row, kind="stable")[:count].tolist()
     return [f"{row[index]:f}:{index}:{labels[index]}" for index in order]
 
 
-def _answer(model: ServedModel, asked: _Asked, outputs: Sequence[tuple[OutputTensor, bool]]) -> Answer:
+def _answer(name: str, version: str, asked: str | None, outputs: Sequence[tuple[OutputTensor, bool]]) -> Answer:
+    """Return tensors as JSON, and those that are wanted as bytes behind it. asked: the id of the request."""
     described: list[dict[str, Any]] = []
     behind: list[bytes] = []
     for tensor, binary in outputs:
@@ -231,9 +241,9 @@ def _answer(model: ServedModel, asked: _Asked, outputs: Sequence[tuple[OutputTen
         else:
             one["data"] = tensor.flat()
         described.append(one)
-    content: dict[str, Any] = {"model_name": model.name, "model_version": model.version, "outputs": described}
-    if asked.id is not None:
-        content["id"] = asked.id
+    content: dict[str, Any] = {"model_name": name, "model_version": version, "outputs": described}
+    if asked is not None:
+        content["id"] = asked
     if not behind:
         return json_answer(content)
     head = json.dumps(content, separators=(",", ":"), allow_nan=False).encode("ascii")

@@ -9,11 +9,13 @@ from typing import Any
 from transfercli.redaction import hide_paths
 from transfercli.web.messages import Answer, Refusal, Request, json_answer
 from transfercli.web.routes import Route
-from transfercli.workflows.predict.predict import DEFAULT_TOP, Prediction
+from transfercli.workflows.predict.predict import DEFAULT_TOP
+from transfercli.workflows.predict.predictions import Prediction
 from transfercli.workflows.result import versioned
 from transfercli.workflows.serve.bodies import files_of_form, shown_name
+from transfercli.workflows.serve.hosting import ServedModel
 from transfercli.workflows.serve.protocols.protocol import WireProtocol, headers_of
-from transfercli.workflows.serve.service import Images, ServedModel, Service
+from transfercli.workflows.serve.service import Images, Service
 
 FORM = "multipart/form-data"
 # Types that images are sent in; curl --data-binary names the last one for anything.

@@ -11,17 +11,18 @@ from typing import Any
 
 from transfercli.web.messages import Answer, Refusal, Request, json_answer
 from transfercli.web.routes import Route
-from transfercli.workflows.predict.predict import Prediction
+from transfercli.workflows.serve.hosting import Answers, ServedModel
 from transfercli.workflows.serve.protocols.columns import (
     LABELS,
     PROBABILITIES,
     VALUE,
     columns_of,
+    plain,
     refuse_unread,
 )
 from transfercli.workflows.serve.protocols.pixels import file_of_base64, image_of_lists
 from transfercli.workflows.serve.protocols.protocol import WireProtocol, short_error
-from transfercli.workflows.serve.service import Images, ServedModel, Service
+from transfercli.workflows.serve.service import Images, Service
 
 DEFAULT = "serving_default"
 SIGNATURES = (DEFAULT, "serve", "serve_bytes", PROBABILITIES)
@@ -100,32 +101,33 @@ class TensorFlowServing:
         """Answer images in the format that they came in."""
         model = self._service.model(request)
         asked: _Asked = await self._service.json(request, _parsed)
-        predictions = await self._predict(request, model, asked.images, "instances" if asked.rows else "inputs")
-        columns = columns_of(model, predictions)
+        answers = await self._predict(request, model, asked.images, "instances" if asked.rows else "inputs")
+        columns = {name: plain(column) for name, column in columns_of(model, answers).items()}
         if asked.signature == PROBABILITIES:
             name = VALUE if model.has_numbers else PROBABILITIES
             columns = {name: columns[name]}
         if asked.rows:
-            return json_answer({"predictions": _rows(columns, len(predictions))})
+            return json_answer({"predictions": _rows(columns, len(answers))})
         if len(columns) == 1:
             return json_answer({"outputs": next(iter(columns.values()))})
-        return json_answer({"outputs": {**columns, LABELS: list(model.labels)}})
+        return json_answer({"outputs": {**columns, LABELS: list(answers.labels)}})
 
     async def classify(self, request: Request) -> Answer:
         """Answer each image with the pairs of all labels and their probabilities."""
         model = self._service.model(request)
         if model.has_numbers:
             raise Refusal(400, "signature", f"{model.name} gives numbers, not classes; :regress answers them")
-        predictions = await self._predict(request, model, await self._service.json(request, _examples), "examples")
-        return json_answer({"result": [[list(pair) for pair in prediction.top] for prediction in predictions]})
+        answers = await self._predict(request, model, await self._service.json(request, _examples), "examples")
+        rows = plain(columns_of(model, answers)[PROBABILITIES])
+        return json_answer({"result": [[list(pair) for pair in zip(answers.labels, row, strict=True)] for row in rows]})
 
     async def regress(self, request: Request) -> Answer:
         """Answer each image with its number."""
         model = self._service.model(request)
         if not model.has_numbers:
             raise Refusal(400, "signature", f"{model.name} gives classes, not numbers; :classify answers them")
-        predictions = await self._predict(request, model, await self._service.json(request, _examples), "examples")
-        return json_answer({"result": [prediction.value for prediction in predictions]})
+        answers = await self._predict(request, model, await self._service.json(request, _examples), "examples")
+        return json_answer({"result": [prediction.value for prediction in answers]})
 
     async def status(self, request: Request) -> Answer:
         """Answer with the state of a model."""
@@ -144,10 +146,10 @@ class TensorFlowServing:
             {"model_spec": spec, "metadata": {"signature_def": {"signature_def": signatures}}},
         )
 
-    async def _predict(self, request: Request, model: ServedModel, images: Images, place: str) -> Sequence[Prediction]:
-        predictions = await self._service.predict(request, model, images, top=len(model.labels) or 1)
-        refuse_unread(predictions, place)
-        return predictions
+    async def _predict(self, request: Request, model: ServedModel, images: Images, place: str) -> Answers:
+        answers = await self._service.predict(request, model, images)
+        refuse_unread(answers, place)
+        return answers
 
 
 def _rows(columns: dict[str, list[Any]], count: int) -> list[Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from transfercli.web.messages import Refusal
+from transfercli.workflows.serve.protocols.columns import Column, plain
 from transfercli.workflows.serve.protocols.pixels import CHANNELS, file_of_base64, image_of_lists, levels_of_list
 
 UINT8, BYTES, FP32, BOOL = "UINT8", "BYTES", "FP32", "BOOL"
@@ -21,16 +22,16 @@ MOST_ELEMENTS = 1 << 40
 
 @dataclass(frozen=True, slots=True)
 class OutputTensor:
-    """Tensor of an answer. values: nested lists, whose numbers JSON has; in BYTES, strings or None."""
+    """Tensor of an answer. values: a column; in BYTES, strings or None."""
 
     name: str
     datatype: str
     shape: tuple[int, ...]
-    values: Sequence[Any]
+    values: Column
 
     def flat(self) -> list[Any]:
-        """Return the values in row-major order."""
-        values: list[Any] = list(self.values)
+        """Return the values in row-major order, for JSON."""
+        values: list[Any] = plain(self.values)
         for _ in self.shape[1:]:
             values = [one for row in values for one in row]
         return ["" if value is None else value for value in values] if self.datatype == BYTES else values
@@ -38,7 +39,7 @@ class OutputTensor:
     def as_bytes(self) -> bytes:
         """Return the values in little-endian byte order; each string after its length."""
         if self.datatype != BYTES:
-            return np.asarray(self.flat(), DTYPES[self.datatype]).tobytes()
+            return np.asarray(self.values, DTYPES[self.datatype]).tobytes()
         encoded = [value.encode("utf-8", "surrogateescape") for value in self.flat()]
         return b"".join(LENGTH.pack(len(one)) + one for one in encoded)
 
@@ -98,7 +99,8 @@ def _levels_of_bytes(binary: bytes, shape: tuple[int, ...]) -> Sequence[np.ndarr
 
 def _elements(binary: bytes, count: int) -> list[bytes]:
     """Return the elements of BYTES, each after its length."""
-    found, at = [], 0
+    found: list[bytes] = []
+    at = 0
     while at < len(binary) and len(found) < count:
         if at + LENGTH.size > len(binary):
             break
