@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,9 +19,8 @@ import numpy as np
 
 from transfercli.data.decoding.content_worker import ANSWER
 from transfercli.data.image import Geometry
-from transfercli.io.subprocesses import child_environment
 from transfercli.workflows.serve.batching import Item
-from transfercli.workflows.serve.observer import Observer
+from transfercli.workflows.serve.child import start_child
 
 MODULE = "transfercli.data.decoding.content_worker"
 CHUNK = 16  # images of a request to a worker
@@ -76,7 +71,7 @@ class Queue:
         return len(self.waiting) + self.working
 
     def take(self, most: int) -> list[Waiting]:
-        """Return the next images, at most `most` and not more than `CHUNK_BYTES`; those that nobody waits for are lost."""
+        """Return the next images, at most `most` and `CHUNK_BYTES`; those that nobody waits for are dropped."""
         taken: list[Waiting] = []
         size = 0
         while self.waiting and len(taken) < most:
@@ -99,14 +94,15 @@ class Decoders:
     seconds: time limit of an image.
     """
 
-    def __init__(self, workers: int, observer: Observer, seconds: float = IMAGE_SECONDS) -> None:
-        self.workers, self.seconds, self.observer = workers, seconds, observer
+    def __init__(self, workers: int, seconds: float = IMAGE_SECONDS) -> None:
+        self.workers, self.seconds = workers, seconds
         self._queues: deque[Queue] = deque()  # whose turn it is comes first
         self._idle: list[_Worker] = []
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self) -> None:
-        """Start the workers; images may be added at once."""
+    def start(self, ended: Callable[[], None] = lambda: None) -> None:
+        """Start the workers; images may be added at once. ended: called each time a worker ended by itself."""
+        self._ended = ended
         self._tasks = [asyncio.create_task(self._keep_worker()) for _ in range(self.workers)]
 
     async def close(self) -> None:
@@ -151,7 +147,7 @@ class Decoders:
             try:
                 if not await worker.run():
                     await asyncio.sleep(RESTART_SECONDS)
-                self.observer.ended("decoder")
+                self._ended()
             finally:
                 worker.end()
 
@@ -188,18 +184,7 @@ class _Worker:
         self._queue: Queue | None = None
         self._left: deque[Waiting] = deque()
         self._writer: asyncio.StreamWriter | None = None
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", MODULE, str(os.getpid()), str(pool.seconds)],
-                stdin=theirs,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=child_environment(),
-                process_group=0,
-            )
-        ours.setblocking(False)
-        self._socket = ours
+        self.process, self._socket = start_child(MODULE, [str(pool.seconds)])
 
     async def run(self) -> bool:
         """Answer requests until the process ends; return False if it ended before it was ready."""

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Answers(list[Prediction]):
         self.version, self.labels, self.probabilities = version.source.version, version.labels, rows
 
 
-@dataclass(frozen=True)
+@dataclass
 class Surroundings:
     """Things that all models of a server share. queue_images: most images that may wait for one model.
 
@@ -62,9 +62,9 @@ class Surroundings:
     """
 
     reporter: Reporter
-    observer: Observer
     decoders: Decoders
-    queue_images: int = QUEUE_IMAGES
+    queue_images: int
+    observer: Observer = field(default_factory=Observer)
     log: Log | None = None
 
 
@@ -80,6 +80,11 @@ class ServedModel:
         self._starting: ModelConnection | None = ModelConnection(source.location)
         self._changed = asyncio.Event()
         self.first_outcome: asyncio.Future[TransferError | None] | None = None
+
+    def kill(self) -> None:
+        """End the process that was started first, if `run` was not."""
+        if self._starting is not None:
+            self._starting.process.kill()
 
     # -- facts
 
@@ -183,9 +188,7 @@ class ServedModel:
             self._refuse(source, error)
             return
         shared = self._shared
-        version = Version(
-            self.name, source, connection, greeting, shared.decoders, shared.observer
-        )
+        version = Version(self.name, source, connection, greeting, shared.decoders, shared.observer)
         if shared.log is not None:
             version.recorded = shared.log(version)
         before, self._current, self._good, self._reason = self._current, version, source, ""
@@ -196,7 +199,9 @@ class ServedModel:
             shared.observer.swap(self.name, DONE)
             shared.reporter.info(f"{self.name} answers with {source.version} now")
         self._announce(None)
-        version.ended.add_done_callback(lambda ended: None if ended.cancelled() else self._lost(version, ended.result()))
+        version.ended.add_done_callback(
+            lambda ended: None if ended.cancelled() else self._lost(version, ended.result())
+        )
 
     def _refuse(self, source: Source, error: TransferError) -> None:
         """Keep what answers now, and say why a source cannot be loaded; it is tried again later."""
@@ -238,7 +243,9 @@ class ServedModel:
         """Wait until something is to be loaded."""
         self._changed.clear()
         now = asyncio.get_running_loop().time()
-        dues = [due for source, (_, due) in self._failures.items() if source in (self._wanted, self._good) and due > now]
+        dues = [
+            due for source, (_, due) in self._failures.items() if source in (self._wanted, self._good) and due > now
+        ]
         with suppress(TimeoutError):
             async with asyncio.timeout_at(min(dues) if dues else None):
                 await self._changed.wait()
@@ -263,23 +270,10 @@ class Models(Mapping[str, ServedModel]):
     """
 
     def __init__(
-        self,
-        targets: Sequence[tuple[Target, Source]],
-        reporter: Reporter,
-        observer: Observer | None = None,
-        log: Callable[[str], Log | None] = lambda name: None,
-        queue_images: int = QUEUE_IMAGES,
+        self, targets: Sequence[tuple[Target, Source]], reporter: Reporter, queue_images: int = QUEUE_IMAGES
     ) -> None:
-        self.observer = observer or Observer()
-        self.decoders = Decoders(usable_cores(), self.observer)
-        self._models = {
-            target.name: ServedModel(
-                target,
-                source,
-                Surroundings(reporter, self.observer, self.decoders, queue_images, log(target.name)),
-            )
-            for target, source in targets
-        }
+        self.shared = Surroundings(reporter, Decoders(usable_cores()), queue_images)
+        self._models = {target.name: ServedModel(target, source, self.shared) for target, source in targets}
         self._tasks: list[asyncio.Task[None]] = []
 
     def __getitem__(self, name: str) -> ServedModel:
@@ -296,15 +290,20 @@ class Models(Mapping[str, ServedModel]):
         for model in self.values():
             model.first_outcome = loop.create_future()
         self._tasks = [asyncio.create_task(model.run()) for model in self.values()]
-        self.decoders.start()
+        self.shared.decoders.start(lambda: self.shared.observer.ended("decoder"))
         return self
 
     async def __aexit__(self, *error: object) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.decoders.close()
+        await self.shared.decoders.close()
 
     async def first_outcomes(self) -> list[TransferError | None]:
         """Wait until the first start of each model has ended; return the error of each, None for one that answers."""
         return [await model.first_outcome for model in self.values() if model.first_outcome is not None]
+
+    def kill(self) -> None:
+        """End the processes of models whose server was never started."""
+        for model in self.values():
+            model.kill()

@@ -179,4 +179,3 @@ async def load(connection: ModelConnection) -> Greeting:
     except BaseException:
         await connection.close()
         raise
-
