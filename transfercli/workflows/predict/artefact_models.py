@@ -50,21 +50,29 @@ def find_artefact(path: Path) -> tuple[Format, Path] | None:
     return None
 
 
+def read_here(name: str, path: Path) -> Artefact:
+    """Load an artefact in this process, which must be one that nothing is lost with."""
+    from transfercli.training.backend import startup_messages_hidden
+
+    with startup_messages_hidden():
+        return FORMATS[name].read(path)
+
+
 def from_artefact(row: Format, path: Path, read: Reader | None = None) -> LoadableModel:
     """Return the artefact of a format.
 
     read: loads it; None for a child process, as the file is not trusted.
     """
     check_installed(row, row.runtime, f"{path}, in the format {row.name},")
-    spec = _spec_of_export_json(row, path)
+    spec, compiles = _spec_of_export_json(row, path), "keras" in row.runtime
     if spec is None:
         predict_batch, spec = _load_artefact(row, path, None, read)
-        return _loadable(spec, path, lambda: predict_batch)
+        return _loadable(spec, path, lambda: predict_batch, compiles=compiles)
     load = functools.partial(_load_artefact, row, path, spec, read)
-    return _loadable(spec, path, lambda: load()[0])
+    return _loadable(spec, path, lambda: load()[0], compiles=compiles)
 
 
-def _loadable(spec: ExportSpec, path: Path, load: Callable[[], PredictBatch]) -> LoadableModel:
+def _loadable(spec: ExportSpec, path: Path, load: Callable[[], PredictBatch], *, compiles: bool) -> LoadableModel:
     reason = "no confidence threshold can promise the accuracy of evaluation.abstain" if spec.confidence is None else ""
     if spec.decisions:
         reason = always_unsure(spec.labels, spec.decisions.confidences)
@@ -76,6 +84,7 @@ def _loadable(spec: ExportSpec, path: Path, load: Callable[[], PredictBatch]) ->
         always_abstaining=lambda: reason,
         several=spec.decisions is not None,
         has_numbers=spec.task == REGRESSION,
+        compiles=compiles,
     )
 
 
