@@ -1,0 +1,1 @@
+"""Monitoring: the expected accuracy of a run on images without labels."""
