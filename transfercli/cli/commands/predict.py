@@ -15,7 +15,18 @@ import typer
 from transfercli.cli import completion
 from transfercli.cli.choices import Lines
 from transfercli.cli.command import streams
-from transfercli.cli.options import IMAGE_PATHS, RUNS, Json, OnEngine, Part, Runs, shard_of
+from transfercli.cli.options import (
+    IMAGE_PATHS,
+    RUNS,
+    Json,
+    KeepImages,
+    Log,
+    OnEngine,
+    Part,
+    Runs,
+    check_keeping,
+    shard_of,
+)
 from transfercli.cli.runner import error_object, json_line
 from transfercli.cli.ui.prediction_table import write_table
 from transfercli.errors import DataError, UsageError
@@ -228,6 +239,8 @@ def predict(
     watch: Watch = None,
     spreadsheet: Spreadsheet = False,
     shard: Part = None,
+    log: Log = None,
+    keep_images: KeepImages = 0,
     engine: OnEngine = "local",
     runs: Runs = RUNS,
     json: Json = False,
@@ -256,7 +269,13 @@ def predict(
         raise UsageError("--spreadsheet is for CSV only", "add --format csv, and leave --json out")
     if sets is not None and not 0 < sets < 1:
         raise UsageError(f"--sets must be above 0 and below 1; received {sets:g}", "such as --sets 0.9")
+    if engine != "local" and log is not None:
+        raise UsageError(
+            f"--log with --engine {engine}: a task that a lost node did is done again, and would be counted twice",
+            "leave one out, or share out the images with --shard",
+        )
+    check_keeping(log, keep_images)
     part = shard_of(shard)
-    request = PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch, strict, sets, part)
+    request = PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch, strict, sets, part, log, keep_images)
     predictions = predict_images(request, reporter, ENGINES[engine])
     return PredictionStream(predictions, lines, spreadsheet)

@@ -1,1 +1,1 @@
-"""Monitoring: the expected accuracy of a run on images without labels."""
+"""Monitoring of a model without labels: sketches of what it was asked and answered, and its expected accuracy."""
