@@ -55,9 +55,7 @@ class AnsweredImages:
     def of_rows(self, rows: Targets) -> AnsweredImages:
         """Return the answers to some images, each as often as it is named."""
         groups = None if self.groups is None else self.groups[rows]
-        return AnsweredImages(
-            self.probabilities[rows], self.answered[rows], self.features[rows], self.several, groups
-        )
+        return AnsweredImages(self.probabilities[rows], self.answered[rows], self.features[rows], self.several, groups)
 
 
 @dataclass(frozen=True, eq=False)
