@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType, SimpleNamespace
@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TextIO, TypeVar, cast,
 
 from transfercli.cli.next_steps import NextStep, print_next
 from transfercli.cli.options import Json, Quiet, Verbose
-from transfercli.cli.runner import run_command
+from transfercli.cli.runner import Output, run_command
 from transfercli.reporting import Reporter
 from transfercli.workflows.result import Result
 
@@ -82,6 +82,30 @@ def streams(write: Callable[[R, TextIO], None]) -> Callable[[Work[P, R]], Comman
     return decorate
 
 
+def serves(show: Callable[[R], None]) -> Callable[[Callable[..., Any]], Command]:
+    """Turn a function that runs until it is asked to stop into a command, with the options that `reports` adds.
+
+    It takes the reporter, a function to call with its result as soon as it answers, and the command's own parameters.
+    The result is printed at once, as `reports` prints one at the end; stopping is an error with its exit code.
+    """
+
+    def decorate(work: Callable[..., Any]) -> Command:
+        def run(own: Mapping[str, Any], *, json: bool, quiet: bool, verbose: bool) -> None:
+            out = sys.stdout  # during the work `sys.stdout` is stderr, since libraries may print
+
+            def started(result: R) -> None:
+                with redirect_stdout(out), suppress(BrokenPipeError):  # the reader is gone
+                    Output(show, json).write(result)
+                    out.flush()
+
+            serve = partial(work, started=started, **own)
+            run_command(serve, _print_nothing, as_json=json, quiet=quiet, verbose=verbose)
+
+        return _command(work, run, given=2)
+
+    return decorate
+
+
 @dataclass(frozen=True)
 class Collected:
     """Complete JSON object of a result that is computed in parts."""
@@ -109,12 +133,14 @@ def _print_nothing(result: Result) -> None:
     """Print nothing, since the lines are already written."""
 
 
-def _command(work: Callable[..., Any], run: Run) -> Command:
+def _command(work: Callable[..., Any], run: Run, given: int = 1) -> Command:
     """Return a function with the name, help and parameters of `work`, without its reporter and with the shared options.
+
+    given: number of its first parameters, from the reporter on, that are no options.
 
     The annotation of the result is not evaluated, since its module is imported only when the command runs.
     """
-    _reporter, *own = inspect.signature(work).parameters.values()
+    own = list(inspect.signature(work).parameters.values())[given:]
     source = cast(FunctionType, work)
     declared = SimpleNamespace(__annotations__={parameter.name: parameter.annotation for parameter in own})
     hints = get_type_hints(declared, source.__globals__, include_extras=True)

@@ -29,7 +29,9 @@ from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.shards import Shard
 from transfercli.text import counted
-from transfercli.workflows.predict.predictors import LoadableModel, ModelOutput, PredictBatch, find_model, with_sets
+from transfercli.workflows.predict.loadable import LoadableModel, ModelOutput, PredictBatch
+from transfercli.workflows.predict.predictions import Prediction, padded, predictions_of
+from transfercli.workflows.predict.predictors import find_model, with_sets
 
 DECODED_AHEAD = 3  # batches
 STDIN = 0
@@ -55,58 +57,6 @@ class PredictRequest:
     strict: bool = False
     sets: float | None = None
     shard: Shard | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The prediction of an image.
-
-    top: (label, probability) pairs, most probable first. error: why there are none. labels: the conformal set, most
-    probable first; None if no sets were asked for. unknown: the out-of-distribution score; None if the model has none.
-    strange: True if it is above its threshold; None without a score. answered: (label, probability) of the labels at or
-    above their thresholds, most probable first; None if an image has exactly one label. unsure: the labels whose answer
-    the model abstains from, in their order; None without abstention, or if an image has exactly one label. chosen:
-    (label, probability) of the class that a threshold answers; None for the most probable one. value: the number of the
-    image; None if it has classes or labels, and without a value there is a label.
-    """
-
-    path: str
-    top: tuple[tuple[str, float], ...] = ()
-    abstained: bool = False
-    error: str = ""
-    labels: tuple[str, ...] | None = None
-    unknown: float | None = None
-    strange: bool | None = None
-    answered: tuple[tuple[str, float], ...] | None = None
-    unsure: tuple[str, ...] | None = None
-    chosen: tuple[str, float] | None = None
-    value: float | None = None
-
-    @property
-    def best(self) -> tuple[str | None, float]:
-        """The most probable label of the answer and its probability; of no label, None and the highest of all."""
-        if self.answered is None:
-            return self.chosen or self.top[0]
-        return self.answered[0] if self.answered else (None, self.top[0][1])
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the JSON object of one line of output."""
-        if self.error:
-            return {"path": self.path, "error": self.error}
-        label, probability = (None, None) if self.value is not None else self.best
-        return {
-            "path": self.path,
-            **({} if self.value is None else {"value": self.value}),
-            "label": label,
-            "probability": probability,
-            **({} if self.answered is None else {"labels": [list(pair) for pair in self.answered]}),
-            "top": [list(pair) for pair in self.top],
-            "abstained": self.abstained,
-            **({} if self.unsure is None else {"unsure": list(self.unsure)}),
-            **({} if self.labels is None else {"set": list(self.labels)}),
-            "strange": self.strange,
-            "unknown": self.unknown,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +216,7 @@ class Network:
 
     def start(self, images: np.ndarray) -> Future[ModelOutput]:
         """Start the forward pass of images, uint8 [n, H, W, 3], in a thread."""
-        return self._computing.submit(self._predict_batch, _padded(images))
+        return self._computing.submit(self._predict_batch, padded(images))
 
     def __enter__(self) -> Network:
         return self
@@ -354,52 +304,13 @@ class _Started:
     def predictions(self, labels: tuple[str, ...], request: PredictRequest) -> Iterator[Prediction]:
         """Yield the prediction of each image, in order, or why it could not be read."""
         count = sum(decoded.pixels is not None for _, decoded in self.outcomes)
-        results = iter(_answers(self.output.result(), count, labels, request) if self.output else ())
+        results = iter(
+            predictions_of(self.output.result(), count, labels, request.top, abstain=request.abstain)
+            if self.output
+            else ()
+        )
         for image, decoded in self.outcomes:
             if decoded.pixels is None:
                 yield Prediction(image.path, error=decoded.problem)
             else:
                 yield replace(next(results), path=image.path)
-
-
-def _answers(output: ModelOutput, count: int, labels: tuple[str, ...], request: PredictRequest) -> Iterator[Prediction]:
-    """Yield the prediction of each of the first `count` images of a batch, without its path.
-
-    labels: of the model; () if each image gets a number.
-    """
-    if not labels:
-        yield from (Prediction("", value=_shortest_float(value)) for value in output.probabilities[:count, 0])
-        return
-    for number in range(count):
-        row, held = output.probabilities[number], None if output.sets is None else output.sets[number]
-        # A stable sort puts the first class first among equal probabilities, as argmax does.
-        order = np.argsort(-row, kind="stable")
-        has = None if output.answered is None else output.answered[number]
-        doubtful = output.unsure[number] if request.abstain and output.unsure is not None else None
-        chosen = None if output.chosen is None else output.chosen[number : number + 1]
-        yield Prediction(
-            "",
-            _pairs(labels, row, order[: request.top]),
-            bool(request.abstain and output.abstained[number]),
-            labels=None if held is None else tuple(labels[i] for i in order if held[i]),
-            unknown=None if output.unknown is None else _shortest_float(output.unknown[number]),
-            strange=None if output.strange is None else bool(output.strange[number]),
-            answered=None if has is None else _pairs(labels, row, order[has[order]]),
-            unsure=None if doubtful is None else tuple(labels[i] for i in np.flatnonzero(doubtful)),
-            chosen=None if chosen is None else _pairs(labels, row, chosen)[0],
-        )
-
-
-def _pairs(labels: tuple[str, ...], row: np.ndarray, indices: np.ndarray) -> tuple[tuple[str, float], ...]:
-    """Return (label, probability) of the labels at `indices`; row: float [C], the probabilities of an image."""
-    return tuple((labels[i], _shortest_float(row[i])) for i in indices)
-
-
-def _padded(images: np.ndarray) -> np.ndarray:
-    """Repeat images up to the next power of two: fewer batch shapes, and so fewer compilations."""
-    return np.resize(images, (1 << (len(images) - 1).bit_length(), *images.shape[1:]))
-
-
-def _shortest_float(value: float) -> float:
-    """Return the float with the fewest digits that is the same float32, the type that a network computes."""
-    return float(str(np.float32(value)))
