@@ -70,8 +70,8 @@ def serve(
 ) -> None:
     """Answer requests with models over HTTP, on this machine unless --host says otherwise.
 
-    Speaks the protocols of TensorFlow Serving and KServe, and takes plain images: POST /predict/NAME. Prints its address
-    as soon as the models answer. EXPERIMENT@champion follows promotions.
+    Speaks the protocols of TensorFlow Serving and KServe, and takes plain images: POST /predict/NAME. Prints its
+    address as soon as the models answer. EXPERIMENT@champion follows promotions.
 
     Example: transfercli serve flowers=flowers@champion --port 8500
     """

@@ -10,7 +10,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -186,5 +186,5 @@ class Batcher:
 
 def rows_of(output: ModelOutput, rows: Sequence[int]) -> ModelOutput:
     """Return the output of some images of a batch."""
-    arrays = {name: getattr(output, name) for name in ModelOutput.__dataclass_fields__}
-    return ModelOutput(**{name: value if value is None else value[rows] for name, value in arrays.items()})
+    arrays = {one.name: getattr(output, one.name) for one in fields(output)}
+    return replace(output, **{name: value[rows] for name, value in arrays.items() if value is not None})

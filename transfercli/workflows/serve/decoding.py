@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,8 +19,8 @@ import numpy as np
 
 from transfercli.data.decoding.content_worker import ANSWER
 from transfercli.data.image import Geometry
-from transfercli.io.subprocesses import child_environment
 from transfercli.workflows.serve.batching import Item
+from transfercli.workflows.serve.child import start_child
 
 MODULE = "transfercli.data.decoding.content_worker"
 CHUNK = 16  # images of a request to a worker
@@ -75,7 +71,7 @@ class Queue:
         return len(self.waiting) + self.working
 
     def take(self, most: int) -> list[Waiting]:
-        """Return the next images, at most `most` and not more than `CHUNK_BYTES`; those that nobody waits for are lost."""
+        """Return the next images, at most `most` and `CHUNK_BYTES`; those that nobody waits for are dropped."""
         taken: list[Waiting] = []
         size = 0
         while self.waiting and len(taken) < most:
@@ -188,18 +184,7 @@ class _Worker:
         self._queue: Queue | None = None
         self._left: deque[Waiting] = deque()
         self._writer: asyncio.StreamWriter | None = None
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", MODULE, str(os.getpid()), str(pool.seconds)],
-                stdin=theirs,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=child_environment(),
-                process_group=0,
-            )
-        ours.setblocking(False)
-        self._socket = ours
+        self.process, self._socket = start_child(MODULE, [str(pool.seconds)])
 
     async def run(self) -> bool:
         """Answer requests until the process ends; return False if it ended before it was ready."""

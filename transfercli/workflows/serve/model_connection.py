@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -18,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from transfercli.errors import ArtefactError, OutOfSpaceError, TransferError, child_ran_out_of_space, from_facts
-from transfercli.io.subprocesses import child_environment
 from transfercli.workflows.predict.loadable import ModelOutput
+from transfercli.workflows.serve.child import start_child
 from transfercli.workflows.serve.model_process import COUNT, Greeting
 
 MODULE = "transfercli.workflows.serve.model_process"
@@ -41,19 +39,8 @@ class ModelConnection:
     """Connection to a process that loads and computes one model; create it before or in the event loop."""
 
     def __init__(self, location: Path) -> None:
-        ours, theirs = socket.socketpair()
-        arguments = ["-P", "-m", MODULE, str(os.getpid()), os.fspath(location.absolute())]
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, *arguments],
-                stdin=theirs,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                env=child_environment(),
-                process_group=0,  # Ctrl-C reaches the server only
-            )
-        ours.setblocking(False)
-        self._socket, self._lines = ours, deque[str](maxlen=LAST_LINES)
+        self.process, self._socket = start_child(MODULE, [os.fspath(location.absolute())], subprocess.PIPE)
+        self._lines = deque[str](maxlen=LAST_LINES)
         self._errors: asyncio.Task[None] | None = None
 
     async def greeting(self) -> Greeting:

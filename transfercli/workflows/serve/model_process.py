@@ -157,7 +157,7 @@ def _compute_all(
 ) -> None:
     while head := source.read(COUNT.size):
         images = np.empty((*COUNT.unpack(head), *shape), np.uint8)
-        if not _read_into(source, memoryview(images).cast("B")):
+        if not _read_into(source, images.data.cast("B")):
             return
         began = time.perf_counter()
         try:

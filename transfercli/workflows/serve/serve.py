@@ -26,9 +26,9 @@ MEBIBYTE = 1024 * 1024
 class ServeRequest:
     """Options of `serve`.
 
-    targets: NAME=TARGET as typed. format: of the exports to serve in place of runs; None for the runs. token_file: holds
-    the token that requests must have. queue_images: most images that may wait for a model. seconds: for an answer.
-    most_megabytes: of a request. access_log: file that gets a line of JSON for each request.
+    targets: NAME=TARGET as typed. format: of the exports to serve in place of runs; None for the runs.
+    token_file: holds the token that requests must have. queue_images: most images that may wait for a model.
+    seconds: for an answer. most_megabytes: of a request. access_log: file that gets a line of JSON for each request.
     """
 
     targets: tuple[str, ...]
@@ -60,8 +60,8 @@ def serve(request: ServeRequest, reporter: Reporter, *, started: Callable[[Serve
     started: called once the server listens and each model answers or could not be loaded. A model that cannot be loaded
     is a warning, and is tried again.
 
-    Raises `UsageError` for an argument or an address that cannot be used, `ArtefactError` if a target names no model, and
-    the error of the first model if none could be loaded.
+    Raises `UsageError` for an argument or an address that cannot be used, `ArtefactError` if a target names no model,
+    and the error of the first model if none could be loaded.
     """
     check_installed("serve")
     targets = parse_targets(request.targets, request.runs, request.format)

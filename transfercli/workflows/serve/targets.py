@@ -89,9 +89,7 @@ def parse_targets(texts: Sequence[str], runs: Path, export: str | None = None) -
     Raises `UsageError` for a name that is not allowed or is given twice, `ArtefactError` for a target that is none.
     """
     if not texts:
-        raise UsageError(
-            "serve needs a model; received none", "name one as NAME=TARGET, such as digits=digits@champion"
-        )
+        raise UsageError("serve needs a model; received none", "name one, as digits=digits@champion")
     targets = [_parse(text, runs, export, alone=len(texts) == 1) for text in texts]
     names = [target.name for target in targets]
     if twice := sorted({name for name in names if names.count(name) > 1}):
