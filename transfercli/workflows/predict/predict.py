@@ -30,12 +30,11 @@ from transfercli.reporting import Reporter
 from transfercli.shards import Shard
 from transfercli.text import counted
 from transfercli.workflows.predict.loadable import LoadableModel, ModelOutput, PredictBatch
-from transfercli.workflows.predict.predictions import Prediction, padded, predictions_of
+from transfercli.workflows.predict.predictions import DEFAULT_TOP, Prediction, padded, predictions_of
 from transfercli.workflows.predict.predictors import find_model, with_sets
 
 DECODED_AHEAD = 3  # batches
 STDIN = 0
-DEFAULT_TOP = 5
 
 
 @dataclass(frozen=True)
