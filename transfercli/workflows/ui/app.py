@@ -17,14 +17,21 @@ from transfercli.web.answers import STATUS
 from transfercli.web.guards import LOOPBACK_NAMES, HostGuard, SameOriginGuard
 from transfercli.web.page_token import PageTokenGuard
 from transfercli.workflows.ui.headers import SecurityHeaders
-from transfercli.workflows.ui.pages import leaderboard
+from transfercli.workflows.ui.pages import compare, curves, experiment, leaderboard, run
 from transfercli.workflows.ui.review import section as review
 from transfercli.workflows.ui.site import STATIC, Section, Site
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-SECTIONS: tuple[Section, ...] = (leaderboard.SECTION, review.SECTION)  # in the order of the navigation
+SECTIONS: tuple[Section, ...] = (
+    leaderboard.SECTION,
+    curves.SECTION,
+    compare.SECTION,
+    review.SECTION,
+    experiment.SECTION,
+    run.SECTION,
+)  # in the order of the navigation
 
 
 def build_app(site: Site, *, token: str | None = None, hosts: Collection[str] | None = LOOPBACK_NAMES) -> Starlette:
