@@ -18,6 +18,7 @@ from transfercli.web.guards import LOOPBACK_NAMES, HostGuard, SameOriginGuard
 from transfercli.web.page_token import PageTokenGuard
 from transfercli.workflows.ui.headers import SecurityHeaders
 from transfercli.workflows.ui.pages import compare, curves, experiment, leaderboard, run
+from transfercli.workflows.ui.review import section as review
 from transfercli.workflows.ui.site import STATIC, Section, Site
 from transfercli.workflows.ui.tryout import pages as tryout
 from transfercli.workflows.ui.wall import pages as wall
@@ -31,6 +32,7 @@ SECTIONS: tuple[Section, ...] = (
     compare.SECTION,
     wall.SECTION,
     tryout.SECTION,
+    review.SECTION,
     experiment.SECTION,
     run.SECTION,
 )  # in the order of the navigation

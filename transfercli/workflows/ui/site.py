@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 TEMPLATES, STATIC = HERE / "templates", HERE / "static"
+STYLES = ("report.css", "site.css", "review.css")
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,15 @@ class Site:
     """Site over the runs of a folder.
 
     runs: folder of all experiments. allow_changes: True if pages may write corrections of labels. secret: sent back by
-    pages that change something, so that no foreign page can.
+    pages that change something, so that no foreign page can. reviewer: name beside decisions on labels, if a page gives
+    none.
     """
 
     runs: Path
     allow_changes: bool = False
     reporter: Reporter = field(default_factory=Reporter)
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    reviewer: str = ""
 
     @cached_property
     def environment(self) -> Any:
@@ -57,8 +60,8 @@ class Site:
 
     @cached_property
     def style(self) -> str:
-        """The style sheet of all pages: that of the reports, then `site.css`."""
-        return "".join(self.environment.get_template(name).render() for name in ("report.css", "site.css"))
+        """The style sheet of all pages: that of the reports, then those of the site."""
+        return "".join(self.environment.get_template(name).render() for name in STYLES)
 
     @property
     def style_address(self) -> str:
