@@ -68,9 +68,9 @@ def serve(
     access_log: AccessLog = None,
     runs: Runs = RUNS,
 ) -> None:
-    """Answer requests with models over HTTP, on this machine unless --host says otherwise.
+    """Serve models over HTTP.
 
-    Speaks the protocols of TensorFlow Serving and KServe, and takes plain images: POST /predict/NAME. Prints its
+    Listens on this machine only, unless --host says otherwise. Speaks the protocols of TensorFlow Serving and KServe, and takes plain images: POST /predict/NAME. Prints its
     address as soon as the models answer. EXPERIMENT@champion follows promotions.
 
     Example: transfercli serve flowers=flowers@champion --port 8500
