@@ -69,10 +69,11 @@ def serve(
     keep_images: KeepImages = 0,
     runs: Runs = RUNS,
 ) -> NoReturn:
-    """Answer requests with models over HTTP, on this machine unless --host says otherwise.
+    """Serve models over HTTP.
 
-    Speaks the protocols of TensorFlow Serving and KServe, and takes plain images: POST /predict/NAME. Prints its
-    address as soon as the models answer. EXPERIMENT@champion follows promotions.
+    Listens on this machine only, unless --host says otherwise. Speaks the protocols of TensorFlow Serving and KServe,
+    and takes plain images: POST /predict/NAME. Prints its address as soon as the models answer. EXPERIMENT@champion
+    follows promotions.
 
     Example: transfercli serve flowers=flowers@champion --port 8500
     """

@@ -1,1 +1,1 @@
-"""Monitoring of a model without labels: sketches of what it was asked, and of what it answered."""
+"""Monitoring of a model without labels: sketches of what it was asked and answered, and its expected accuracy."""

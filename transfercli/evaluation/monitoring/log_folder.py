@@ -51,6 +51,11 @@ def models_in(log: Path) -> dict[Path, ModelFacts]:
     return {folder: _read_facts(folder) for folder in folders}
 
 
+def is_log(folder: Path) -> bool:
+    """Return True if a folder is a log: it has the folder of a model that was asked."""
+    return folder.is_dir() and any(_is_model_folder(path) for path in folder.iterdir())
+
+
 def read_sketches(log: Path, since: date | None = None, until: date | None = None, model: str | None = None) -> Sketch:
     """Return the sketch of a model's answers, of all processes.
 

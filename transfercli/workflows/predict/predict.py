@@ -31,12 +31,11 @@ from transfercli.shards import Shard
 from transfercli.text import counted
 from transfercli.workflows.answer_log import AnswerLog, check_log_place, facts_of
 from transfercli.workflows.predict.loadable import LoadableModel, ModelOutput, PredictBatch, with_features
-from transfercli.workflows.predict.predictions import Prediction, padded, predictions_of
+from transfercli.workflows.predict.predictions import DEFAULT_TOP, Prediction, padded, predictions_of
 from transfercli.workflows.predict.predictors import find_model, with_sets
 
 DECODED_AHEAD = 3  # batches
 STDIN = 0
-DEFAULT_TOP = 5
 
 
 @dataclass(frozen=True)

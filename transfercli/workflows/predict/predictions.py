@@ -10,6 +10,8 @@ import numpy as np
 
 from transfercli.workflows.predict.loadable import ModelOutput
 
+DEFAULT_TOP = 5  # classes of an answer
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:

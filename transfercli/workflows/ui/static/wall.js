@@ -6,6 +6,7 @@ const near = "1200px";
 
 const wall = document.getElementById("wall");
 const dialog = document.getElementById("picture");
+let opened = 0; // the picture in the dialog
 if (wall) start();
 
 function start() {
@@ -130,11 +131,11 @@ function start() {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (step === undefined) return;
     event.preventDefault();
-    const tile = await moveTo(current + step, false);
+    const tile = await moveTo(opened + step, false);
     if (tile) open(tile);
   });
 
-  dialog.addEventListener("close", () => moveTo(current));
+  dialog.addEventListener("close", () => moveTo(opened)); // the browser goes back to the picture that was opened first
 }
 
 function columnsOf(list) {
@@ -144,6 +145,7 @@ function columnsOf(list) {
 async function open(tile) {
   const sha = tile.dataset.sha;
   if (!sha) return;
+  opened = Number(tile.dataset.index);
   const answer = await fetch(`${wall.dataset.address}/image/${sha}`);
   if (!answer.ok) return;
   const facts = await answer.json();

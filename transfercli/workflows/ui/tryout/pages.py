@@ -16,7 +16,7 @@ from transfercli.errors import TransferError
 from transfercli.evaluation.report.thumbnails import image_data_url
 from transfercli.runs.champions import champion_of
 from transfercli.runs.folder import RunFolder, has_checkpoint
-from transfercli.runs.listing import latest_completed, present_status, runs_of
+from transfercli.runs.listing import latest_completed, runs_of
 from transfercli.web.answers import answer_for, error_answer
 from transfercli.workflows.result import versioned
 from transfercli.workflows.stored_run import StoredRun
@@ -65,8 +65,7 @@ class TryoutPages:
 
     def show(self, request: Request) -> Response:
         """Answer with the page of a run."""
-        run = self.site.run_of(request)
-        return self.site.page(request, "tryout.html.j2", run=run, status=present_status(run.folder))
+        return self.site.page(request, "tryout.html.j2", run=self.site.run_of(request))
 
     async def ready(self, request: Request) -> Response:
         """Answer once the network of a run is loaded, which the first request begins."""
