@@ -23,7 +23,7 @@ from transfercli.reporting import Reporter
 from transfercli.workflows.result import versioned
 
 if TYPE_CHECKING:
-    from transfercli.workflows.predict.predict import Prediction, PredictionList, PredictRequest, Predictions
+    from transfercli.workflows.predict.predict import Prediction, PredictionList, Predictions, PredictRequest
 
 RunOrArtefact = Annotated[
     str,
