@@ -178,7 +178,7 @@ class Version:
         await self._connection.close()
 
     def _end_recording(self) -> None:
-        """Write the last answers in a thread, which the end of the event loop waits for, also if tasks are cancelled."""
+        """Write the last answers in a thread: the end of the event loop waits for it, also if tasks are cancelled."""
         recorder, self.recorder = self.recorder, None
         if recorder is not None:
             asyncio.get_running_loop().run_in_executor(None, recorder.close)
