@@ -96,7 +96,8 @@ def running_server(app: Any, limits: Limits | None = None) -> Iterator[RunningSe
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
-        assert ready.wait(PATIENCE) and found, "the server did not start"
+        ready.wait(PATIENCE)
+        assert found, "the server did not start"
         yield RunningServer(found[0])
     finally:
         reporter.signal = 15

@@ -20,6 +20,7 @@ PATH_KEYS: tuple[tuple[str, ...], ...] = (
     ("data", "test"),
     ("data", "unlabelled"),
     ("data", "related"),
+    ("data", "corrections"),
     ("model", "weights", "path"),
     ("compute", "cache_dir"),
     ("retrain", "versions"),

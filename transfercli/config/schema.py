@@ -232,6 +232,11 @@ class DataConfig(Section):
         description="labelled images of neighbouring domains with the same classes: image folders, CSV/JSONL files or"
         " archives as in train; a solved head trains on them, and they never validate or test",
     )
+    corrections: Text | None = Field(
+        None,
+        description="CSV file of label decisions (path,sha256,old,new,who,when), as the label review of transfercli ui"
+        " writes it; images are never moved or changed; a file that does not exist yet corrects nothing; null: none",
+    )
     batch_size: Annotated[Whole, Field(ge=1, le=65536)] = Field(32, description="images per training step")
     max_bad_fraction: Share = Field(
         0.01, description="largest fraction of unreadable images accepted; they are listed and left out"

@@ -50,14 +50,6 @@ def find_artefact(path: Path) -> tuple[Format, Path] | None:
     return None
 
 
-def read_here(name: str, path: Path) -> Artefact:
-    """Load an artefact in this process, which must be one that nothing is lost with."""
-    from transfercli.training.backend import startup_messages_hidden
-
-    with startup_messages_hidden():
-        return FORMATS[name].read(path)
-
-
 def from_artefact(row: Format, path: Path, read: Reader | None = None) -> LoadableModel:
     """Return the artefact of a format.
 

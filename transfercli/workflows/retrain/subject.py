@@ -106,6 +106,7 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
             "max_megapixels",
             "unlabelled",
             "related",
+            "corrections",
         ),
     ),
     (): (ExperimentConfig(name="x", data=DataConfig(train="."), model=ModelConfig(base="vgg16")), ("task",)),

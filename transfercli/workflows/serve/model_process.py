@@ -33,6 +33,7 @@ from transfercli.text import first_line
 from transfercli.workflows.predict.predictions import padded
 
 if TYPE_CHECKING:
+    from transfercli.export.formats.readers import Artefact
     from transfercli.workflows.predict.loadable import LoadableModel, ModelOutput, PredictBatch
 
 COUNT = struct.Struct("<I")
@@ -117,13 +118,22 @@ class _Warnings(Reporter):
 
 def _find(location: Path, reporter: Reporter) -> LoadableModel:
     """Return the run or the artefact at a path; only the runtime of one of them is imported."""
-    from transfercli.workflows.predict.artefact_models import find_artefact, from_artefact, read_here
+    from transfercli.workflows.predict.artefact_models import find_artefact, from_artefact
 
     if artefact := find_artefact(location):
-        return from_artefact(*artefact, read_here)
+        return from_artefact(*artefact, _read)
     from transfercli.workflows.predict.predictors import find_model
 
     return find_model(os.fspath(location), location.parent.parent, reporter)
+
+
+def _read(name: str, path: Path) -> Artefact:
+    """Load an artefact in this process, which is its sandbox."""
+    from transfercli.export.formats.registry import FORMATS
+    from transfercli.training.backend import startup_messages_hidden
+
+    with startup_messages_hidden():
+        return FORMATS[name].read(path)
 
 
 def _warm_up(
