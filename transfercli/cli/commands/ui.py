@@ -26,6 +26,9 @@ TokenFile = Annotated[
         help="file with a token that a browser must show once; without it, only --host of another network has one",
     ),
 ]
+Reviewer = Annotated[
+    str, typer.Option("--reviewer", metavar="NAME", help="name beside decisions on labels, if the page gives none")
+]
 
 
 def _show(result: UiStarted) -> None:
@@ -42,17 +45,18 @@ def ui(
     port: Port = UI_PORT,
     unix_socket: UnixSocket = None,
     token_file: TokenFile = None,
+    reviewer: Reviewer = "",
 ) -> NoReturn:
     """Show all runs in a browser: a local page, read-only.
 
     Example: transfercli ui --runs runs
     """
     from transfercli.web.address import Address
-    from transfercli.workflows.ui.ui import UiRequest, run_ui
+    from transfercli.workflows.ui.ui import UiRequest, checked_reviewer, run_ui
 
     def started(site: UiStarted) -> None:
         reporter.info(f"the runs in {runs} are shown at {site.address}")
         announce(site)
 
-    request = UiRequest(runs, Address(host, port, unix_socket), allow_changes, token_file)
+    request = UiRequest(runs, Address(host, port, unix_socket), allow_changes, token_file, checked_reviewer(reviewer))
     run_ui(request, reporter, started=started)

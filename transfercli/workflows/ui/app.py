@@ -18,7 +18,10 @@ from transfercli.web.guards import LOOPBACK_NAMES, HostGuard, SameOriginGuard
 from transfercli.web.page_token import PageTokenGuard
 from transfercli.workflows.ui.headers import SecurityHeaders
 from transfercli.workflows.ui.pages import compare, curves, experiment, leaderboard, run
+from transfercli.workflows.ui.review import section as review
 from transfercli.workflows.ui.site import STATIC, Section, Site
+from transfercli.workflows.ui.tryout import pages as tryout
+from transfercli.workflows.ui.wall import pages as wall
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -27,6 +30,9 @@ SECTIONS: tuple[Section, ...] = (
     leaderboard.SECTION,
     curves.SECTION,
     compare.SECTION,
+    wall.SECTION,
+    tryout.SECTION,
+    review.SECTION,
     experiment.SECTION,
     run.SECTION,
 )  # in the order of the navigation

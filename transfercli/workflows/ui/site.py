@@ -24,12 +24,14 @@ from transfercli.runs.lookup import find_run, is_label
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.ui.jobs import Jobs
 from transfercli.workflows.ui.run_index import RunIndex
+from transfercli.workflows.ui.workers import Workers
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 HERE = Path(__file__).parent
 TEMPLATES, STATIC = HERE / "templates", HERE / "static"
+STYLES = ("report.css", "site.css", "review.css")
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,15 @@ class Site:
     """Site over the runs of a folder.
 
     runs: folder of all experiments. allow_changes: True if pages may write corrections of labels. secret: sent back by
-    pages that change something, so that no foreign page can.
+    pages that change something, so that no foreign page can. reviewer: name beside decisions on labels, if a page gives
+    none.
     """
 
     runs: Path
     allow_changes: bool = False
     reporter: Reporter = field(default_factory=Reporter)
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    reviewer: str = ""
 
     @cached_property
     def environment(self) -> Any:
@@ -56,8 +60,8 @@ class Site:
 
     @cached_property
     def style(self) -> str:
-        """The style sheet of all pages: that of the reports, then `site.css`."""
-        return "".join(self.environment.get_template(name).render() for name in ("report.css", "site.css"))
+        """The style sheet of all pages: that of the reports, then those of the site."""
+        return "".join(self.environment.get_template(name).render() for name in STYLES)
 
     @property
     def style_address(self) -> str:
@@ -73,6 +77,11 @@ class Site:
     def jobs(self) -> Jobs:
         """Work that takes longer than a request, done one after another on a thread of its own."""
         return Jobs(self.reporter)
+
+    @cached_property
+    def workers(self) -> Workers:
+        """Processes that decode images, and networks, for all sections."""
+        return Workers()
 
     def page(self, request: Request, template: str, status: int = 200, **facts: Any) -> HTMLResponse:
         """Return the page of a template; facts: its variables, beside `site` and `request`."""

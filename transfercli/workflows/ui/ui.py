@@ -14,6 +14,7 @@ from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
 from transfercli.web.address import Address, check_installed
 
+MOST_NAME = 100  # characters of a reviewer's name
 ALL_ADDRESSES = ("0.0.0.0", "::")
 
 
@@ -22,13 +23,14 @@ class UiRequest:
     """Options of `ui`: the folder of all runs, the address to listen on, and if pages may change labels.
 
     token_file: file with the token that a browser must show; without one, only an address that other machines can
-    connect to has a token, made for this process.
+    connect to has a token, made for this process. reviewer: name beside decisions on labels, if the page gives none.
     """
 
     runs: Path
     address: Address
     allow_changes: bool = False
     token_file: Path | None = None
+    reviewer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,13 @@ class UiStarted:
 
     def as_json(self) -> dict[str, Any]:
         return {"address": self.address}
+
+
+def checked_reviewer(name: str) -> str:
+    """Return the name of a reviewer. Raises `UsageError` if it is not one line of text."""
+    if len(name) > MOST_NAME or not (name.isprintable() or not name):
+        raise UsageError(f"the name of a reviewer is one line of at most {MOST_NAME} characters")
+    return name.strip()
 
 
 def run_ui(request: UiRequest, reporter: Reporter, *, started: Callable[[UiStarted], None]) -> NoReturn:
@@ -55,9 +64,8 @@ def run_ui(request: UiRequest, reporter: Reporter, *, started: Callable[[UiStart
     from transfercli.workflows.ui.site import Site
 
     token = _token(request)
-    app = build_app(
-        Site(request.runs, request.allow_changes, reporter), token=token, hosts=_names_of_host(request.address)
-    )
+    site = Site(request.runs, request.allow_changes, reporter, reviewer=request.reviewer)
+    app = build_app(site, token=token, hosts=_names_of_host(request.address))
 
     def announce(real: Address) -> None:
         started(UiStarted(real.text if token is None else f"{_opened(real)}/?token={quote(token, safe='')}"))
