@@ -125,7 +125,11 @@ def main() -> None:
     columns = list(rows[0])
     print(f"| {' | '.join(columns)} |\n|{' ---: |' * len(columns)}")
     for row in rows:
-        print("| " + " | ".join(f"{row[name]:.4f}" if isinstance(row[name], float) else str(row[name]) for name in columns) + " |")
+        print(
+            "| "
+            + " | ".join(f"{row[name]:.4f}" if isinstance(row[name], float) else str(row[name]) for name in columns)
+            + " |"
+        )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -75,7 +76,9 @@ def opened(context: Any, address: str) -> Any:
 
 def shown(page: Any, number: int) -> str:
     """Wait until the image of a number is shown, and return its path."""
-    page.wait_for_function(f"document.getElementById('item-title').textContent.startsWith('Image {number} ')")
+    from playwright.sync_api import expect
+
+    expect(page.locator("#item-title")).to_have_text(re.compile(f"^Image {number} of "), timeout=30_000)
     return str(page.locator("#path").inner_text())
 
 
@@ -151,7 +154,7 @@ def test_a_decision_that_cannot_be_stored_says_so_and_the_image_stays(page: Any,
     first = shown(page, 1)
     server.stop()
     page.keyboard.press("k")
-    page.wait_for_function("document.getElementById('message').className === 'bad'")
+    page.wait_for_selector("#message.bad")
     assert "nothing was stored" in page.locator("#message").inner_text()
     assert shown(page, 1) == first
 

@@ -65,6 +65,8 @@ class Round:
             thread.start()
         for thread in threads:
             thread.join()
+        for page in self.pages:
+            page.client.close()
         return self.acknowledged
 
     def decide(self, page: Reviewer) -> None:
@@ -100,4 +102,6 @@ def test_no_acknowledged_decision_is_lost_when_the_server_is_killed(folder: Path
         stored = found
     assert len(stored) >= DECISIONS
     with server(folder) as (_, address):
-        assert Reviewer(address).state()["progress"]["decided"] == len(stored)
+        page = Reviewer(address)
+        assert page.state()["progress"]["decided"] == len(stored)
+        page.client.close()
