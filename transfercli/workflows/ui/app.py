@@ -20,6 +20,8 @@ from transfercli.workflows.ui.headers import SecurityHeaders
 from transfercli.workflows.ui.pages import compare, curves, experiment, leaderboard, run
 from transfercli.workflows.ui.review import section as review
 from transfercli.workflows.ui.site import STATIC, Section, Site
+from transfercli.workflows.ui.tryout import pages as tryout
+from transfercli.workflows.ui.wall import pages as wall
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -28,6 +30,8 @@ SECTIONS: tuple[Section, ...] = (
     leaderboard.SECTION,
     curves.SECTION,
     compare.SECTION,
+    wall.SECTION,
+    tryout.SECTION,
     review.SECTION,
     experiment.SECTION,
     run.SECTION,

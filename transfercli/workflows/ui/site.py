@@ -24,6 +24,7 @@ from transfercli.runs.lookup import find_run, is_label
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.ui.jobs import Jobs
 from transfercli.workflows.ui.run_index import RunIndex
+from transfercli.workflows.ui.workers import Workers
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -76,6 +77,11 @@ class Site:
     def jobs(self) -> Jobs:
         """Work that takes longer than a request, done one after another on a thread of its own."""
         return Jobs(self.reporter)
+
+    @cached_property
+    def workers(self) -> Workers:
+        """Processes that decode images, and networks, for all sections."""
+        return Workers()
 
     def page(self, request: Request, template: str, status: int = 200, **facts: Any) -> HTMLResponse:
         """Return the page of a template; facts: its variables, beside `site` and `request`."""
