@@ -31,6 +31,7 @@ ALLOWED_SIBLING_IMPORTS = {
         "multilabel": {"metrics", "statistics", "confidence"},
         "regression": {"metrics", "statistics"},
         "explain": {"confidence", "multilabel", "regression"},
+        "monitoring": {"metrics", "robustness"},
         "report": {"metrics", "statistics", "robustness", "explain", "multilabel", "regression"},
     },
     "export": {"formats": {"tf_graph", "onnx_graph"}, "verify": {"formats"}, "card": {"formats"}},

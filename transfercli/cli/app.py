@@ -20,10 +20,12 @@ from transfercli.cli.commands.embed import embed
 from transfercli.cli.commands.evaluate import evaluate
 from transfercli.cli.commands.export import export
 from transfercli.cli.commands.merge import merge
+from transfercli.cli.commands.monitor import monitor
 from transfercli.cli.commands.predict import predict
 from transfercli.cli.commands.recommend import recommend
 from transfercli.cli.commands.retrain import promote, retrain
 from transfercli.cli.commands.sample import sample
+from transfercli.cli.commands.serve import serve
 from transfercli.cli.commands.similar import similar
 from transfercli.cli.commands.sweep import sweep
 from transfercli.cli.commands.train import finetune, pretrain
@@ -76,12 +78,14 @@ app.command()(sweep)
 app.command()(merge)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(monitor)
 app.command()(export)
 app.command()(embed)
 app.command()(similar)
 app.add_typer(runs_commands.app, name="runs")
 app.command()(retrain)
 app.command()(promote)
+app.command()(serve)
 app.command()(ui)
 
 

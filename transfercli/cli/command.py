@@ -88,14 +88,14 @@ class Announce(Protocol):
     def __call__(self, result: Result) -> None: ...
 
 
-def serves(show: Callable[[R], None]) -> Callable[[Callable[Concatenate[Reporter, Announce, P], NoReturn]], Command]:
+def serves(show: Callable[[R], None]) -> Callable[[Callable[..., NoReturn]], Command]:
     """Turn a function into a command as `reports` does, but print its result when the function announces it.
 
     The function serves until the command is asked to stop, then raises `Interrupted`. With `--json` stdout has exactly
     one object: the announced result, or the error that came before it; what ends the command later is on stderr.
     """
 
-    def decorate(work: Callable[Concatenate[Reporter, Announce, P], NoReturn]) -> Command:
+    def decorate(work: Callable[..., NoReturn]) -> Command:
         def run(own: Mapping[str, Any], *, json: bool, quiet: bool, verbose: bool) -> None:
             out = sys.stdout  # during the work `sys.stdout` is stderr, since libraries may print
             announced: list[Result] = []

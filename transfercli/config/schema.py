@@ -696,6 +696,14 @@ class RetrainConfig(Section):
         description="a program and its arguments; it gets each decision as JSON on stdin; needs --allow-hooks",
     )
     alert: AlertConfig = Field(default_factory=AlertConfig)
+    versions: Text | None = Field(
+        None,
+        description="folder that gets the SavedModel of each new champion as its next version 1, 2, 3 …, for a running"
+        " TensorFlow Serving; needs saved_model in export.formats",
+    )
+    keep_versions: Annotated[Whole, Field(ge=1)] | None = Field(
+        None, description="number of versions to keep there, the newest ones; null: all"
+    )
 
 
 class SearchRange(Section):

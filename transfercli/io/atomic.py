@@ -221,6 +221,15 @@ def replaced_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder of which no reader finds a part: it is hidden first, under a temporary name."""
+    hidden = _temporary(folder)
+    with write_errors(folder):
+        folder.rename(hidden)
+        fsync_folder(folder.parent)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
 def replace_symlink(link: Path, target: str) -> None:
     """Point the symbolic link `link` at the relative path `target`, atomically."""
     temporary = _temporary(link)

@@ -115,6 +115,11 @@ class RunFolder:
         return self.path / "unknown.safetensors"
 
     @property
+    def monitoring(self) -> Path:
+        """What `monitor` learnt from known shifts of the held-out images; made anew if it is missing."""
+        return self.path / "monitoring.safetensors"
+
+    @property
     def slices(self) -> Path:
         return self.path / "slices.csv"
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.workflows.predict.predicted import said
 from transfercli.errors import ArtefactError, UsageError
-from transfercli.workflows.predict import predictors
+from transfercli.workflows.predict import artefact_models
 
 
 def test_a_lone_artefact_has_its_card_with_it_and_one_without_is_refused(
@@ -45,7 +45,7 @@ def test_a_damaged_weight_is_found_by_its_hash_before_anything_is_loaded(
     content = bytearray((moved / "model.onnx").read_bytes())
     content[len(content) // 2] ^= 0x40
     (moved / "model.onnx").write_bytes(content)
-    monkeypatch.setattr(predictors, "read_sandboxed", None)
+    monkeypatch.setattr(artefact_models, "read_sandboxed", None)
     for name in (moved, moved / "model.onnx"):
         with pytest.raises(ArtefactError, match="not as it was exported"):
             said(world, name, files[:1])
@@ -71,9 +71,9 @@ def test_what_a_damaged_network_says_is_an_error(
     run: Any, exported: Any, monkeypatch: Any, answer: Any, message: str
 ) -> None:
     world, _, files = run
-    whole = predictors.read_sandboxed("onnx", exported[0] / "onnx" / "model.onnx")
+    whole = artefact_models.read_sandboxed("onnx", exported[0] / "onnx" / "model.onnx")
     damaged = replace(whole, from_tensors=lambda images: np.array(answer * len(images)))
-    monkeypatch.setattr(predictors, "read_sandboxed", lambda *_: damaged)
+    monkeypatch.setattr(artefact_models, "read_sandboxed", lambda *_: damaged)
     with pytest.raises(ArtefactError, match=message):
         said(world, exported[0] / "onnx", files[:1])
 

@@ -119,7 +119,7 @@ def test_damaged_scores_of_an_artefact_are_refused(run: Any, exported: Any, tmp_
 def test_an_artefact_from_before_there_were_scores_must_be_exported_again(run: Any, monkeypatch: Any) -> None:
     world, folder, _ = run
     model = replace(predictors.find_model(str(folder), world.runs, Reporter()), scores=lambda: None)
-    monkeypatch.setattr(predictors, "_find_artefact", lambda path: ("onnx", path))
+    monkeypatch.setattr(predictors, "find_artefact", lambda path: ("onnx", path))
     with pytest.raises(ArtefactError, match="has no conformal scores") as refused:
         predictors.with_sets(model, "exports/onnx", 0.9)
     assert refused.value.hint == "export the run again"

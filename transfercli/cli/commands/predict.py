@@ -14,7 +14,18 @@ import typer
 from transfercli.cli import completion
 from transfercli.cli.choices import Lines, SortedAs
 from transfercli.cli.command import streams
-from transfercli.cli.options import IMAGE_PATHS, RUNS, Json, OnEngine, Part, Runs, shard_of
+from transfercli.cli.options import (
+    IMAGE_PATHS,
+    RUNS,
+    Json,
+    KeepImages,
+    Log,
+    OnEngine,
+    Part,
+    Runs,
+    check_log,
+    shard_of,
+)
 from transfercli.cli.runner import error_object, json_line
 from transfercli.cli.ui.prediction_table import write_table
 from transfercli.errors import DataError, UsageError
@@ -248,6 +259,8 @@ def predict(
     sort_into: SortInto = None,
     sort_as: SortAs = None,
     shard: Part = None,
+    log: Log = None,
+    keep_images: KeepImages = 0,
     engine: OnEngine = "local",
     runs: Runs = RUNS,
     json: Json = False,
@@ -258,8 +271,6 @@ def predict(
 
     Takes files, folders, patterns, a list on stdin, or a folder to watch. Exit 4 if no image could be read, with
     --strict if any could not. The outputs of all shards, one after another, are the whole.
-
-    --report and --sort-into write files beside the lines: a page to look at, and class folders of links or copies.
 
     Example: transfercli predict flowers@champion photos --top 3
     """
@@ -282,8 +293,9 @@ def predict(
         raise UsageError("--spreadsheet is for CSV only", "add --format csv, and leave --json out")
     if sets is not None and not 0 < sets < 1:
         raise UsageError(f"--sets must be above 0 and below 1; received {sets:g}", "such as --sets 0.9")
+    check_log(log, keep_images, engine)
     part = shard_of(shard)
-    request = PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch, strict, sets, part)
+    request = PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch, strict, sets, part, log, keep_images)
     predictions = predict_images(request, reporter, ENGINES[engine])
     files = OutputFiles(report, sort_into, sort_as or "link")
     predictions, written = files.added_to(predictions, request, reporter)

@@ -10,7 +10,7 @@ import functools
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,11 +29,13 @@ from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.shards import Shard
 from transfercli.text import counted
-from transfercli.workflows.predict.predictors import LoadableModel, ModelOutput, PredictBatch, find_model, with_sets
+from transfercli.workflows.answer_log import AnswerLog, check_log_place, facts_of
+from transfercli.workflows.predict.loadable import LoadableModel, ModelOutput, PredictBatch, with_features
+from transfercli.workflows.predict.predictions import DEFAULT_TOP, Prediction, padded, predictions_of
+from transfercli.workflows.predict.predictors import find_model, with_sets
 
 DECODED_AHEAD = 3  # batches
 STDIN = 0
-DEFAULT_TOP = 5
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class PredictRequest:
     classes per image. sets: probability with which a set of labels is to hold the true one; None for no sets. watch: a
     folder whose images are predicted after `paths`, and then without end as files arrive.
     strict: an image that cannot be read is an error at the end. shard: the part of the images to predict; None: all.
+    log: folder of the answer log; None for none. keep_images: number of the least sure images that it keeps.
     """
 
     run: str
@@ -55,60 +58,8 @@ class PredictRequest:
     strict: bool = False
     sets: float | None = None
     shard: Shard | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The prediction of an image.
-
-    top: (label, probability) pairs, most probable first. error: why there are none. labels: the conformal set, most
-    probable first; None if no sets were asked for. unknown: the out-of-distribution score; None if the model has none.
-    strange: True if it is above its threshold; None without a score. answered: (label, probability) of the labels at or
-    above their thresholds, most probable first; None if an image has exactly one label. unsure: the labels whose answer
-    the model abstains from, in their order; None without abstention, or if an image has exactly one label. chosen:
-    (label, probability) of the class that a threshold answers; None for the most probable one. value: the number of the
-    image; None if it has classes or labels, and without a value there is a label. file: the local copy that was read,
-    if the path is an address.
-    """
-
-    path: str
-    top: tuple[tuple[str, float], ...] = ()
-    abstained: bool = False
-    error: str = ""
-    labels: tuple[str, ...] | None = None
-    unknown: float | None = None
-    strange: bool | None = None
-    answered: tuple[tuple[str, float], ...] | None = None
-    unsure: tuple[str, ...] | None = None
-    chosen: tuple[str, float] | None = None
-    value: float | None = None
-    file: str = ""
-
-    @property
-    def best(self) -> tuple[str | None, float]:
-        """The most probable label of the answer and its probability; of no label, None and the highest of all."""
-        if self.answered is None:
-            return self.chosen or self.top[0]
-        return self.answered[0] if self.answered else (None, self.top[0][1])
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the JSON object of one line of output."""
-        if self.error:
-            return {"path": self.path, "error": self.error}
-        label, probability = (None, None) if self.value is not None else self.best
-        return {
-            "path": self.path,
-            **({} if self.value is None else {"value": self.value}),
-            "label": label,
-            "probability": probability,
-            **({} if self.answered is None else {"labels": [list(pair) for pair in self.answered]}),
-            "top": [list(pair) for pair in self.top],
-            "abstained": self.abstained,
-            **({} if self.unsure is None else {"unsure": list(self.unsure)}),
-            **({} if self.labels is None else {"set": list(self.labels)}),
-            "strange": self.strange,
-            "unknown": self.unknown,
-        }
+    log: Path | None = None
+    keep_images: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +131,8 @@ def predict_images(request: PredictRequest, reporter: Reporter, engine: Engine |
     engine: computes them; None for this process.
 
     Raises `ArtefactError` if the run or artefact does not exist or has no scores for `sets`, `UsageError` if it has too
-    few validation images for them or gives several labels, `DataError` if the folder to watch does not exist.
+    few validation images for them or gives several labels, or if the log is in a folder of images, `DataError` if the
+    folder to watch does not exist.
     """
     if request.watch is not None and not request.watch.is_dir():
         raise DataError(f"--watch must name a folder; {request.watch} is not one", "create it first")
@@ -190,6 +142,9 @@ def predict_images(request: PredictRequest, reporter: Reporter, engine: Engine |
             "let each process watch a folder of its own",
         )
     model = find_model(request.run, request.runs, reporter)
+    if request.log is not None:
+        check_log_place(request.log, [*map(Path, request.paths), *filter(None, [request.watch])])
+        model = with_features(model)
     if request.abstain and model.has_numbers:
         raise UsageError(f"--abstain: {request.run} gives an image a number, without a confidence", "leave it out")
     if request.sets is not None:
@@ -242,14 +197,24 @@ def predict_here(
     """Yield predictions as `Engine` does, computed in this process; worker processes decode the images."""
     with (
         Decoder(model.geometry, min(model.threads or usable_cores(), usable_cores())) as decoder,
+        _opened_log(model, request, reporter) as log,
         Network(model) as network,
     ):
         # More are decoded while the network is loaded.
         outcomes = decode_in_order(InputQueue(images), decoder, lambda: DECODED_AHEAD * network.batch_size)
         outcomes = _decoded_again(outcomes, decoder.geometry, reporter)
-        yield from predict_outcomes(_counted(outcomes, notes), network, request)
+        yield from predict_outcomes(_counted(outcomes, notes), network, request, log=log)
         if decoder.trouble:
             reporter.warning(f"no worker processes ({decoder.trouble}): images were decoded one by one in this process")
+
+
+def _opened_log(
+    model: LoadableModel, request: PredictRequest, reporter: Reporter
+) -> AbstractContextManager[AnswerLog | None]:
+    """Return the answer log that a request asks for, or None."""
+    if request.log is None:
+        return nullcontext()
+    return AnswerLog(request.log, facts_of(model), request.keep_images, reporter)
 
 
 class Network:
@@ -268,7 +233,7 @@ class Network:
 
     def start(self, images: np.ndarray) -> Future[ModelOutput]:
         """Start the forward pass of images, uint8 [n, H, W, 3], in a thread."""
-        return self._computing.submit(self._predict_batch, _padded(images))
+        return self._computing.submit(self._predict_batch, padded(images))
 
     def __enter__(self) -> Network:
         return self
@@ -306,13 +271,18 @@ def _input_images(request: PredictRequest) -> Iterator[InputImage]:
 
 
 def predict_outcomes(
-    outcomes: Iterator[Outcome | None], network: Network, request: PredictRequest, first: int = 1
+    outcomes: Iterator[Outcome | None],
+    network: Network,
+    request: PredictRequest,
+    first: int = 1,
+    log: AnswerLog | None = None,
 ) -> Iterator[Prediction | None]:
     """Yield predictions in the order of `outcomes`, and None if an outcome is None and nothing is pending.
 
     A batch is gathered and its answers are written while the network computes another.
 
     first: number of images in the first batch; one is predicted alone, so that the first line is printed early.
+    log: the answers of a batch are recorded before the first of them is yielded.
     """
     pending: list[Outcome] = []
     started: deque[_Started] = deque()
@@ -321,7 +291,10 @@ def predict_outcomes(
     def answers(left: int) -> Iterator[Prediction]:
         """Yield the answers of all started batches but the last `left`."""
         while len(started) > left:
-            yield from started.popleft().predictions(network.labels, request)
+            batch = started.popleft()
+            if log is not None:
+                batch.record(log)
+            yield from batch.predictions(network.labels, request)
 
     for outcome in outcomes:
         if outcome is not None:
@@ -353,55 +326,24 @@ class _Started:
         pixels = [decoded.pixels for _, decoded in outcomes if decoded.pixels is not None]
         return cls(outcomes, network.start(np.stack(pixels)) if pixels else None)
 
+    def record(self, log: AnswerLog) -> None:
+        """Add the answers to a log; it reads the files of images that it keeps."""
+        read = [(image, decoded.pixels) for image, decoded in self.outcomes if decoded.pixels is not None]
+        if self.output is not None:
+            files = [Path(image.file or image.path) for image, _ in read]
+            log.record([pixels for _, pixels in read], self.output.result(), files)
+        log.record_failed(len(self.outcomes) - len(read))
+
     def predictions(self, labels: tuple[str, ...], request: PredictRequest) -> Iterator[Prediction]:
         """Yield the prediction of each image, in order, or why it could not be read."""
         count = sum(decoded.pixels is not None for _, decoded in self.outcomes)
-        results = iter(_answers(self.output.result(), count, labels, request) if self.output else ())
+        results = iter(
+            predictions_of(self.output.result(), count, labels, request.top, abstain=request.abstain)
+            if self.output
+            else ()
+        )
         for image, decoded in self.outcomes:
             if decoded.pixels is None:
                 yield Prediction(image.path, error=decoded.problem, file=image.file)
             else:
                 yield replace(next(results), path=image.path, file=image.file)
-
-
-def _answers(output: ModelOutput, count: int, labels: tuple[str, ...], request: PredictRequest) -> Iterator[Prediction]:
-    """Yield the prediction of each of the first `count` images of a batch, without its path.
-
-    labels: of the model; () if each image gets a number.
-    """
-    if not labels:
-        yield from (Prediction("", value=_shortest_float(value)) for value in output.probabilities[:count, 0])
-        return
-    for number in range(count):
-        row, held = output.probabilities[number], None if output.sets is None else output.sets[number]
-        # A stable sort puts the first class first among equal probabilities, as argmax does.
-        order = np.argsort(-row, kind="stable")
-        has = None if output.answered is None else output.answered[number]
-        doubtful = output.unsure[number] if request.abstain and output.unsure is not None else None
-        chosen = None if output.chosen is None else output.chosen[number : number + 1]
-        yield Prediction(
-            "",
-            _pairs(labels, row, order[: request.top]),
-            bool(request.abstain and output.abstained[number]),
-            labels=None if held is None else tuple(labels[i] for i in order if held[i]),
-            unknown=None if output.unknown is None else _shortest_float(output.unknown[number]),
-            strange=None if output.strange is None else bool(output.strange[number]),
-            answered=None if has is None else _pairs(labels, row, order[has[order]]),
-            unsure=None if doubtful is None else tuple(labels[i] for i in np.flatnonzero(doubtful)),
-            chosen=None if chosen is None else _pairs(labels, row, chosen)[0],
-        )
-
-
-def _pairs(labels: tuple[str, ...], row: np.ndarray, indices: np.ndarray) -> tuple[tuple[str, float], ...]:
-    """Return (label, probability) of the labels at `indices`; row: float [C], the probabilities of an image."""
-    return tuple((labels[i], _shortest_float(row[i])) for i in indices)
-
-
-def _padded(images: np.ndarray) -> np.ndarray:
-    """Repeat images up to the next power of two: fewer batch shapes, and so fewer compilations."""
-    return np.resize(images, (1 << (len(images) - 1).bit_length(), *images.shape[1:]))
-
-
-def _shortest_float(value: float) -> float:
-    """Return the float with the fewest digits that is the same float32, the type that a network computes."""
-    return float(str(np.float32(value)))

@@ -23,6 +23,7 @@ from transfercli.text import counted
 from transfercli.workflows.cluster.cluster import connected_cluster
 from transfercli.workflows.cluster.mapping import results_in_order
 from transfercli.workflows.cluster.worker import Compute, Located
+from transfercli.workflows.predict.loadable import LoadableModel
 from transfercli.workflows.predict.predict import (
     DECODED_AHEAD,
     Network,
@@ -30,7 +31,7 @@ from transfercli.workflows.predict.predict import (
     PredictRequest,
     predict_outcomes,
 )
-from transfercli.workflows.predict.predictors import LoadableModel, find_model, with_sets
+from transfercli.workflows.predict.predictors import find_model, with_sets
 
 UNREAD = ("does not exist", "a broken link", "unreadable:")  # problems that a node may have with a good file
 NAMES = 10_000  # read at a time
