@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 JSON = "application/json"
 MOST_PARAMETERS = 20  # of a query
 Header = tuple[bytes, bytes]
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)  # one: making it takes longer than a short answer
 
 
 class Refusal(Exception):
@@ -54,8 +55,12 @@ class Answer:
 
 def json_answer(content: Any, status: int = 200, headers: Sequence[Header] = ()) -> Answer:
     """Return JSON as an answer. Raises `ValueError` if it has numbers that JSON cannot hold."""
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-    return Answer(status, text.encode("ascii"), JSON, headers)
+    return Answer(status, json_bytes(content), JSON, headers)
+
+
+def json_bytes(content: Any) -> bytes:
+    """Return JSON as bytes of ASCII. Raises `ValueError` if it has numbers that JSON cannot hold."""
+    return _ENCODER.encode(content).encode("ascii")
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 SECONDS_TO_FINISH = 8  # of the requests under way; a stop ends by force after 12
+LATEST_CLOSE = 3600  # seconds; the sweep closes what is idle long before
 TICKS_A_SWEEP = 10  # of 0.1 seconds
 
 
@@ -45,7 +46,7 @@ def run_server(
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_keep_alive=int(registry.limits.seconds_idle),
+            timeout_keep_alive=LATEST_CLOSE,
             timeout_graceful_shutdown=SECONDS_TO_FINISH,
         )
         server = _Server(config, registry, reporter, lambda: started(real))

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.decoding.content_worker import ANSWER
+from transfercli.data.decoding.worker_answer import ANSWER
 from transfercli.data.image import Geometry
 from transfercli.workflows.serve.batching import Item
 from transfercli.workflows.serve.child import start_child

@@ -5,7 +5,6 @@ https://github.com/kserve/open-inference-protocol, with the extensions `binary_t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import transfercli
-from transfercli.web.messages import Answer, Refusal, Request, json_answer
+from transfercli.web.messages import Answer, Refusal, Request, json_answer, json_bytes
 from transfercli.web.routes import Route
 from transfercli.workflows.serve.bodies import too_many_images
 from transfercli.workflows.serve.hosting import READY, Answers, ServedModel
@@ -246,7 +245,7 @@ def _answer(name: str, version: str, asked: str | None, outputs: Sequence[tuple[
         content["id"] = asked
     if not behind:
         return json_answer(content)
-    head = json.dumps(content, separators=(",", ":"), allow_nan=False).encode("ascii")
+    head = json_bytes(content)
     return Answer(200, b"".join([head, *behind]), OCTETS, ((HEADER_LENGTH, b"%d" % len(head)),))
 
 

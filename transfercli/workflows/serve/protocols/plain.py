@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from transfercli.redaction import hide_paths
 from transfercli.web.messages import Answer, Refusal, Request, json_answer
 from transfercli.web.routes import Route
-from transfercli.workflows.predict.predict import DEFAULT_TOP
-from transfercli.workflows.predict.predictions import Prediction
+from transfercli.workflows.predict.predictions import DEFAULT_TOP, Prediction
 from transfercli.workflows.result import versioned
 from transfercli.workflows.serve.bodies import files_of_form, shown_name
 from transfercli.workflows.serve.hosting import ServedModel
 from transfercli.workflows.serve.protocols.protocol import WireProtocol, headers_of
-from transfercli.workflows.serve.service import Images, Service
+from transfercli.workflows.serve.service import Service
 
 FORM = "multipart/form-data"
 # Types that images are sent in; curl --data-binary names the last one for anything.
@@ -52,8 +50,8 @@ class Plain:
             if not files:
                 raise Refusal(400, "form", "the form has no file", "curl -F image=@photo.jpg sends one")
             names, images = [file.name for file in files], [file.content for file in files]
-            predictions = await self._predict(request, model, names, images, top, abstain)
-            return _several(predictions)
+            predictions = await service.predict(request, model, images, top=top, abstain=abstain)
+            return _several(names, predictions)
         if media not in BYTES and not media.startswith("image/"):
             raise Refusal(
                 415,
@@ -64,27 +62,25 @@ class Plain:
         body = await service.body(request)
         if not body:
             raise Refusal(400, "image", "the body is empty; it must be an image", "curl --data-binary @photo.jpg")
-        (prediction,) = await self._predict(request, model, [name], [body], top, abstain)
+        (prediction,) = await service.predict(request, model, [body], top=top, abstain=abstain)
         if prediction.error:
             raise Refusal(422, "image", f"the image cannot be read: {prediction.error}")
-        return json_answer(versioned(prediction.as_json()))
-
-    async def _predict(
-        self, request: Request, model: ServedModel, names: Sequence[str], images: Images, top: int, abstain: bool
-    ) -> list[Prediction]:
-        found = await self._service.predict(request, model, images, top=top, abstain=abstain)
-        return [replace(prediction, path=name) for name, prediction in zip(names, found, strict=True)]
+        return json_answer(versioned(_named(name, prediction)))
 
 
-def _several(predictions: Sequence[Prediction]) -> Answer:
+def _several(names: Sequence[str], predictions: Sequence[Prediction]) -> Answer:
     """Answer with a list; an image that cannot be read has an error in its place, and 422 is for none that could."""
     failed = sum(bool(prediction.error) for prediction in predictions)
     content = {
         "images": len(predictions),
         "failed": failed,
-        "predictions": [prediction.as_json() for prediction in predictions],
+        "predictions": [_named(name, prediction) for name, prediction in zip(names, predictions, strict=True)],
     }
     return json_answer(versioned(content), 422 if failed == len(predictions) else 200)
+
+
+def _named(name: str, prediction: Prediction) -> dict[str, Any]:
+    return {**prediction.as_json(), "path": name}
 
 
 def _options(query: dict[str, str], model: ServedModel) -> tuple[int, bool, str]:
