@@ -68,17 +68,24 @@ def test_a_full_batch_waits_for_nothing() -> None:
     assert model.sent == [8]
 
 
-def test_while_one_is_computed_only_a_full_batch_is_handed_over() -> None:
+def test_while_one_is_computed_another_is_handed_over_once_it_is_half_full() -> None:
     model = Model()
     model.add(3)
-    model.add(7)
+    model.add(3)
     assert model.sent == [3]
-    model.add(1)
-    assert model.sent == [3, 8]
+    model.add(2)
+    assert model.sent == [3, 5]
     model.add(20)
-    assert model.sent == [3, 8], "two are handed over at most"
+    assert model.sent == [3, 5], "two are handed over at most"
     model.batcher.take()
-    assert model.sent == [3, 8, 8]
+    assert model.sent == [3, 5, 8]
+
+
+def test_enough_images_do_not_wait_for_fewer_that_are_being_decoded() -> None:
+    model = Model()
+    model.coming = 3
+    model.add(3)
+    assert model.sent == [3]
 
 
 def test_a_batch_keeps_the_order_of_its_images() -> None:
@@ -92,11 +99,11 @@ def test_a_batch_keeps_the_order_of_its_images() -> None:
 def test_images_that_nobody_waits_for_are_not_computed() -> None:
     model = Model()
     model.add(1)
-    items = model.add(5)
-    for one in items[1:4]:
+    items = model.add(3)
+    for one in items[1:]:
         one.job.over = True
     model.batcher.take()
-    assert model.sent == [1, 2]
+    assert model.sent == [1, 1]
 
 
 @pytest.mark.parametrize(
