@@ -12,7 +12,8 @@ import pytest
 
 from tests.listener import Listener
 from tests.workflows.predict.predicted import said
-from tests.workflows.serve.hosted import SECOND, hosted, kill, until
+from tests.workflows.serve.conftest import SECOND
+from tests.workflows.serve.hosted import hosted, kill, until
 from transfercli.errors import TransferError
 from transfercli.evaluation.monitoring.kept_images import FOLDER
 from transfercli.evaluation.monitoring.log_folder import models_in, read_sketches
@@ -79,7 +80,10 @@ def test_a_promotion_begins_a_log_of_its_own_and_a_killed_process_goes_on_with_t
             await model.answer(contents[:3], OPTIONS)
 
     asyncio.run(ask())
-    images = {facts.run: read_sketches(tmp_path / "log", model=facts.key).images for facts in models_in(tmp_path / "log").values()}
+    images = {
+        facts.run: read_sketches(tmp_path / "log", model=facts.key).images
+        for facts in models_in(tmp_path / "log").values()
+    }
     assert images == {"digits/first": 8, "digits/second": 3}
 
 
