@@ -123,3 +123,12 @@ def test_a_sample_is_bounded_rising_and_the_same_every_time() -> None:
     assert (np.diff(rows) > 0).all()
     assert (rows == sample_indices(20_000, 2000, 7)).all()
     assert sample_indices(5, 2000, 7).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_the_rounding_of_a_constant_feature_is_no_shift(classified: Any) -> None:
+    rows = np.random.default_rng(0).permutation(len(classified[0]))[:600]
+    old, new = (classified[0][half].astype(np.float32) for half in np.split(rows, 2))
+    before = classifier_test(old, new, 0)
+    constant = np.full((300, 1), 0.1, np.float32)
+    found = classifier_test(np.hstack([old, constant]), np.hstack([new, np.nextafter(constant, np.float32(1))]), 0)
+    assert found.auc == pytest.approx(before.auc, abs=1e-3)

@@ -25,6 +25,9 @@ PERMUTATIONS = 999
 SMALLEST_P_VALUE = 1 / (PERMUTATIONS + 1)  # of a test by permutations
 LEVEL = 0.05  # significance level of all tests together
 _Z = 1.6448536269514722  # the normal quantile of a one-sided 95% bound
+# Spread of a feature, as a share of its mean, up to which it is constant: two graphs of one network, that of a log and
+# that of the feature cache for example, round it differently, which would tell the sets apart.
+_CONSTANT = 1e-5
 _SMOOTH = 0.5  # images added to each class, so that the logarithm of an empty class is finite
 
 
@@ -164,7 +167,7 @@ def classifier_test(reference: Array, recent: Array, seed: int, groups: Groups =
     ]
     train = np.concatenate([half[0] for half in halves])
     center, scale = train.mean(axis=0), train.std(axis=0)
-    scale[scale < 1e-12] = 1.0
+    scale[scale <= _CONSTANT * np.abs(center) + 1e-12] = 1.0
     is_recent = np.repeat([0, 1], [len(half[0]) for half in halves])
     model = LogisticRegression(C=0.01, class_weight="balanced", max_iter=300).fit((train - center) / scale, is_recent)
     old, new = (model.decision_function((half[1] - center) / scale) for half in halves)
