@@ -18,7 +18,9 @@ COMPONENTS = 20  # principal components of the plane of held-out features
 PRIOR_IMAGES = 5  # weight of the mean over all classes in the mean of one class
 UNLIKE_SHARE = 0.95  # share of the held-out images that are not unlike the others
 _FLOOR = 0.02  # standard deviation of a component, at least
-_LEAST = 1e-6
+# Added to squared distances, whose mean is about 1, before their logarithm: few features have nothing off their plane.
+_LEAST = 1e-3
+_LEAST_SPREAD = 1e-2
 
 # Signals of one image; a set has the mean and the spread of each, and then `OF_SETS`.
 OF_IMAGES = ("confidence", "margin", "entropy", "neighbour", "plane", "off_plane")
@@ -68,7 +70,7 @@ class FeatureSpace:
         on_plane = rows @ self.axes
         within = np.square(on_plane / self.deviations).mean(axis=1)
         off_plane = lengths - np.square(on_plane).sum(axis=1)
-        return np.stack([np.log(np.maximum(v, _LEAST)) for v in (np.sqrt(np.maximum(near, 0)), within, off_plane)], 1)
+        return np.stack([np.log(np.maximum(values, 0.0) + _LEAST) for values in (near, within, off_plane)], axis=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +103,7 @@ class ShiftSignals:
                 for kind in range(_number_of_kinds(held_out))
             ]
         )
-        spreads = (raw - centres[kinds]).std(axis=0) + _LEAST
+        spreads = (raw - centres[kinds]).std(axis=0) + _LEAST_SPREAD
         unlike = float(np.quantile(distances[:, 0], UNLIKE_SHARE))
         signals = cls(
             space, centres, spreads, unlike, _mix(held_out), held_out.probabilities.mean(axis=0), _dispersity(held_out)
