@@ -98,6 +98,7 @@ READERS = {"transfercli.export.formats.readers"}
 CHILDREN = {
     "transfercli.export.verify.sandbox",
     "transfercli.export.verify.parity",
+    "transfercli.workflows.serve.model_process",
 }  # processes of their own, which load artefacts
 FORBIDDEN_MODULES = {
     "pickle",

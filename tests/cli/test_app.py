@@ -30,7 +30,7 @@ def commands(group: Any, *words: str) -> Iterator[tuple[str, ...]]:
 COMMANDS = list(commands(typer.main.get_command(app)))
 VERBS = {
     *("Check", "Compare", "Evaluate", "Export", "List", "Make", "Measure", "Predict", "Print", "Remove", "Show"),
-    *("Choose", "Explain", "Fill", "Find", "Recommend", "Take", "Train", "Write"),
+    *("Choose", "Explain", "Fill", "Find", "Recommend", "Serve", "Take", "Train", "Write"),
 }
 
 

@@ -153,6 +153,7 @@ CALLS: list[tuple[str, int, set[str]]] = [
     ("embed digits-source gone.png -o x.npz", 4, ERROR),
     ("similar digits-source {IMAGE} --in new", 0, {"run", "base", "in", "searched", "images", "cache", "report"}),
     ("similar nobody {IMAGE}", 6, ERROR),
+    ("serve nobody", 6, ERROR),  # one that answers has no end: tests/workflows/serve
     ("runs list", 0, {"runs", "decisions", "keys", "hidden"}),
     ("runs show digits-source", 0, {"run", "status", "metrics", "curves", "lineage", "files", "evaluations"}),
     (

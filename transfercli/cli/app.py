@@ -25,6 +25,7 @@ from transfercli.cli.commands.predict import predict
 from transfercli.cli.commands.recommend import recommend
 from transfercli.cli.commands.retrain import promote, retrain
 from transfercli.cli.commands.sample import sample
+from transfercli.cli.commands.serve import serve
 from transfercli.cli.commands.similar import similar
 from transfercli.cli.commands.sweep import sweep
 from transfercli.cli.commands.train import finetune, pretrain
@@ -84,6 +85,7 @@ app.command()(similar)
 app.add_typer(runs_commands.app, name="runs")
 app.command()(retrain)
 app.command()(promote)
+app.command()(serve)
 app.command()(ui)
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType, SimpleNamespace
-from typing import Any, Concatenate, ParamSpec, Protocol, TextIO, TypeVar, cast, get_type_hints
+from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, TextIO, TypeVar, cast, get_type_hints
 
 from transfercli.cli.next_steps import NextStep, print_next
 from transfercli.cli.options import Json, Quiet, Verbose
-from transfercli.cli.runner import run_command
+from transfercli.cli.runner import Output, run_command
 from transfercli.reporting import Reporter
 from transfercli.workflows.result import Result
 
@@ -82,6 +82,47 @@ def streams(write: Callable[[R, TextIO], None]) -> Callable[[Work[P, R]], Comman
     return decorate
 
 
+class Announce(Protocol):
+    """Function that prints the result of a command that goes on until it is stopped."""
+
+    def __call__(self, result: Result) -> None: ...
+
+
+def serves(show: Callable[[R], None]) -> Callable[[Callable[..., NoReturn]], Command]:
+    """Turn a function into a command as `reports` does, but print its result when the function announces it.
+
+    The function serves until the command is asked to stop, then raises `Interrupted`. With `--json` stdout has exactly
+    one object: the announced result, or the error that came before it; what ends the command later is on stderr.
+    """
+
+    def decorate(work: Callable[..., NoReturn]) -> Command:
+        def run(own: Mapping[str, Any], *, json: bool, quiet: bool, verbose: bool) -> None:
+            out = sys.stdout  # during the work `sys.stdout` is stderr, since libraries may print
+            announced: list[Result] = []
+
+            def announce(result: Result) -> None:
+                announced.append(result)
+                with suppress(BrokenPipeError), redirect_stdout(out):  # the reader is gone
+                    Output(show, json).write(cast(R, result))
+                    out.flush()
+
+            def start(reporter: Reporter) -> NoReturn:
+                work(reporter, announce, **own)
+
+            run_command(
+                start,
+                _print_nothing,
+                as_json=json,
+                quiet=quiet,
+                verbose=verbose,
+                answered=lambda: bool(announced),
+            )
+
+        return _command(work, run, given=2)
+
+    return decorate
+
+
 @dataclass(frozen=True)
 class Collected:
     """Complete JSON object of a result that is computed in parts."""
@@ -109,12 +150,13 @@ def _print_nothing(result: Result) -> None:
     """Print nothing, since the lines are already written."""
 
 
-def _command(work: Callable[..., Any], run: Run) -> Command:
-    """Return a function with the name, help and parameters of `work`, without its reporter and with the shared options.
+def _command(work: Callable[..., Any], run: Run, given: int = 1) -> Command:
+    """Return a function with the name, help and parameters of `work`, and with the shared options.
 
-    The annotation of the result is not evaluated, since its module is imported only when the command runs.
+    given: number of its first parameters, such as the reporter, that are no options. The annotation of the result is
+    not evaluated, since its module is imported only when the command runs.
     """
-    _reporter, *own = inspect.signature(work).parameters.values()
+    own = list(inspect.signature(work).parameters.values())[given:]
     source = cast(FunctionType, work)
     declared = SimpleNamespace(__annotations__={parameter.name: parameter.annotation for parameter in own})
     hints = get_type_hints(declared, source.__globals__, include_extras=True)

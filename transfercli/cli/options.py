@@ -101,10 +101,15 @@ KeepImages = Annotated[
 ]
 
 
-def check_keeping(log: Path | None, images: int) -> None:
-    """Raise `UsageError` if images are to be kept without a log."""
-    if images and log is None:
+def check_log(log: Path | None, keep_images: int, engine: Engine = "local") -> None:
+    """Raise `UsageError` if images are to be kept without a log, or if a cluster is to write one."""
+    if keep_images and log is None:
         raise UsageError("--keep-images keeps images in a log, and there is none", "add --log DIR")
+    if log is not None and engine != "local":
+        raise UsageError(
+            f"--log with --engine {engine}: a task that a lost node did is done again, and would be counted twice",
+            "leave one out, or share out the images with --shard",
+        )
 
 
 MaxBad = Annotated[

@@ -26,6 +26,7 @@ RESERVED_NAMES = frozenset(
         "sweeps",
         "folds",
         "seeds",
+        "corrections.csv",
     }
 )
 
@@ -65,6 +66,11 @@ class RunFolder:
     def auxiliary(self) -> Path:
         """Unlabelled and related images, in the form of `dataset`; only of a run that has some."""
         return self.path / "auxiliary.csv"
+
+    @property
+    def corrections(self) -> Path:
+        """Label decisions that the run used, as they were when its data was read; only of a run that has some."""
+        return self.path / "corrections.csv"
 
     @property
     def pixels(self) -> Path:

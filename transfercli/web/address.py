@@ -14,7 +14,7 @@ from pathlib import Path
 
 from transfercli.errors import UsageError
 
-LIBRARIES = ("starlette", "uvicorn")
+LIBRARIES = ("httptools", "prometheus_client", "python_multipart", "starlette", "uvicorn", "uvloop")
 BACKLOG = 2048  # connections that the kernel accepts before the program does
 LOOPBACK = "127.0.0.1"
 

@@ -34,7 +34,11 @@ def error_answer(status: int, kind: str, message: str, hint: str | None = None) 
     )
 
 
+def status_of(error: TransferError) -> int:
+    """Return the status code of an expected failure."""
+    return next((code for kind, code in STATUS if isinstance(error, kind)), 500)
+
+
 def answer_for(error: TransferError) -> JSONResponse:
     """Return the answer to a request that an expected failure ended."""
-    status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
-    return error_answer(status, error.kind, error.message, error.hint)
+    return error_answer(status_of(error), error.kind, error.message, error.hint)

@@ -11,10 +11,9 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from starlette.requests import HTTPConnection
-
 from transfercli.errors import UsageError
 from transfercli.web.answers import error_answer
+from transfercli.web.messages import Refusal, header_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,75 +23,93 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LEAST_TOKEN = 16  # characters
 
 
-class HostGuard:
+class Guard:
+    """Guard before an application; `refusal` says why a request does not pass."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self.refusal(scope) if scope["type"] == "http" else None
+        if refusal is None:
+            await self.app(scope, receive, send)
+            return
+        answer = error_answer(refusal.status, refusal.kind, refusal.message, refusal.hint)
+        answer.headers.update(refusal.headers)
+        await answer(scope, receive, send)
+
+    def refusal(self, scope: Scope) -> Refusal | None:
+        """Return why a request is refused, or None."""
+        raise NotImplementedError
+
+
+class HostGuard(Guard):
     """Guard against DNS rebinding: a browser that asks for another name was led here by a foreign page.
 
     names: without ports.
     """
 
     def __init__(self, app: ASGIApp, names: Collection[str] = LOOPBACK_NAMES) -> None:
-        self.app, self.names = app, frozenset(name.lower() for name in names)
+        super().__init__(app)
+        self.names = frozenset(name.lower() for name in names)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and _name_of_host(HTTPConnection(scope)) not in self.names:
-            answer = error_answer(421, "host", "this server does not answer to the name in the Host header")
-            await answer(scope, receive, send)
-            return
-        await self.app(scope, receive, send)
+    def refusal(self, scope: Scope) -> Refusal | None:
+        if name_of_host(header_of(scope, b"host")) in self.names:
+            return None
+        return Refusal(421, "host", "this server does not answer to the name in the Host header")
 
 
-class TokenGuard:
+class TokenGuard(Guard):
     """Guard that asks for a token: `Authorization: Bearer TOKEN`, or the cookie of a page.
 
     free: paths that need none. cookie: name of a cookie that may hold the token; "" for none.
     """
 
     def __init__(self, app: ASGIApp, token: str, free: Collection[str] = (), cookie: str = "") -> None:
-        self.app, self.token, self.free, self.cookie = app, token.encode(), frozenset(free), cookie
+        super().__init__(app)
+        self.token, self.free, self.cookie = token.encode(), frozenset(free), cookie
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self.free or self._knows(HTTPConnection(scope)):
-            await self.app(scope, receive, send)
-            return
-        answer = error_answer(401, "token", "this server asks for a token: Authorization: Bearer TOKEN")
-        answer.headers["WWW-Authenticate"] = "Bearer"
-        await answer(scope, receive, send)
+    def refusal(self, scope: Scope) -> Refusal | None:
+        if scope["path"] in self.free or self._knows(scope):
+            return None
+        message = "this server asks for a token: Authorization: Bearer TOKEN"
+        return Refusal(401, "token", message, headers={"WWW-Authenticate": "Bearer"})
 
-    def _knows(self, request: HTTPConnection) -> bool:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    def _knows(self, scope: Scope) -> bool:
+        scheme, _, given = header_of(scope, b"authorization").partition(" ")
         if scheme.lower() != "bearer":
-            morsel = SimpleCookie(request.headers.get("cookie", "")).get(self.cookie) if self.cookie else None
+            morsel = SimpleCookie(header_of(scope, b"cookie")).get(self.cookie) if self.cookie else None
             given = morsel.value if morsel else ""
         return hmac.compare_digest(given.strip().encode(), self.token)
 
 
-class SameOriginGuard:
+class SameOriginGuard(Guard):
     """Guard of requests that change something: only pages of this server may send them (cross-site request forgery).
 
     secret: of this process; the pages send it in the header `X-CSRF-Token`, which a foreign page cannot read.
     """
 
     def __init__(self, app: ASGIApp, secret: str) -> None:
-        self.app, self.secret = app, secret.encode()
+        super().__init__(app)
+        self.secret = secret.encode()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in SAFE_METHODS or self._is_own(HTTPConnection(scope)):
-            await self.app(scope, receive, send)
-            return
-        await error_answer(403, "origin", "only the pages of this server may change something")(scope, receive, send)
+    def refusal(self, scope: Scope) -> Refusal | None:
+        if scope["method"] in SAFE_METHODS or self._is_own(scope):
+            return None
+        return Refusal(403, "origin", "only the pages of this server may change something")
 
-    def _is_own(self, request: HTTPConnection) -> bool:
-        origin, host = request.headers.get("origin"), request.headers.get("host", "")
-        if origin is not None and origin.partition("://")[2].lower() != host.lower():
+    def _is_own(self, scope: Scope) -> bool:
+        origin, host = header_of(scope, b"origin"), header_of(scope, b"host")
+        if origin and origin.partition("://")[2].lower() != host.lower():
             return False
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        if (header_of(scope, b"sec-fetch-site") or "same-origin") not in ("same-origin", "none"):
             return False
-        return hmac.compare_digest(request.headers.get("x-csrf-token", "").encode(), self.secret)
+        return hmac.compare_digest(header_of(scope, b"x-csrf-token").encode(), self.secret)
 
 
-def _name_of_host(request: HTTPConnection) -> str:
-    """Return the name in the Host header, in lower case and without a port; "" without one."""
-    host = request.headers.get("host", "").strip().lower()
+def name_of_host(host: str) -> str:
+    """Return the name in a Host header, in lower case and without a port; "" without one."""
+    host = host.lower()
     name, _, port = host.rpartition(":")
     return name if name and port.isdecimal() else host
 

@@ -6,38 +6,50 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from socket import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
 from transfercli.reporting import Reporter
 from transfercli.web.address import Address, listen
+from transfercli.web.connections import Limits, Registry, protocol_of, raise_file_limit
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 SECONDS_TO_FINISH = 8  # of the requests under way; a stop ends by force after 12
-SECONDS_IDLE = 30  # of a connection that is kept open between two requests
+LATEST_CLOSE = 3600  # seconds; the sweep closes what is idle long before
+TICKS_A_SWEEP = 10  # of 0.1 seconds
 
 
-def run_server(app: ASGIApp, address: Address, reporter: Reporter, *, started: Callable[[Address], None]) -> None:
+def run_server(
+    app: ASGIApp,
+    address: Address,
+    reporter: Reporter,
+    *,
+    started: Callable[[Address], None],
+    limits: Limits | None = None,
+) -> None:
     """Serve until the command is asked to stop, then raise `Interrupted`.
 
     started: called with the real address as soon as connections are accepted. Raises `UsageError` if the address
     cannot be used.
     """
     listener, real = listen(address)
+    registry = Registry(raise_file_limit(limits or Limits()))
     with listener:
         config = uvicorn.Config(
             app,
+            http=cast(Any, protocol_of(registry)),
+            ws="none",
             log_config=None,
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_keep_alive=SECONDS_IDLE,
+            timeout_keep_alive=LATEST_CLOSE,
             timeout_graceful_shutdown=SECONDS_TO_FINISH,
         )
-        server = _Server(config, reporter, lambda: started(real))
+        server = _Server(config, registry, reporter, lambda: started(real))
         try:
             server.run([listener])
         finally:
@@ -49,9 +61,11 @@ def run_server(app: ASGIApp, address: Address, reporter: Reporter, *, started: C
 class _Server(uvicorn.Server):
     """Server whose signals the command handles."""
 
-    def __init__(self, config: uvicorn.Config, reporter: Reporter, started: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, registry: Registry, reporter: Reporter, started: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self._reporter, self._announce = reporter, started
+        self._registry, self._reporter, self._announce = registry, reporter, started
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -64,4 +78,6 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Return True if the server is to stop."""
         await asyncio.sleep(0)
+        if counter % TICKS_A_SWEEP == 0:
+            self._registry.sweep(asyncio.get_running_loop().time())
         return await super().on_tick(counter) or bool(self._reporter.stop_signal())

@@ -38,6 +38,7 @@ from transfercli.data.image import CONVERT, FLAT, FLAT_LEVELS, TRANSPARENT, Deco
 from transfercli.data.image_notes import DAMAGED_EXTRAS, REDUCED
 
 MAX_BYTES = 512 * 1024 * 1024
+NO_MEMORY = "needs more memory than there is"
 
 _EXIF_ORIENTATION = 0x0112
 
@@ -59,7 +60,21 @@ def decode_file(path: str, geometry: Geometry, known: Callable[[str], bool] | No
     except UnusableError as reason:
         return replace(result, problem=str(reason))
     except MemoryError:
-        return Decoded(problem="needs more memory than there is")  # no hash, so that it is tried again next time
+        return Decoded(problem=NO_MEMORY)  # no hash, so that it is tried again next time
+
+
+def decode_bytes(content: bytes, geometry: Geometry) -> Decoded:
+    """Check, decode and resize the content of a file as `decode_file` does; the result's `sha256` is empty."""
+    try:
+        if not content:
+            raise UnusableError("zero bytes")
+        if len(content) > MAX_BYTES:
+            raise UnusableError(_too_large(len(content)))
+        return _decode(content, geometry, Decoded())
+    except UnusableError as reason:
+        return Decoded(problem=str(reason))
+    except MemoryError:
+        return Decoded(problem=NO_MEMORY)
 
 
 def array_sha256(image: np.ndarray) -> str:
@@ -84,13 +99,17 @@ def _read(path: str) -> tuple[bytes, FileState]:
         if state.size == 0:
             raise UnusableError("zero bytes")
         if state.size > MAX_BYTES:
-            raise UnusableError(f"too large: {state.size >> 20} MiB, at most {MAX_BYTES >> 20} are read")
+            raise UnusableError(_too_large(state.size))
         return read_bytes(path, MAX_BYTES), state
     except FileNotFoundError as error:
         raise UnusableError("a broken link" if Path(path).is_symlink() else "does not exist") from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UnusableError(f"unreadable: {reason.lower()}") from error
+
+
+def _too_large(size: int) -> str:
+    return f"too large: {size >> 20} MiB, at most {MAX_BYTES >> 20} are read"
 
 
 def _decode(content: bytes, geometry: Geometry, result: Decoded) -> Decoded:

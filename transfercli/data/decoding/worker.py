@@ -10,7 +10,6 @@ stdout: an empty JSON object when ready; then for each path one JSON line, follo
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -23,9 +22,9 @@ from typing import Any, BinaryIO
 
 from transfercli.data.decoding.decode import decode_file
 from transfercli.data.image import Decoded, Geometry
+from transfercli.io.parent import exit_with_parent
 
 FILE_SECONDS = 120  # longer than any allowed image takes; then SIGALRM ends the worker, also inside a decoder
-_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
@@ -34,7 +33,7 @@ def main() -> None:
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # output of C libraries must not mix with the results
     settings = json.loads(source.readline())
-    _exit_with_parent(settings["parent"])
+    exit_with_parent(settings["parent"])
     os.nice(settings["nice"])
     geometry, known = Geometry(*settings["geometry"]), _known(settings)
     _write(sink, {})
@@ -77,11 +76,3 @@ def _known(settings: dict[str, Any]) -> Callable[[str], bool] | None:
             return False
 
     return known
-
-
-def _exit_with_parent(parent: int) -> None:
-    """Let Linux kill this process when its parent ends, also inside a decoder; exit if it has ended already."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        raise SystemExit(0)

@@ -127,12 +127,12 @@ class Reservoir:
                     self._features[place] = features[row]
 
     def _place_for(self, key: int) -> int | None:
-        """Return the row of a new image, in place of the one with the largest key; None if that is its own."""
+        """Return the row of a new image, in place of the one with the largest key; None if it is above the limit."""
         if len(self._places) < self.rows:
             return len(self._places)
         largest = -self._largest[0]
-        self._limit = max(key, largest) - 1
-        if key > largest:
+        self._limit = min(self._limit, max(key, largest) - 1)
+        if key > self._limit:
             return None
         heapq.heappop(self._largest)
         return self._places.pop(largest)

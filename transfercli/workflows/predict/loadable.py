@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from transfercli.data.image import Geometry
-from transfercli.evaluation.confidence.conformal import ConformalScores
 from transfercli.text import first_of
+
+if TYPE_CHECKING:
+    from transfercli.evaluation.confidence.conformal import ConformalScores
 
 BATCH = 32  # images per forward pass, on a processor
 MOST_NAMED = 5  # labels in a message
@@ -52,8 +55,9 @@ class LoadableModel:
     an earlier version. always_abstaining: reads why it abstains from every image; "" if it does not. several: True if
     an image may have several labels. has_numbers: True if each image gets a number. batch_size: returns the number of
     images per forward pass, which on an accelerator is larger once the model is loaded. location: absolute path, which
-    another process finds the same model by. load_with_features: loads the model so that its output has the features of
-    the base; None if it has none, as an exported artefact.
+    another process finds the same model by. compiles: True if the first batch of each size takes longer.
+    load_with_features: loads the model so that its output has the features of the base; None if it has none, as an
+    exported artefact.
     """
 
     labels: tuple[str, ...]
@@ -66,6 +70,7 @@ class LoadableModel:
     has_numbers: bool = False
     batch_size: Callable[[], int] = lambda: BATCH
     location: Path = Path()
+    compiles: bool = True
     load_with_features: Callable[[], PredictBatch] | None = None
 
 

@@ -31,12 +31,11 @@ from transfercli.shards import Shard
 from transfercli.text import counted
 from transfercli.workflows.answer_log import AnswerLog, check_log_place, facts_of
 from transfercli.workflows.predict.loadable import LoadableModel, ModelOutput, PredictBatch, with_features
-from transfercli.workflows.predict.predictions import Prediction, padded, predictions_of
+from transfercli.workflows.predict.predictions import DEFAULT_TOP, Prediction, padded, predictions_of
 from transfercli.workflows.predict.predictors import find_model, with_sets
 
 DECODED_AHEAD = 3  # batches
 STDIN = 0
-DEFAULT_TOP = 5
 
 
 @dataclass(frozen=True)
@@ -345,6 +344,6 @@ class _Started:
         )
         for image, decoded in self.outcomes:
             if decoded.pixels is None:
-                yield Prediction(image.path, error=decoded.problem)
+                yield Prediction(image.path, error=decoded.problem, file=image.file)
             else:
-                yield replace(next(results), path=image.path)
+                yield replace(next(results), path=image.path, file=image.file)

@@ -24,7 +24,11 @@ def find_model(name: str, runs: Path, reporter: Reporter) -> LoadableModel:
     """Return the run or artefact that `name` names. Raises `ArtefactError` with the existing runs if there is none."""
     if artefact := find_artefact(Path(name)):
         return replace(from_artefact(*artefact), location=Path(name).absolute())
-    run = StoredRun.find(name, runs, reporter)
+    return loadable_run(StoredRun.find(name, runs, reporter))
+
+
+def loadable_run(run: StoredRun) -> LoadableModel:
+    """Return the model of a run, which shares the classifier of the handle."""
     return replace(from_run(run), location=run.path.absolute())
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.errors import GateError
+from transfercli.export.version_folders import Version
 from transfercli.runs.decisions import Decision
 from transfercli.text import counted
 from transfercli.workflows.command_lines import command_line
@@ -37,8 +38,9 @@ class RetrainResult:
         expected: of the champion's answers to recent images without labels.
         latency: of both models, in milliseconds per image, and their ratio.
         alerts: findings that need a person, as `alerts.Alert.as_json` returns them.
+        version: the champion's, in the folder of versions; None without `retrain.versions`.
 
-    The nine before the last are None if they were not measured.
+    The nine before `alerts` are None if they were not measured.
     """
 
     decision: str
@@ -58,6 +60,7 @@ class RetrainResult:
     expected: dict[str, Any] | None = None
     latency: dict[str, float] | None = None
     alerts: list[dict[str, Any]] = field(default_factory=list)
+    version: Version | None = None
 
     @classmethod
     def of(cls, experiment: Path, decision: Decision) -> RetrainResult:
@@ -121,6 +124,7 @@ class RetrainResult:
             "reason": self.reason,
             **{name: value for name, value in measured.items() if value is not None},
             "alerts": self.alerts,
+            **({"version": self.version.as_json()} if self.version else {}),
         }
 
 

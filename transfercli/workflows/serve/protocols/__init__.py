@@ -1,0 +1,1 @@
+"""Protocols in which models are asked: how requests and answers read."""

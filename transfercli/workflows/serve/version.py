@@ -1,0 +1,198 @@
+"""Version of a served model: one process, and the requests that it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from transfercli.data.image import Geometry
+from transfercli.errors import TransferError
+from transfercli.workflows.predict.loadable import ModelOutput
+from transfercli.workflows.predict.predictions import Prediction, predictions_of
+from transfercli.workflows.serve.batching import Batcher, Item, Job, Rate, Speed, rows_of
+from transfercli.workflows.serve.decoding import Decoders, Queue
+from transfercli.workflows.serve.errors import ComputationFailed, NotReady, ServeError
+from transfercli.workflows.serve.model_connection import ModelConnection
+from transfercli.workflows.serve.model_process import Greeting
+from transfercli.workflows.serve.observer import Observer
+from transfercli.workflows.serve.targets import Source
+
+if TYPE_CHECKING:
+    from transfercli.workflows.serve.recording import Recorder
+
+
+class Version:
+    """Loaded model that answers requests until it is retired, or until its process ends.
+
+    ended: set to the reason once the process has ended by itself. recorder: of its answers; None for nobody.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        connection: ModelConnection,
+        greeting: Greeting,
+        decoders: Decoders,
+        observer: Observer,
+    ) -> None:
+        self.name, self.source, self.greeting = name, source, greeting
+        self.labels, self.geometry = greeting.labels, Geometry(*greeting.geometry)
+        self.ended: asyncio.Future[TransferError] = asyncio.get_running_loop().create_future()
+        self.recorder: Recorder | None = None
+        self._connection, self._decoders, self._observer = connection, decoders, observer
+        self._queue = Queue(self.geometry, self._decoded, self._undecoded)
+        speed = Speed(greeting.batch_size, greeting.seconds)
+        later = asyncio.get_running_loop().call_later
+        self._batcher = Batcher(speed, connection.send, later, lambda: self._queue.coming)
+        self._rate = Rate(speed.limit / max(speed.seconds(speed.limit), 1e-6))
+        self._jobs: set[Job] = set()
+        self._futures: dict[Job, asyncio.Future[None]] = {}
+        self._retired = False
+        decoders.open(self._queue)
+        self._reading = asyncio.create_task(self._read_outputs())
+
+    @property
+    def waiting(self) -> int:
+        """Number of images that wait for their answer."""
+        return sum(job.left for job in self._jobs)
+
+    @property
+    def images_per_second(self) -> float:
+        return max(self._rate.value, 1e-3)
+
+    async def answer(self, images: Sequence[bytes | np.ndarray], top: int, *, abstain: bool) -> Job:
+        """Return a job with the predictions of all images. Raises `ServeError` if the model fails on them."""
+        future = asyncio.get_running_loop().create_future()
+        job = Job([None] * len(images), top, abstain, partial(_finish, future), len(images))
+        job.probabilities = [None] * len(images)
+        items = [Item(job, index, content) for index, content in enumerate(images)]
+        if self.recorder is not None and self.recorder.keeps_files:
+            for item in items:
+                item.file = item.content if isinstance(item.content, bytes) else None
+        self._jobs.add(job)
+        self._futures[job] = future
+        self._observer.queue(self.name, self.waiting)
+        try:
+            self._add(items)
+            await future
+        finally:
+            job.over = True
+            self._jobs.discard(job)
+            self._futures.pop(job, None)
+            self._observer.queue(self.name, self.waiting)
+            self._close_if_unused()
+        return job
+
+    def _add(self, items: Sequence[Item]) -> None:
+        """Decode images; an array that has the size of the model's images already needs no worker."""
+        encoded: list[Item] = []
+        for item in items:
+            if isinstance(item.content, np.ndarray) and item.content.shape == self.geometry.shape:
+                item.pixels, item.content = item.content, None
+            else:
+                encoded.append(item)
+        if encoded:
+            self._decoders.add(self._queue, encoded)
+        if len(encoded) < len(items):
+            self._batcher.add([item for item in items if item.pixels is not None])
+
+    def _decoded(self, items: Sequence[Item]) -> None:
+        self._batcher.add(items)
+
+    def _undecoded(self, item: Item, problem: str) -> None:
+        item.job.set(item.index, Prediction("", error=problem))
+        if self.recorder is not None:
+            self.recorder.failed(1)
+        self._batcher.pump()  # it may have waited for this image
+
+    async def _read_outputs(self) -> None:
+        """Answer batch after batch, until the process ends."""
+        async for computed in self._connection.outputs():
+            busy = self._batcher.has_more
+            items, images = self._batcher.take()
+            if computed.output is None:
+                self._fail(items, ComputationFailed(f"the model failed on these images: {computed.failure}"))
+                continue
+            self._batcher.speed.record(len(items), computed.seconds)
+            self._observer.batch(self.name, len(items), computed.seconds)
+            self._answer(items, images, computed.output)
+            self._rate.record(len(items), time.monotonic(), busy=busy)
+        if self._retired:
+            return
+        reason = await self._connection.death()
+        self._decoders.shut(self._queue)
+        lost = NotReady("the process of the model ended; it is started again", retry_after=1.0)
+        for job in list(self._jobs):
+            self._fail_job(job, lost)
+        self.ended.set_result(reason)
+        self._end_recording()
+
+    def _answer(self, items: list[Item], images: np.ndarray, output: ModelOutput) -> None:
+        """Set the predictions of a batch; the images of requests with the same options are answered together."""
+        asked: dict[tuple[int, bool], list[int]] = {}
+        for row, item in enumerate(items):
+            asked.setdefault((item.job.top, item.job.abstain), []).append(row)
+        labels = () if self.greeting.has_numbers else self.labels
+        for (top, abstain), rows in asked.items():
+            part = output if len(rows) == len(items) else rows_of(output, rows)
+            predictions = list(predictions_of(part, len(rows), labels, top, abstain=abstain))
+            for row, prediction in zip(rows, predictions, strict=True):
+                items[row].job.set(items[row].index, prediction, output.probabilities[row])
+        if self.recorder is not None:
+            self.recorder.record(images, output, [item.file for item in items])
+
+    def _fail(self, items: Sequence[Item], error: ServeError) -> None:
+        if self.recorder is not None:
+            self.recorder.failed(len(items))
+        for job in {item.job for item in items}:
+            self._fail_job(job, error)
+
+    def _fail_job(self, job: Job, error: ServeError) -> None:
+        job.over = True
+        future = self._futures.get(job)
+        if future is not None and not future.done():
+            future.set_exception(error)
+
+    def retire(self) -> None:
+        """End the process as soon as the requests under way are answered."""
+        self._retired = True
+        self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self._retired and not self._jobs and not self.ended.done():
+            self.ended.cancel()
+            self._closing = asyncio.create_task(self.close())
+
+    async def close(self) -> None:
+        """End the process now."""
+        self._retired = True
+        self._decoders.shut(self._queue)
+        self._reading.cancel()
+        self._end_recording()
+        await self._connection.close()
+
+    def _end_recording(self) -> None:
+        """Write the last answers in a thread: the end of the event loop waits for it, also if tasks are cancelled."""
+        recorder, self.recorder = self.recorder, None
+        if recorder is not None:
+            asyncio.get_running_loop().run_in_executor(None, recorder.close)
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+async def load(connection: ModelConnection) -> Greeting:
+    """Return the facts of a model once it is loaded; end its process if the loading fails or is not waited for."""
+    try:
+        return await connection.greeting()
+    except BaseException:
+        await connection.close()
+        raise
