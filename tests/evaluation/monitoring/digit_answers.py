@@ -79,5 +79,3 @@ def estimator(without: str = "") -> AccuracyEstimator:
 
 def _inputs(images: np.ndarray) -> np.ndarray:
     return images[..., 0].reshape(len(images), -1) / 255
-
-

@@ -41,6 +41,17 @@ def test_the_certainty_map_is_the_penalised_maximum_of_the_likelihood() -> None:
     assert (found.slope, found.offset) == pytest.approx(tuple(best), abs=1e-3)
 
 
+def test_the_certainty_map_does_not_diverge_if_certainties_are_far_from_calibrated() -> None:
+    rng = np.random.default_rng(0)
+    certainty = np.where(rng.random(400) < 0.6, 0.999, rng.uniform(0.2, 1.0, 400))
+    right = rng.random(400) < np.where(certainty > 0.99, 0.72, 0.78)
+    probabilities = np.stack([certainty, 1 - certainty], axis=1)
+    first = np.repeat([[True, False]], 400, axis=0)
+    images = AnsweredImages(probabilities, first, np.zeros((400, 0), np.float32))
+    found = CertaintyMap.fit(LabelledAnswers.of_targets(images, (~right).astype(np.int64)))
+    assert found.right(images).mean() == pytest.approx(right.mean(), abs=0.02)
+
+
 def test_on_held_out_images_every_calibrated_estimate_is_the_accuracy() -> None:
     own = held_out()
     assert thresholded_confidence(own, own.answers, "maximum") == pytest.approx(own.accuracy(), abs=0.01)

@@ -68,7 +68,9 @@ def test_images_like_the_held_out_ones_are_expected_to_be_answered_as_well(copie
     assert expected["value"] == pytest.approx(expected["reference"], abs=0.05)
     assert expected["drop"] == pytest.approx(expected["reference"] - expected["value"])
     assert (result["source"], result["images"], result["compared"], result["passed"]) == ("images", 178, 178, True)
-    assert {"average_confidence", "importance_weighting", "label_shift", "learnt_correction"} <= set(result["estimates"])
+    assert {"average_confidence", "importance_weighting", "label_shift", "learnt_correction"} <= set(
+        result["estimates"]
+    )
     json.dumps(result, allow_nan=False)
     drift = data_drift(DriftRequest(copied[1], copied[2], copied[0]), Reporter()).as_json()
     assert result["drift"]["tests"] == drift["tests"] and result["drift"]["score"] == drift["score"]

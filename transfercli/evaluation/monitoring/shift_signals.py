@@ -77,7 +77,8 @@ class FeatureSpace:
 class ShiftSignals:
     """Signals relative to held-out images.
 
-    centres: [C, 6], the mean signals of held-out images by answered class; spreads: [6], deviations from them
+    centres: [C, 6], the mean signals of held-out images by answered class; spreads: [6], deviations from them; usual:
+        [6], the deviations in units of `spreads`, 1 but for a signal that is the same for all images
     unlike: log distance from the neighbours above which an image is unlike the held-out ones
     mix: [C], shares of the answered classes of held-out images; mean: [C], mean probabilities; dispersity: of them
     """
@@ -85,6 +86,7 @@ class ShiftSignals:
     space: FeatureSpace
     centres: Array
     spreads: Array
+    usual: Array
     unlike: float
     mix: Array
     mean: Array
@@ -105,10 +107,10 @@ class ShiftSignals:
         )
         spreads = (raw - centres[kinds]).std(axis=0) + _LEAST_SPREAD
         unlike = float(np.quantile(distances[:, 0], UNLIKE_SHARE))
-        signals = cls(
-            space, centres, spreads, unlike, _mix(held_out), held_out.probabilities.mean(axis=0), _dispersity(held_out)
-        )
-        return signals, (raw - centres[kinds]) / spreads
+        own, mean = (raw - centres[kinds]) / spreads, held_out.probabilities.mean(axis=0)
+        usual = own.std(axis=0)
+        signals = cls(space, centres, spreads, usual, unlike, _mix(held_out), mean, _dispersity(held_out))
+        return signals, own
 
     def of_images(self, answers: AnsweredImages) -> Array:
         """Return the signals of each image, [N, 6], in deviations from held-out images of the same answered class."""
@@ -125,7 +127,7 @@ class ShiftSignals:
             np.log(_dispersity(answers)) - np.log(self.dispersity),
             np.abs(mean - self.mean).sum() / 2,
         )
-        return np.concatenate([values.mean(axis=0), values.std(axis=0) - 1, of_set])
+        return np.concatenate([values.mean(axis=0), values.std(axis=0) - self.usual, of_set])
 
     def unlike_share(self, answers: AnsweredImages) -> float:
         """Return the share of images that are further from held-out images than 95% of these are from each other."""
