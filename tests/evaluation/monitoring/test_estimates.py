@@ -76,7 +76,8 @@ def test_class_shares_are_a_fixed_point_of_expectation_maximisation_and_find_a_m
     recent = answers(pixels()[RECENT[rows]])
     shares = class_shares(own, recent)
     assert shares.sum() == pytest.approx(1.0)
-    assert shares[3] > 0.65 and shares[[5, 6, 7, *zeros]].max() < 0.1
+    assert shares[3] > 0.65
+    assert shares[[5, 6, 7, *zeros]].max() < 0.1
     before = (own.truth == 1).mean(axis=0)
     weighted = recent.probabilities * shares / before
     again = (weighted / weighted.sum(axis=1, keepdims=True)).mean(axis=0)

@@ -48,18 +48,22 @@ def test_without_a_shift_the_estimate_is_near_the_truth_and_its_interval_holds_i
     found = estimator().expect(recent.answers)
     value = found.values["accuracy"]
     assert value.value == pytest.approx(recent.accuracy(), abs=0.04)
-    assert value.interval is not None and value.interval[0] <= recent.accuracy() <= value.interval[1]
+    assert value.interval is not None
+    assert value.interval[0] <= recent.accuracy() <= value.interval[1]
     assert value.interval[1] - value.interval[0] < 0.2
     assert value.reference == pytest.approx(held_out().accuracy())
-    assert found.method == LEARNT and not found.beyond_known
-    assert found.unlike is not None and found.unlike < 0.2
+    assert found.method == LEARNT
+    assert not found.beyond_known
+    assert found.unlike is not None
+    assert found.unlike < 0.2
 
 
 def test_noise_that_no_digit_looks_like_is_beyond_the_known_shifts_or_has_a_wide_interval() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 8, 8, 3)).astype(np.uint8)
     found = estimator().expect(answers(noise))
     low, high = found.values["accuracy"].interval or (0, 0)
-    assert found.unlike is not None and found.unlike > 0.9
+    assert found.unlike is not None
+    assert found.unlike > 0.9
     assert found.beyond_known or high - low > 0.3
 
 
@@ -90,7 +94,8 @@ def test_without_features_the_calibrated_confidence_counts_and_its_margin_is_tha
     found = estimator().expect(answers(pixels()[RECENT], features=False))
     assert found.method == CONFIDENCE
     assert found.values["accuracy"].value == pytest.approx(found.estimates["calibrated_confidence"])
-    assert "importance_weighting" not in found.estimates and LEARNT not in found.estimates
+    assert "importance_weighting" not in found.estimates
+    assert LEARNT not in found.estimates
     low, high = found.values["accuracy"].interval or (1, 0)
     with_features = estimator().expect(recent.answers).values["accuracy"].interval or (0, 0)
     assert high - low > with_features[1] - with_features[0]
@@ -139,4 +144,5 @@ def test_several_labels_per_image_have_metrics_of_their_own() -> None:
     low, high = found.values["accuracy"].interval or (1, 0)
     assert low <= blurred.accuracy() <= high
     assert found.values["accuracy"].reference == pytest.approx(own.accuracy())
-    assert own.known[:5, 0].sum() == 0 and own.accuracy() == pytest.approx(own.right[own.known].mean())
+    assert own.known[:5, 0].sum() == 0
+    assert own.accuracy() == pytest.approx(own.right[own.known].mean())

@@ -73,7 +73,8 @@ def test_images_like_the_held_out_ones_are_expected_to_be_answered_as_well(copie
     )
     json.dumps(result, allow_nan=False)
     drift = data_drift(DriftRequest(copied[1], copied[2], copied[0]), Reporter()).as_json()
-    assert result["drift"]["tests"] == drift["tests"] and result["drift"]["score"] == drift["score"]
+    assert result["drift"]["tests"] == drift["tests"]
+    assert result["drift"]["score"] == drift["score"]
 
 
 def test_noisy_images_are_expected_to_be_answered_worse_and_miss_a_gate(copied: Any, noisy: Path) -> None:
@@ -83,7 +84,8 @@ def test_noisy_images_are_expected_to_be_answered_worse_and_miss_a_gate(copied: 
     assert accuracy["value"] == result.expectation.values["accuracy"].value
     on_lower = monitored(copied, noisy, minimums=("accuracy=0.0",), gate_on="lower").gates[0]
     assert on_lower["value"] == (result.expectation.values["accuracy"].interval or (None,))[0]
-    assert result.drift is not None and result.drift.drifted
+    assert result.drift is not None
+    assert result.drift.drifted
 
 
 def test_known_shifts_are_passed_once_for_a_run(copied: Any, tmp_path: Path) -> None:
@@ -133,18 +135,21 @@ def test_the_page_is_one_file_that_loads_nothing_and_has_the_numbers(copied: Any
     result = monitored(copied, noisy, report=tmp_path / "out", minimums=("accuracy=0.99",))
     page = (tmp_path / "out" / "monitor.html").read_text()
     assert result.report == tmp_path / "out" / "monitor.html"
-    assert "http://" not in page and "https://" not in page and "<script" not in page
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "<script" not in page
     assert f"{result.expectation.values['accuracy'].value:.3f}" in page
-    assert "1 of 1 gate not met" in page and "do not know" not in page
+    assert "1 of 1 gate not met" in page
+    assert "do not know" not in page
     assert str(tmp_path) not in page
     with pytest.raises(UsageError, match="--report"):
         monitored(copied, noisy, report=noisy / "0.png" / "page.html")
 
 
 def test_a_metric_that_cannot_be_expected_and_an_option_of_a_log_are_refused(copied: Any, noisy: Path) -> None:
-    with pytest.raises(UsageError, match="log_loss cannot be expected without labels.*macro_f1"):
+    with pytest.raises(UsageError, match=r"log_loss cannot be expected without labels.*macro_f1"):
         monitored(copied, noisy, minimums=("log_loss<=0.3",))
-    with pytest.raises(UsageError, match="'7' is not a known class|7 is not a known class"):
+    with pytest.raises(UsageError, match=r"7.* is not a known class"):
         monitored(copied, noisy, minimums=("f1[7]=0.3",))
     with pytest.raises(UsageError, match="--model chooses among the answers of a log"):
         monitored(copied, noisy, model="abc")
@@ -172,5 +177,6 @@ def test_the_command_ends_with_5_for_a_gate_and_prints_its_result(copied: Any, n
     assert failed.exit_code == 5
     assert json.loads(failed.stdout)["gates"][0]["passed"] is False
     shown = CliRunner().invoke(app, arguments)
-    assert "NOT MET" in shown.stdout and "classes that the model does not know" in shown.stdout
+    assert "NOT MET" in shown.stdout
+    assert "classes that the model does not know" in shown.stdout
     assert CliRunner().invoke(app, ["monitor", name, str(noisy), "--runs", str(runs)]).exit_code == 0
