@@ -21,7 +21,8 @@ from transfercli.runs.folder import RunFolder
 from transfercli.workflows.data.drift import DriftRequest, data_drift
 from transfercli.workflows.monitor import model_answers
 from transfercli.workflows.monitor.model_answers import held_out_images
-from transfercli.workflows.monitor.monitor import MonitorRequest, monitor
+from transfercli.workflows.monitor.monitor import monitor
+from transfercli.workflows.monitor.request import MonitorRequest
 from transfercli.workflows.monitor.result import MonitorResult
 from transfercli.workflows.predict.predict import PredictRequest, predict_images
 from transfercli.workflows.stored_run import StoredRun
