@@ -23,7 +23,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 # Allowed imports between the sub-packages of one package; all others are violations.
 ALLOWED_SIBLING_IMPORTS = {
     "cli": {"commands": {"ui"}},
-    "data": {"sources": {"remote"}, "remote": {"cache"}},
+    "data": {"sources": {"remote"}, "remote": {"cache"}, "corrections": {"sources"}},
     "evaluation": {
         "statistics": {"metrics"},
         "confidence": {"metrics", "statistics"},
@@ -31,6 +31,7 @@ ALLOWED_SIBLING_IMPORTS = {
         "multilabel": {"metrics", "statistics", "confidence"},
         "regression": {"metrics", "statistics"},
         "explain": {"confidence", "multilabel", "regression"},
+        "monitoring": {"metrics", "robustness"},
         "report": {"metrics", "statistics", "robustness", "explain", "multilabel", "regression"},
     },
     "export": {"formats": {"tf_graph", "onnx_graph"}, "verify": {"formats"}, "card": {"formats"}},

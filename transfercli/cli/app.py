@@ -20,6 +20,7 @@ from transfercli.cli.commands.embed import embed
 from transfercli.cli.commands.evaluate import evaluate
 from transfercli.cli.commands.export import export
 from transfercli.cli.commands.merge import merge
+from transfercli.cli.commands.monitor import monitor
 from transfercli.cli.commands.predict import predict
 from transfercli.cli.commands.recommend import recommend
 from transfercli.cli.commands.retrain import promote, retrain
@@ -77,6 +78,7 @@ app.command()(sweep)
 app.command()(merge)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(monitor)
 app.command()(export)
 app.command()(embed)
 app.command()(similar)

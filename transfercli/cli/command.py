@@ -9,7 +9,7 @@ from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType, SimpleNamespace
-from typing import Any, Concatenate, ParamSpec, Protocol, TextIO, TypeVar, cast, get_type_hints
+from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, TextIO, TypeVar, cast, get_type_hints
 
 from transfercli.cli.next_steps import NextStep, print_next
 from transfercli.cli.options import Json, Quiet, Verbose
@@ -82,24 +82,41 @@ def streams(write: Callable[[R, TextIO], None]) -> Callable[[Work[P, R]], Comman
     return decorate
 
 
-def serves(show: Callable[[R], None]) -> Callable[[Callable[..., Any]], Command]:
-    """Turn a function that runs until it is asked to stop into a command, with the options that `reports` adds.
+class Announce(Protocol):
+    """Function that prints the result of a command that goes on until it is stopped."""
 
-    It takes the reporter, a function to call with its result as soon as it answers, and the command's own parameters.
-    The result is printed at once, as `reports` prints one at the end; stopping is an error with its exit code.
+    def __call__(self, result: Result) -> None: ...
+
+
+def serves(show: Callable[[R], None]) -> Callable[[Callable[..., NoReturn]], Command]:
+    """Turn a function into a command as `reports` does, but print its result when the function announces it.
+
+    The function serves until the command is asked to stop, then raises `Interrupted`. With `--json` stdout has exactly
+    one object: the announced result, or the error that came before it; what ends the command later is on stderr.
     """
 
-    def decorate(work: Callable[..., Any]) -> Command:
+    def decorate(work: Callable[..., NoReturn]) -> Command:
         def run(own: Mapping[str, Any], *, json: bool, quiet: bool, verbose: bool) -> None:
             out = sys.stdout  # during the work `sys.stdout` is stderr, since libraries may print
+            announced: list[Result] = []
 
-            def started(result: R) -> None:
-                with redirect_stdout(out), suppress(BrokenPipeError):  # the reader is gone
-                    Output(show, json).write(result)
+            def announce(result: Result) -> None:
+                announced.append(result)
+                with suppress(BrokenPipeError), redirect_stdout(out):  # the reader is gone
+                    Output(show, json).write(cast(R, result))
                     out.flush()
 
-            serve = partial(work, started=started, **own)
-            run_command(serve, _print_nothing, as_json=json, quiet=quiet, verbose=verbose)
+            def start(reporter: Reporter) -> NoReturn:
+                work(reporter, announce, **own)
+
+            run_command(
+                start,
+                _print_nothing,
+                as_json=json,
+                quiet=quiet,
+                verbose=verbose,
+                answered=lambda: bool(announced),
+            )
 
         return _command(work, run, given=2)
 
@@ -134,11 +151,10 @@ def _print_nothing(result: Result) -> None:
 
 
 def _command(work: Callable[..., Any], run: Run, given: int = 1) -> Command:
-    """Return a function with the name, help and parameters of `work`, without its reporter and with the shared options.
+    """Return a function with the name, help and parameters of `work`, and with the shared options.
 
-    given: number of its first parameters, from the reporter on, that are no options.
-
-    The annotation of the result is not evaluated, since its module is imported only when the command runs.
+    given: number of its first parameters, such as the reporter, that are no options. The annotation of the result is
+    not evaluated, since its module is imported only when the command runs.
     """
     own = list(inspect.signature(work).parameters.values())[given:]
     source = cast(FunctionType, work)

@@ -86,6 +86,14 @@ def after_drift(own: Mapping[str, Any], result: Any) -> Words:
     return ("predict", own["run"], own["folder"], *_runs(own), *["--abstain"] * result.drifted)
 
 
+def after_monitor(own: Mapping[str, Any], result: Any) -> Words | None:
+    if result.recent.source == "log":  # the images themselves are not in it
+        return None
+    if result.trusted and not (result.drift and result.drift.drifted):
+        return ("predict", own["run"], own["folder"], *_runs(own))
+    return ("data", "next", own["run"], own["folder"], "--budget", "100", *_runs(own))  # labels show what is true
+
+
 def after_recommendation(own: Mapping[str, Any], result: Any) -> Words:
     settings = [word for text in result.recommended.settings for word in ("--set", text)]
     return ("finetune", own["config"], *_overrides(own), *settings, *_runs(own))

@@ -9,6 +9,7 @@ import typer
 
 from transfercli.cli import completion
 from transfercli.cli.choices import Engine
+from transfercli.errors import UsageError
 from transfercli.io.addresses import as_given, is_remote
 from transfercli.runs.folder import DEFAULT_RUNS
 from transfercli.shards import Shard, parse_shard
@@ -83,6 +84,32 @@ Part = Annotated[
 def shard_of(part: str | None) -> Shard | None:
     """Return the shard that the value of --shard names; None without the option. Raises `UsageError`."""
     return None if part is None else parse_shard(part)
+
+
+Log = Annotated[
+    Path | None,
+    typer.Option(
+        "--log",
+        metavar="DIR",
+        help="keep counts and a sample of the answers, for monitor; no paths and no pixels",
+        show_default=False,
+    ),
+]
+KeepImages = Annotated[
+    int,
+    typer.Option("--keep-images", metavar="N", min=0, max=100_000, help="with --log: keep the N least sure images"),
+]
+
+
+def check_log(log: Path | None, keep_images: int, engine: Engine = "local") -> None:
+    """Raise `UsageError` if images are to be kept without a log, or if a cluster is to write one."""
+    if keep_images and log is None:
+        raise UsageError("--keep-images keeps images in a log, and there is none", "add --log DIR")
+    if log is not None and engine != "local":
+        raise UsageError(
+            f"--log with --engine {engine}: a task that a lost node did is done again, and would be counted twice",
+            "leave one out, or share out the images with --shard",
+        )
 
 
 MaxBad = Annotated[

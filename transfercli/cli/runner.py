@@ -40,11 +40,13 @@ R = TypeVar("R", bound=Result)
 class Output(Generic[R]):
     """Format of a result on stdout.
 
-    show: prints it for a person; as_json: True to print one JSON object instead.
+    show: prints it for a person; as_json: True to print one JSON object instead. answered: returns True once the work
+    has printed the object itself; an error that ends it later has no object of its own.
     """
 
     show: Callable[[R], None]
     as_json: bool
+    answered: Callable[[], bool] = lambda: False
 
     def write(self, result: R) -> None:
         if self.as_json:
@@ -60,16 +62,18 @@ def run_command(
     as_json: bool,
     quiet: bool,
     verbose: bool,
+    answered: Callable[[], bool] = lambda: False,
 ) -> None:
     """Do a command's work and print its result on stdout; on an error print it and raise `SystemExit` with its code.
 
     If an error has a `result`, such as a `GateError`, that is printed, too, like the result of a success.
 
-    work: takes the reporter and returns the result, or raises; show: prints the result for a person.
+    work: takes the reporter and returns the result, or raises; show: prints the result for a person; answered: as in
+    `Output`.
     """
-    stop = StopRequest(partial(_print_forced_stop, as_json=as_json))
+    stop = StopRequest(lambda error: _print_forced_stop(error, as_json=as_json and not answered()))
     console = console_for(stop, quiet, verbose)
-    output = Output(show, as_json)
+    output = Output(show, as_json, answered)
     try:
         # Libraries may print and warn; stdout is for the result.
         with stop.handling_signals(), counted_warnings(console, verbose=verbose), redirect_stdout(sys.stderr):
@@ -154,7 +158,7 @@ def _exit_with(error: Exception, console: Console, output: Output[Any], stop: St
         sys.exit(code)
     if result is not None:
         _print(partial(output.write, result))
-    elif output.as_json:
+    elif output.as_json and not output.answered():
         _print(lambda: print(json_line(versioned(error_object(error)))))
     sys.exit(code)
 

@@ -343,6 +343,15 @@ def _drop_path(data: Any) -> KeyProblems:
         yield ("model", "drop_path"), f"needs a vision transformer, and {name} has no drop-path; allowed: 0"
 
 
+def _versions(data: Any) -> KeyProblems:
+    folder, formats = value_at(("retrain", "versions"), data), value_at(("export", "formats"), data)
+    if folder is None and value_at(("retrain", "keep_versions"), data) is not None:
+        yield ("retrain", "keep_versions"), "needs retrain.versions, the folder of the versions"
+    if folder is not None and isinstance(formats, list) and "saved_model" not in formats:
+        message = f"needs saved_model in export.formats, received {', '.join(map(str, formats))}"
+        yield ("retrain", "versions"), message
+
+
 RULES: tuple[Callable[[Any], KeyProblems], ...] = (
     _local_files,
     _phases_alone,
@@ -363,4 +372,5 @@ RULES: tuple[Callable[[Any], KeyProblems], ...] = (
     _large_enough,
     _class_token,
     _drop_path,
+    _versions,
 )

@@ -15,6 +15,7 @@ AFTER_TRAINING = ("evaluation", "export", "retrain", "tracking", "sweep")  # sec
 # Keys that say which images a run learns from and is judged by.
 IMAGE_KEYS = (
     "data.train",
+    "data.corrections",
     "data.validation",
     "data.test",
     "data.split",

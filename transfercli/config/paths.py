@@ -20,8 +20,10 @@ PATH_KEYS: tuple[tuple[str, ...], ...] = (
     ("data", "test"),
     ("data", "unlabelled"),
     ("data", "related"),
+    ("data", "corrections"),
     ("model", "weights", "path"),
     ("compute", "cache_dir"),
+    ("retrain", "versions"),
 )
 TABLE_SUFFIXES = (".csv", ".jsonl")  # of the name of a table of images; other paths are image folders
 ARCHIVE_SUFFIXES = (".tar", ".parquet")  # of the name of a file that holds the images themselves

@@ -232,6 +232,11 @@ class DataConfig(Section):
         description="labelled images of neighbouring domains with the same classes: image folders, CSV/JSONL files or"
         " archives as in train; a solved head trains on them, and they never validate or test",
     )
+    corrections: Text | None = Field(
+        None,
+        description="CSV file of label decisions (path,sha256,old,new,who,when), as the label review of transfercli ui"
+        " writes it; images are never moved or changed; a file that does not exist yet corrects nothing; null: none",
+    )
     batch_size: Annotated[Whole, Field(ge=1, le=65536)] = Field(32, description="images per training step")
     max_bad_fraction: Share = Field(
         0.01, description="largest fraction of unreadable images accepted; they are listed and left out"
@@ -691,6 +696,14 @@ class RetrainConfig(Section):
         description="a program and its arguments; it gets each decision as JSON on stdin; needs --allow-hooks",
     )
     alert: AlertConfig = Field(default_factory=AlertConfig)
+    versions: Text | None = Field(
+        None,
+        description="folder that gets the SavedModel of each new champion as its next version 1, 2, 3 …, for a running"
+        " TensorFlow Serving; needs saved_model in export.formats",
+    )
+    keep_versions: Annotated[Whole, Field(ge=1)] | None = Field(
+        None, description="number of versions to keep there, the newest ones; null: all"
+    )
 
 
 class SearchRange(Section):

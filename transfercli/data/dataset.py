@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from transfercli.data.corrections.source import AppliedCorrections
 from transfercli.data.splitting.assignments import Assignments
 from transfercli.rows import ChainedRows, Rows, SelectedRows
 
@@ -182,6 +183,7 @@ class Dataset:
         splits: `train` and `validation`, and `test` if there are test images.
         assignments: splits and folds of earlier runs and of this one, for the experiment's `splits.csv`.
         earlier: those of earlier runs alone, as they were when the data was read.
+        corrections: of labels, which the records already have; None without any.
         pixels: SHA-256 of a file -> SHA-256 of its decoded pixels, for every usable image, auxiliary ones included.
         notes: kind of the decoder's notes -> number of usable images.
     """
@@ -196,6 +198,7 @@ class Dataset:
     notes: Mapping[str, int] = field(default_factory=dict)
     auxiliary: Auxiliary = field(default_factory=Auxiliary)
     earlier: Assignments = field(default_factory=Assignments)
+    corrections: AppliedCorrections | None = None
 
     @property
     def bad(self) -> list[Record]:

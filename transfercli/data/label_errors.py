@@ -25,17 +25,20 @@ FOLDS = 5
 class JudgedImages:
     """Images whose labels are checked.
 
-    rows: int [N], into the usable images; labels: class names; targets: int [N], into `labels`; folds: int [N].
+    rows: int [N], into the usable images; labels: class names; targets: int [N], into `labels`; folds: int [N];
+    decided: bool [N], True for images whose label a person looked at, which are not listed.
     """
 
     rows: npt.NDArray[np.int64]
     labels: Sequence[str]
     targets: npt.NDArray[np.int64]
     folds: npt.NDArray[np.int64]
+    decided: npt.NDArray[np.bool_]
 
     def suspects(self, noise: LabelNoise, share: float) -> tuple[list[Suspect], LabelSearch]:
         """Return the likely label errors, most likely first, of at most a share of the images, and the search."""
         doubted = noise.doubted()
+        doubted = doubted[~self.decided[doubted]]
         listed = noise.most_likely_first(doubted[: math.ceil(share * len(self.rows))])
         found = [
             Suspect(
@@ -55,12 +58,13 @@ class JudgedLabels:
     """Images that may have several labels, each of which is checked by itself.
 
     labels: the L labels that can be checked; targets: int32 [N, L], as in `Split`, of all N usable images; folds:
-    int [N].
+    int [N]; decided: bool [N], as in `JudgedImages`.
     """
 
     labels: Sequence[str]
     targets: npt.NDArray[np.int32]
     folds: npt.NDArray[np.int64]
+    decided: npt.NDArray[np.bool_]
 
     def suspects(
         self, noises: Sequence[LabelNoise], known: Sequence[npt.NDArray[np.int64]], share: float
@@ -72,6 +76,8 @@ class JudgedLabels:
         doubted = []
         for number, (label, noise, rows) in enumerate(zip(self.labels, noises, known, strict=True)):
             for image in noise.doubted():
+                if self.decided[rows[image]]:
+                    continue
                 suggested = PRESENT if noise.suggested[image] else ABSENT
                 probabilities = float(noise.suggestion[image]), float(noise.wrong[image])
                 suspect = Suspect(int(rows[image]), suggested, *probabilities, label)
@@ -105,7 +111,8 @@ def judged_labels(
     ]
     if not varied:
         return None
-    return JudgedLabels([names[number] for number in varied], targets[:, varied], _folds(samples, several=True))
+    folds, decided = _folds(samples, several=True), np.array([image.decided for image in images], bool)
+    return JudgedLabels([names[number] for number in varied], targets[:, varied], folds, decided)
 
 
 def judged_images(
@@ -128,7 +135,8 @@ def judged_images(
     folds = _folds(judged)
     if len(labels) < 2 or len(np.unique(folds)) < 2:
         return None
-    return JudgedImages(np.array(rows, np.int64), labels.tolist(), targets, folds)
+    decided = np.array([images[row].decided for row in rows], bool)
+    return JudgedImages(np.array(rows, np.int64), labels.tolist(), targets, folds, decided)
 
 
 def _samples(images: Sequence[CheckedImage], near: Iterable[Pair], groups: Mapping[str, str]) -> list[Sample]:

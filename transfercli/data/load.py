@@ -17,6 +17,8 @@ from transfercli.data.archive_members import is_archive
 from transfercli.data.auxiliary_images import with_auxiliary
 from transfercli.data.cache.images import cache_root
 from transfercli.data.cache.recheck import Recheck
+from transfercli.data.corrections.apply import with_corrections
+from transfercli.data.corrections.source import Corrections, read_corrections
 from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.image import Geometry
 from transfercli.data.image_notes import OF_TRAINING, report_notes
@@ -128,15 +130,25 @@ def read_checked_images(request: DataRequest, reporter: Reporter) -> CheckedImag
     """Read all images of a config and check them. Raises `DataError` if the data cannot be used."""
     listing, auxiliary = list_all(request.config, reporter, request.task)
     check_paths(listing, request.config, request.compute)
-    check_classes(listing)
-    check_label_names(listing, request.config.expect)
+    corrections = read_corrections(request.config, reporter)
+    if corrections is None:  # else the names of the classes follow from the images
+        check_labels(listing, request.config)
     findings = _read(request, listing, reporter)
+    if corrections is not None:
+        findings = with_corrections(findings, corrections, request.config.expect)
+        check_labels(findings.listing, request.config)
     for rule in RULES:
         rule(findings)
     check_expected(request.config.expect, findings)
     check_held_out_labels(request.config.expect, findings)
     warn_of_several_labels(findings)
     return CheckedImages(findings, auxiliary)
+
+
+def check_labels(listing: Listing, config: DataConfig) -> None:
+    """Raise `DataError` if training would refuse the names of the classes, or their number."""
+    check_classes(listing)
+    check_label_names(listing, config.expect)
 
 
 def check_paths(listing: Listing, config: DataConfig, compute: ComputeConfig) -> None:
@@ -171,11 +183,12 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     listing, auxiliary = listed
     _attempt(partial(check_paths, listing, request.config, request.compute), refusals)
     later = list[DataError]() if refusals else refusals  # other errors follow from the lost files
+    corrections = _attempt(partial(read_corrections, request.config, reporter), refusals)
+    findings = _attempt_corrections(request, _read(request, listing, reporter), corrections, refusals)
     known = len(refusals)
-    _attempt(partial(check_classes, listing), refusals)
+    _attempt(partial(check_classes, findings.listing), refusals)
     classes_valid = len(refusals) == known
-    _attempt(partial(check_label_names, listing, request.config.expect), refusals)
-    findings = _read(request, listing, reporter)
+    _attempt(partial(check_label_names, findings.listing, request.config.expect), refusals)
     for rule in RULES:
         _attempt(partial(rule, findings), later)
     _attempt(partial(check_expected, request.config.expect, findings), later)
@@ -198,9 +211,12 @@ def examine_part(request: DataRequest, shard: Shard, reporter: Reporter) -> tupl
         return Examination(refusals=refusals), []
     listing, auxiliary = listed
     _attempt(partial(check_paths, listing, request.config, request.compute), refusals)
-    _attempt(partial(check_classes, listing), refusals)
-    _attempt(partial(check_label_names, listing, request.config.expect), refusals)
+    corrections = _attempt(partial(read_corrections, request.config, reporter), refusals)
+    if corrections is None:  # else the names of the classes follow from all images
+        _attempt(partial(check_classes, listing), refusals)
+        _attempt(partial(check_label_names, listing, request.config.expect), refusals)
     findings = _read(request, listing.part(shard), reporter)
+    findings = _attempt_corrections(request, findings, corrections, refusals, listing)
     others = Listing([*auxiliary.unlabelled, *(item for items in auxiliary.related for item in items)]).part(shard)
     read = read_images(others, request.reading(reporter)).files if others.items else []
     return Examination(findings, None, refusals), read
@@ -212,6 +228,21 @@ def _read(request: DataRequest, listing: Listing, reporter: Reporter) -> Finding
     report_transparency(findings, chosen="background" in chosen)
     report_notes(findings.note_counts, chosen, reporter)
     return findings
+
+
+def _attempt_corrections(
+    request: DataRequest,
+    findings: Findings,
+    corrections: Corrections | None,
+    refusals: list[DataError],
+    whole: Listing | None = None,
+) -> Findings:
+    """Return the images with corrected labels; as they are, with an error, if the corrections cannot be used."""
+    if corrections is None:
+        return findings
+    return (
+        _attempt(partial(with_corrections, findings, corrections, request.config.expect, whole), refusals) or findings
+    )
 
 
 def _attempt(step: Callable[[], T], refusals: list[DataError]) -> T | None:
@@ -251,7 +282,18 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
     pixels = {file.entry.sha256: file.entry.pixel_hash for file in usable}
     notes = dict(findings.note_counts)
     counts, before = findings.ingest.counts, request.assignments
-    return Dataset(config.train, records, labels, splits, counts, assignments, pixels, notes, earlier=before)
+    return Dataset(
+        config.train,
+        records,
+        labels,
+        splits,
+        counts,
+        assignments,
+        pixels,
+        notes,
+        earlier=before,
+        corrections=findings.corrections,
+    )
 
 
 def _sample(file: IngestedFile, findings: Findings) -> Sample:

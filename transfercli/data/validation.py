@@ -11,6 +11,7 @@ import numpy as np
 
 from transfercli.config.schema import ExpectConfig
 from transfercli.data.cache.index import Entry
+from transfercli.data.corrections.source import AppliedCorrections
 from transfercli.data.dataset import Record, Split
 from transfercli.data.decoding.decode import resize_array
 from transfercli.data.image import Decoded
@@ -38,6 +39,7 @@ class IngestedFile:
         redo: decodes the file again.
         file: absolute path; "" for arrays.
         group: name of its group by `data.group`, or "".
+        decided: True if a person looked at its label (`data.corrections`).
     """
 
     name: str
@@ -48,6 +50,7 @@ class IngestedFile:
     redo: Callable[[], Decoded]
     file: str = ""
     group: str = ""
+    decided: bool = False
 
     def record(self, split: str) -> Record:
         """Return the record of the file in the split that it is assigned to."""
@@ -57,12 +60,16 @@ class IngestedFile:
 
 @dataclass(frozen=True)
 class Findings:
-    """All listed files after reading, in the listing's order, before any check."""
+    """All listed files after reading, in the listing's order, before any check.
+
+    corrections: of their labels, which the files already have; None without any.
+    """
 
     listing: Listing
     reading: Reading
     ingest: Ingest
     files: list[IngestedFile]
+    corrections: AppliedCorrections | None = None
 
     @cached_property
     def usable(self) -> list[IngestedFile]:

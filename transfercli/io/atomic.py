@@ -111,17 +111,24 @@ def remove_temporaries(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def write_with(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` with the path of a temporary file, then rename that file to `path`."""
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield the path of a temporary file to fill; rename it to `path` if the block succeeds, remove it otherwise."""
     temporary = _temporary(path)
     with write_errors(path):
         try:
-            write(temporary)
+            yield temporary
             fsync_file(temporary)
             temporary.replace(path)
             fsync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def write_with(path: Path, write: Callable[[Path], object]) -> None:
+    """Call `write` with the path of a temporary file, then rename that file to `path`."""
+    with new_file(path) as temporary:
+        write(temporary)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -212,6 +219,15 @@ def replaced_folder(target: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(filled, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder of which no reader finds a part: it is hidden first, under a temporary name."""
+    hidden = _temporary(folder)
+    with write_errors(folder):
+        folder.rename(hidden)
+        fsync_folder(folder.parent)
+    shutil.rmtree(hidden, ignore_errors=True)
 
 
 def replace_symlink(link: Path, target: str) -> None:

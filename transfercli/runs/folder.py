@@ -26,6 +26,7 @@ RESERVED_NAMES = frozenset(
         "sweeps",
         "folds",
         "seeds",
+        "corrections.csv",
     }
 )
 
@@ -65,6 +66,11 @@ class RunFolder:
     def auxiliary(self) -> Path:
         """Unlabelled and related images, in the form of `dataset`; only of a run that has some."""
         return self.path / "auxiliary.csv"
+
+    @property
+    def corrections(self) -> Path:
+        """Label decisions that the run used, as they were when its data was read; only of a run that has some."""
+        return self.path / "corrections.csv"
 
     @property
     def pixels(self) -> Path:
@@ -107,6 +113,11 @@ class RunFolder:
     def unknown(self) -> Path:
         """The out-of-distribution score."""
         return self.path / "unknown.safetensors"
+
+    @property
+    def monitoring(self) -> Path:
+        """What `monitor` learnt from known shifts of the held-out images; made anew if it is missing."""
+        return self.path / "monitoring.safetensors"
 
     @property
     def slices(self) -> Path:

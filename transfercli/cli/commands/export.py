@@ -44,6 +44,18 @@ MaxDrop = Annotated[
     ),
 ]
 
+Versions = Annotated[
+    Path | None,
+    typer.Option(
+        "--versions",
+        metavar="DIR",
+        help="add the SavedModel to DIR as its next version 1, 2, 3 …: the --model_base_path of TensorFlow Serving",
+    ),
+]
+KeepVersions = Annotated[
+    int | None, typer.Option("--keep-versions", metavar="N", min=1, help="remove all but the newest N versions of DIR")
+]
+
 
 def _show(result: ExportResult) -> None:
     print_pairs([("run", result.run)])
@@ -53,6 +65,9 @@ def _show(result: ExportResult) -> None:
     if result.card:
         print()
         print_pairs([("model card", result.card)])
+    if result.version:
+        print()
+        print_pairs([("version", f"{result.version.path}" + ("" if result.version.new else ", which has it already"))])
 
 
 def _pairs(artefact: dict[str, Any]) -> Iterable[tuple[str, str]]:
@@ -90,6 +105,8 @@ def export(
     quantize: QuantizeOption = "none",
     out: Out = None,
     max_drop: MaxDrop = None,
+    versions: Versions = None,
+    keep_versions: KeepVersions = None,
     runs: Runs = RUNS,
 ) -> ExportResult:
     """Export a run to portable formats, and verify each of them.
@@ -100,4 +117,5 @@ def export(
     """
     from transfercli.workflows.export.export import ExportRunRequest, export_run
 
-    return export_run(ExportRunRequest(run, runs, tuple(formats or ()), quantize, out, max_drop), reporter)
+    request = ExportRunRequest(run, runs, tuple(formats or ()), quantize, out, max_drop, versions, keep_versions)
+    return export_run(request, reporter)

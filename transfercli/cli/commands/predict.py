@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
 from io import TextIOWrapper
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from transfercli.cli import completion
-from transfercli.cli.choices import Lines
+from transfercli.cli.choices import Lines, SortedAs
 from transfercli.cli.command import streams
-from transfercli.cli.options import IMAGE_PATHS, RUNS, Json, OnEngine, Part, Runs, shard_of
+from transfercli.cli.options import (
+    IMAGE_PATHS,
+    RUNS,
+    Json,
+    KeepImages,
+    Log,
+    OnEngine,
+    Part,
+    Runs,
+    check_log,
+    shard_of,
+)
 from transfercli.cli.runner import error_object, json_line
 from transfercli.cli.ui.prediction_table import write_table
 from transfercli.errors import DataError, UsageError
@@ -73,18 +83,42 @@ Spreadsheet = Annotated[
     bool,
     typer.Option("--spreadsheet", help="with --format csv: for spreadsheet programs, with a BOM and without formulas"),
 ]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="DIR",
+        help="write a page with pictures by class and confidence, and a CSV of all images, into a folder",
+        show_default=False,
+    ),
+]
+SortInto = Annotated[
+    Path | None,
+    typer.Option(
+        "--sort-into",
+        metavar="DIR",
+        help="put each image into the folder DIR/CLASS, as a link unless --sort-as says otherwise",
+        show_default=False,
+    ),
+]
+SortAs = Annotated[
+    SortedAs | None,
+    typer.Option("--sort-as", help="of --sort-into: symbolic links (the default), hard links or copies"),
+]
 
 
 @dataclass(frozen=True)
 class PredictionStream:
     """Predictions that are computed while they are read.
 
-    lines: the format of their lines; None: a table on a terminal, else JSON.
+    lines: the format of their lines; None: a table on a terminal, else JSON. written: sentences that name the files
+    that were made of them, once they have ended.
     """
 
     predictions: Predictions
     lines: Lines | None
     spreadsheet: bool = False
+    written: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Read the stream to its end. Raises `Unread` if the stream ends with an error."""
@@ -99,6 +133,13 @@ class PredictionStream:
         return PredictionList(answers, self.predictions.shard).as_json()
 
     def write(self, out: TextIO) -> None:
+        try:
+            self._write(out)
+        finally:
+            if out.isatty():  # where no progress is shown
+                sys.stderr.writelines(f"{text}\n" for text in self.written)
+
+    def _write(self, out: TextIO) -> None:
         if self.spreadsheet:
             _write_spreadsheet(self.predictions, out)
         elif self.lines is None and out.isatty() and not self.predictions.has_numbers:
@@ -142,14 +183,7 @@ def _write_jsonl(predictions: Predictions, out: TextIO) -> None:
 
 
 def _write_csv(predictions: Predictions, out: TextIO) -> None:
-    """Write one row per image; from the second class on, a column each for label and probability.
-
-    If an image may have several labels, `labels` is the set of them, as in predictions.csv, `unsure` those that the
-    model abstains from (empty without --abstain), and all of the most probable ones follow: `label` and `probability`
-    are those of the answer, and need not be the first of them.
-    A number per image has the columns path, value and error alone.
-    `strange` and `unknown` are empty if the model has no out-of-distribution score. The last column of `--sets` is a
-    JSON list, because a label may contain any character.
+    """Write one row per image, as `table_row` describes.
 
     File names are written as the bytes of the file system, even if they are not UTF-8:
     a reader finds the files by them.
@@ -167,49 +201,13 @@ def _write_spreadsheet(predictions: Predictions, out: TextIO) -> None:
 
 
 def _write_rows(predictions: Predictions, writer: Any, out: TextIO) -> None:
+    from transfercli.workflows.predict.table import table_header, table_row
+
     if predictions.has_header:
-        writer.writerow(_header(predictions))
-    if predictions.has_numbers:
-        for one in predictions.answers:
-            writer.writerow([one.path, "" if one.value is None else one.value, one.error])
-            out.flush()
-        return
-    for row in _rows(predictions):
-        writer.writerow(row)
-        out.flush()
-
-
-def _header(predictions: Predictions) -> list[str]:
-    """Return the names of the columns."""
-    if predictions.has_numbers:
-        return ["path", "value", "error"]
-    first = 1 if predictions.several else 2
-    more = [f"{name}_{rank}" for rank in range(first, predictions.columns + 1) for name in ("label", "probability")]
-    answer = ["path", "label", "probability", "abstained", "error", *["labels", "unsure"] * predictions.several]
-    return [*answer, *more, "strange", "unknown", *["set"] * predictions.sets]
-
-
-def _rows(predictions: Predictions) -> Iterator[list[Any]]:
-    from transfercli.data.label_sets import LabelSet
-
+        writer.writerow(table_header(predictions))
     for answer in predictions.answers:
-        if answer.error:
-            empty = 2 * predictions.columns + predictions.sets + 4 * predictions.several
-            yield [answer.path, "", "", "", answer.error, *[""] * empty]
-        else:
-            label, probability = answer.best
-            abstained = _flag(answer.abstained)
-            score = ["", ""] if answer.unknown is None else [_flag(bool(answer.strange)), answer.unknown]
-            held = [] if answer.labels is None else [dumps(answer.labels, ensure_ascii=False)]
-            sets = [] if answer.answered is None else [[name for name, _ in answer.answered], answer.unsure]
-            given = ["" if names is None else LabelSet.of(names).text for names in sets]
-            others = [pair for pair in answer.top if pair[0] != label][: len(answer.top) - 1]
-            more = (value for pair in (others if answer.answered is None else answer.top) for value in pair)
-            yield [answer.path, label or "", probability, abstained, "", *given, *more, *score, *held]
-
-
-def _flag(value: bool) -> str:
-    return "true" if value else "false"
+        writer.writerow(table_row(answer, predictions))
+        out.flush()
 
 
 WRITERS = {"jsonl": _write_jsonl, "csv": _write_csv}
@@ -227,7 +225,12 @@ def predict(
     strict: Strict = False,
     watch: Watch = None,
     spreadsheet: Spreadsheet = False,
+    report: Report = None,
+    sort_into: SortInto = None,
+    sort_as: SortAs = None,
     shard: Part = None,
+    log: Log = None,
+    keep_images: KeepImages = 0,
     engine: OnEngine = "local",
     runs: Runs = RUNS,
     json: Json = False,
@@ -239,10 +242,15 @@ def predict(
     Takes files, folders, patterns, a list on stdin, or a folder to watch. Exit 4 if no image could be read, with
     --strict if any could not. The outputs of all shards, one after another, are the whole.
 
+    --report and --sort-into write files beside the lines: a page to look at, and class folders of links or copies.
+
     Example: transfercli predict flowers@champion photos --top 3
     """
     from transfercli.workflows.predict.engines import ENGINES
+    from transfercli.workflows.predict.outputs import Output, with_outputs
     from transfercli.workflows.predict.predict import PredictRequest, predict_images
+    from transfercli.workflows.predict.report import report_into
+    from transfercli.workflows.predict.sorting import sort_into as placed_into
 
     if not paths and watch is None:
         raise UsageError("predict needs images; received none", "name files or folders, - for stdin, or --watch DIR")
@@ -252,11 +260,27 @@ def predict(
         raise UsageError("--strict decides the exit code at the end, but --watch has no end", "leave --strict out")
     if engine != "local" and watch is not None:
         raise UsageError(f"--engine {engine} shares out a list of images, but --watch has no end", "leave one out")
+    if report is not None and watch is not None:
+        raise UsageError("--report is written at the end, but --watch has no end", "leave one out")
+    if sort_as is not None and sort_into is None:
+        raise UsageError("--sort-as says how --sort-into DIR puts images there", "add --sort-into DIR")
     if spreadsheet and (lines != "csv" or json):
         raise UsageError("--spreadsheet is for CSV only", "add --format csv, and leave --json out")
     if sets is not None and not 0 < sets < 1:
         raise UsageError(f"--sets must be above 0 and below 1; received {sets:g}", "such as --sets 0.9")
+    check_log(log, keep_images, engine)
     part = shard_of(shard)
-    request = PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch, strict, sets, part)
+    request = PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch, strict, sets, part, log, keep_images)
     predictions = predict_images(request, reporter, ENGINES[engine])
-    return PredictionStream(predictions, lines, spreadsheet)
+    written: list[str] = []
+
+    def wrote(text: str) -> None:
+        written.append(text)
+        reporter.info(text)
+
+    outputs: list[Output] = []
+    if report is not None:
+        outputs.append(report_into(report, predictions, request, reporter, wrote))
+    if sort_into is not None:
+        outputs.append(placed_into(sort_into, predictions, request, sort_as or "link", reporter, wrote))
+    return PredictionStream(with_outputs(predictions, outputs), lines, spreadsheet, written)

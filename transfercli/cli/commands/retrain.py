@@ -49,7 +49,9 @@ def _show_decision(result: RetrainResult) -> None:
     ]
     changes = "; ".join(result.change_texts())
     alerts = ((f"alert {alert['kind']}", alert["message"]) for alert in result.alerts)
-    print_pairs([*pairs, ("figures", result.figure_text or None), ("images", changes or None), *alerts])
+    version = result.version.path if result.version and result.version.new else None
+    last = [("figures", result.figure_text or None), ("images", changes or None), ("version", version)]
+    print_pairs([*pairs, *last, *alerts])
 
 
 def _gate(gate: dict[str, Any]) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from transfercli.cli import completion
-from transfercli.cli.command import serves
+from transfercli.cli.command import Announce, serves
 from transfercli.cli.options import HOST, RUNS, SERVE_PORT, Host, Port, Runs, UnixSocket
 from transfercli.reporting import Reporter
 
@@ -55,7 +54,7 @@ def _show(result: ServeStarted) -> None:
 @serves(_show)
 def serve(
     reporter: Reporter,
-    started: Callable[[ServeStarted], None],
+    announce: Announce,
     targets: Targets,
     host: Host = HOST,
     port: Port = SERVE_PORT,
@@ -67,11 +66,12 @@ def serve(
     max_request: MaxRequest = 64,
     access_log: AccessLog = None,
     runs: Runs = RUNS,
-) -> None:
+) -> NoReturn:
     """Serve models over HTTP.
 
-    Listens on this machine only, unless --host says otherwise. Speaks the protocols of TensorFlow Serving and KServe, and takes plain images: POST /predict/NAME. Prints its
-    address as soon as the models answer. EXPERIMENT@champion follows promotions.
+    Listens on this machine only, unless --host says otherwise. Speaks the protocols of TensorFlow Serving and KServe,
+    and takes plain images: POST /predict/NAME. Prints its address as soon as the models answer. EXPERIMENT@champion
+    follows promotions.
 
     Example: transfercli serve flowers=flowers@champion --port 8500
     """
@@ -89,4 +89,4 @@ def serve(
         max_request,
         access_log,
     )
-    serve(request, reporter, started=started)
+    serve(request, reporter, started=announce)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from transfercli.cli.command import reports
+from transfercli.cli.command import Announce, serves
 from transfercli.cli.options import HOST, RUNS, UI_PORT, Host, Port, Runs, UnixSocket
+from transfercli.cli.ui.tables import print_pairs
 from transfercli.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -16,27 +18,45 @@ if TYPE_CHECKING:
 AllowChanges = Annotated[
     bool, typer.Option("--allow-changes", help="let the pages write corrections of labels; images stay as they are")
 ]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        help="file with a token that a browser must show once; without it, only --host of another network has one",
+    ),
+]
+Reviewer = Annotated[
+    str, typer.Option("--reviewer", metavar="NAME", help="name beside decisions on labels, if the page gives none")
+]
 
 
 def _show(result: UiStarted) -> None:
-    """Print nothing: the address was reported when the site was started."""
+    print_pairs([("address", result.address)])
 
 
-@reports(_show)
+@serves(_show)
 def ui(
     reporter: Reporter,
+    announce: Announce,
     runs: Runs = RUNS,
     allow_changes: AllowChanges = False,
     host: Host = HOST,
     port: Port = UI_PORT,
     unix_socket: UnixSocket = None,
-) -> UiStarted:
-    """Show all runs in a browser, on this machine: a local page that is read-only.
+    token_file: TokenFile = None,
+    reviewer: Reviewer = "",
+) -> NoReturn:
+    """Show all runs in a browser: a local page, read-only.
 
     Example: transfercli ui --runs runs
     """
     from transfercli.web.address import Address
-    from transfercli.workflows.ui.ui import UiRequest, run_ui
+    from transfercli.workflows.ui.ui import UiRequest, checked_reviewer, run_ui
 
-    request = UiRequest(runs, Address(host, port, unix_socket), allow_changes)
-    run_ui(request, reporter, started=lambda site: reporter.info(f"the runs in {runs} are shown at {site.address}"))
+    def started(site: UiStarted) -> None:
+        reporter.info(f"the runs in {runs} are shown at {site.address}")
+        announce(site)
+
+    request = UiRequest(runs, Address(host, port, unix_socket), allow_changes, token_file, checked_reviewer(reviewer))
+    run_ui(request, reporter, started=started)

@@ -16,7 +16,6 @@ import json
 import os
 import signal
 import socket
-import struct
 import sys
 import time
 from collections.abc import Sequence
@@ -24,10 +23,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from transfercli.data.decoding.decode import decode_bytes, resize_array
+from transfercli.data.decoding.worker_answer import ANSWER
 from transfercli.data.image import Decoded, Geometry
 from transfercli.io.parent import exit_with_parent
 
-ANSWER = struct.Struct("<?I")
 NICENESS = 5  # lower priority, so that the network and the server get the processor first
 HELD_SECONDS = 0.002  # that a finished image may wait for the next one: waking the reader costs more than a small image
 HELD_BYTES = 1 << 20

@@ -41,6 +41,7 @@ class CheckedImage:
         width, height: size in pixels of the upright original.
         source_split: the split that the source gives, or "".
         label_set: its labels if an image may have several; then `label` is the text of the set. None if it has one.
+        decided: True if a person looked at its label (`data.corrections`), which is then in no doubt.
     """
 
     path: str
@@ -51,6 +52,7 @@ class CheckedImage:
     height: int
     source_split: str = ""
     label_set: LabelSet | None = None
+    decided: bool = False
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -228,8 +230,13 @@ class Report:
         return max(numbers) / smallest if smallest else None
 
     def across_labels(self, pairs: Sequence[Pair]) -> list[Pair]:
-        """Return the pairs with different labels; an unknown label differs from none."""
-        return [(a, b) for a, b in pairs if self.images[a].contradicts(self.images[b])]
+        """Return the pairs with different labels; an unknown label differs from none.
+
+        A pair of which both images were decided on is as a person wants it.
+        """
+        images = self.images
+        open_pairs = [(a, b) for a, b in pairs if not (images[a].decided and images[b].decided)]
+        return [(a, b) for a, b in open_pairs if images[a].contradicts(images[b])]
 
     def across_splits(self, pairs: Sequence[Pair]) -> list[Pair]:
         """Return the pairs in different splits, as assigned or in the source: exact copies are assigned together."""
@@ -403,7 +410,8 @@ def _members(pairs: Sequence[Pair]) -> set[int]:
 
 def _checked_image(file: IngestedFile, split: str, explicit: bool) -> CheckedImage:
     entry, source_split = file.entry, file.split if explicit else ""
-    return CheckedImage(file.name, file.label, split, entry.pixel_hash, entry.width, entry.height, source_split)
+    size = entry.width, entry.height
+    return CheckedImage(file.name, file.label, split, entry.pixel_hash, *size, source_split, decided=file.decided)
 
 
 def _oddities(file: IngestedFile, texts: Sequence[str], blank: bool) -> list[str]:

@@ -11,8 +11,7 @@ from keras import layers, ops
 
 from transfercli.errors import ArtefactError
 from transfercli.models.classifier import Classifier
-from transfercli.models.keras_internals import graph_nodes
-from transfercli.models.unknown.features import score_feature_layers
+from transfercli.models.unknown.features import base_outputs, score_feature_layers
 from transfercli.models.unknown.file import HINT
 from transfercli.models.unknown.score import (
     BACKGROUND,
@@ -33,8 +32,8 @@ def scored_model(classifier: Classifier, score: UnknownScore) -> keras.Model:
     It shares all layers with the classifier's `model`. Raises `ArtefactError` if the score is of another base.
     """
     model = classifier.model
-    outputs = next(node for node in graph_nodes(model) if node.operation is classifier.head).input_tensors
-    unknown = score_of(score, score_feature_layers(classifier.head, outputs, score), model.output)
+    features = score_feature_layers(classifier.head, base_outputs(classifier), score)
+    unknown = score_of(score, features, model.output)
     output = layers.Concatenate(dtype="float32", name="logits_and_unknown")([model.output, unknown[:, None]])
     return keras.Model(model.input, output, name="scored")
 

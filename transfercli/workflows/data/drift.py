@@ -18,7 +18,7 @@ from transfercli.data.sources.listing import base_folder
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.unlabelled_images import list_unlabelled, load_unlabelled
 from transfercli.errors import DataError
-from transfercli.evaluation.statistics.shift_tests import MAX_IMAGES, detect_shift, sample_indices
+from transfercli.evaluation.statistics.shift_tests import MAX_IMAGES, ModelOutputs, detect_shift, sample_indices
 from transfercli.io.addresses import is_remote
 from transfercli.reporting import Reporter
 from transfercli.text import counted
@@ -141,25 +141,31 @@ def measure_drift(run: StoredRun, recent: Path | Split, *, maximum: float | None
 
     Raises `DataError` if the folder has no image, or if the files of the run's own images are missing.
     """
-    split, images = _load_recent(run, recent)
-    if len(split) < FEW_IMAGES:
+    split, images = load_recent(run, recent)
+    extractor = ImageFeatures(run)
+    result = drift_of_outputs(run, extractor, extractor.outputs(split), images)
+    return replace(result, maximum=maximum)
+
+
+def drift_of_outputs(run: StoredRun, extractor: ImageFeatures, recent: ModelOutputs, images: int) -> DriftResult:
+    """Measure the drift of recent images by the outputs of the run's model. images: number of all of them."""
+    if len(recent.probabilities) < FEW_IMAGES:
         run.reporter.warning(
-            f"only {counted(len(split), 'image')}: with fewer than {FEW_IMAGES}, only a large drift is detected"
+            f"only {counted(len(recent.probabilities), 'image')}: with fewer than {FEW_IMAGES}, only a large drift is"
+            " detected"
         )
     held_out = _held_out(run)
-    reference = held_out if base_trained(run.record.phases) else _load_recorded(run, "train")
-    extractor = ImageFeatures(run)
-    old, new = extractor.outputs(held_out), extractor.outputs(split)
+    reference = held_out if base_trained(run.record.phases) else load_recorded(run, "train")
+    old = extractor.outputs(held_out)
     if reference is not held_out:
         old = replace(old, features=extractor.features(reference), feature_groups=reference.groups)
-    shift = detect_shift(old, new, run.config.seed)
     return DriftResult(
         run=run.path,
         images=images,
-        compared=len(split),
-        groups=count_clusters(split.groups),
-        **shift,
-        maximum=maximum,
+        compared=len(recent.probabilities),
+        groups=count_clusters(recent.groups),
+        **detect_shift(old, recent, run.config.seed),
+        maximum=None,
         features=Reference.of(reference),
         predictions=Reference.of(held_out),
         cached=extractor.cache_counts(),
@@ -187,7 +193,7 @@ def base_trained(phases: Sequence[Mapping[str, Any]]) -> bool:
     return any(phase["unfreeze"] not in ("none", 0) for phase in phases)
 
 
-def _load_recent(run: StoredRun, recent: Path | Split) -> tuple[Split, int]:
+def load_recent(run: StoredRun, recent: Path | Split) -> tuple[Split, int]:
     """Return at most `MAX_IMAGES` recent images, chosen at random, and the number of all."""
     if isinstance(recent, Split):
         return recent.at(sample_indices(len(recent), MAX_IMAGES, run.config.seed)), len(recent)
@@ -211,11 +217,14 @@ def _held_out(run: StoredRun) -> Split:
     """Return the first split of `HELD_OUT` with `FEW_IMAGES` or more, else the larger one."""
     counts = {name: sum(image.split == name and not image.problem for image in run.images) for name in HELD_OUT}
     large_enough = [name for name in HELD_OUT if counts[name] >= FEW_IMAGES]
-    return _load_recorded(run, large_enough[0] if large_enough else max(HELD_OUT, key=counts.__getitem__))
+    return load_recorded(run, large_enough[0] if large_enough else max(HELD_OUT, key=counts.__getitem__))
 
 
-def _load_recorded(run: StoredRun, name: str) -> Split:
-    """Return at most `MAX_IMAGES` images of a split of the run, chosen at random; warn of files that are missing."""
+def load_recorded(run: StoredRun, name: str, most: int = MAX_IMAGES) -> Split:
+    """Return at most `most` images of a split of the run, chosen at random; warn of files that are missing.
+
+    Raises `DataError` if all are missing.
+    """
     root = run.config.data.train
     usable = [image for image in run.images if image.split == name and not image.problem]
     if not keras_datasets.is_keras(root):
@@ -229,5 +238,5 @@ def _load_recorded(run: StoredRun, name: str) -> Split:
         usable = present
     if not usable:
         raise DataError(f"all {name} images of the run are missing: there is nothing to compare with", "restore them")
-    chosen = [usable[row] for row in sample_indices(len(usable), MAX_IMAGES, run.config.seed)]
+    chosen = [usable[row] for row in sample_indices(len(usable), most, run.config.seed)]
     return load_recorded_split(chosen, root, name, run.labels, run.reading, run.max_lost, several=run.several)

@@ -106,6 +106,17 @@ class ImageFeatures(NetworkFeatures):
         pooled = self.pooled(split)
         return ModelOutputs(self._features_of(pooled), self.probabilities(pooled), split.groups, split.groups)
 
+    def uncached_outputs(self, split: Split, reporter: Reporter) -> ModelOutputs:
+        """Return the outputs for images whose pixels are changed as they are read, which no cache may keep."""
+        from transfercli.models.forward import forward
+        from transfercli.rows import ArrayRows
+        from transfercli.transfer.features.features import features_of
+
+        pooled = features_of(split, self.prefix, None, reporter, self._disable_cache)
+        values = pooled.read(np.arange(len(pooled)))
+        logits = forward(self.cut.top, ArrayRows(values), self.run.config.data.batch_size, reporter, "evaluate")
+        return ModelOutputs(self.of_pooled(values), self.run.calibrate(logits), split.groups, split.groups)
+
     def layers(self, split: Split) -> LayerFeatures:
         """Return the features of all layers that the head reads, and the probabilities, of the same forward pass."""
         pooled = self.pooled(split)

@@ -18,6 +18,7 @@ from transfercli.data.sources.folders import absolute
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import base_folder
 from transfercli.errors import UsageError
+from transfercli.export.version_folders import VERSIONED, Version, add_version, check_base
 from transfercli.io.addresses import is_remote
 from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
@@ -35,7 +36,7 @@ from transfercli.workflows.stored_run import StoredRun
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
     from transfercli.export.exporter import Reference
-    from transfercli.export.spec import LabelDecisions, Network
+    from transfercli.export.spec import ExportSpec, LabelDecisions, Network
 
 PARITY_IMAGES = 500
 NUMBER_FORMATS = ("saved_model", "keras", "onnx", "litert")  # for task: regression
@@ -45,7 +46,11 @@ SERVED_FORMATS = frozenset({"JPEG", "PNG", "GIF", "BMP", "WEBP"})  # decoded by 
 
 @dataclass(frozen=True)
 class ExportRunRequest:
-    """Options of `export`. formats: empty for those of the config. out: None for the exports folder of the run."""
+    """Options of `export`.
+
+    formats: empty for those of the config. out: None for the exports folder of the run. versions: folder of versions
+    for TensorFlow Serving, which gets the SavedModel as its next one. keep_versions: how many stay; None for all.
+    """
 
     run: str
     runs: Path
@@ -53,6 +58,8 @@ class ExportRunRequest:
     quantize: str = "none"
     out: Path | None = None
     max_drop: float | None = None
+    versions: Path | None = None
+    keep_versions: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,14 +70,17 @@ class ExportResult:
         run: the run folder.
         artefacts: format, path, size, parity, accuracy and latency of each, as its export.json has them.
         card: the path of the model card, or None if it was not written.
+        version: the newest version of the folder of versions, or None if none was asked for.
     """
 
     run: Path
     artefacts: list[dict[str, Any]]
     card: str | None
+    version: Version | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {"run": str(self.run), "artefacts": self.artefacts, "card": self.card}
+        version = {"version": self.version.as_json()} if self.version else {}
+        return {"run": str(self.run), "artefacts": self.artefacts, "card": self.card, **version}
 
 
 def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
@@ -80,7 +90,6 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
     """
     from transfercli.export.exporter import ExportRejected, ExportRequest, check_output_folders, export_formats
     from transfercli.export.formats.registry import check_formats
-    from transfercli.export.spec import ExportSpec
 
     run = StoredRun.find(request.run, request.runs, reporter)
     config = run.config
@@ -88,19 +97,45 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
     check_formats(formats, request.quantize)
     check_numbers(config.task, formats, request)
     check_output_folders(out := request.out or run.folder.exports, formats)
+    check_versions(request, formats)
     split = run.split("validation")
     samples = quantiser_samples(run) if request.quantize == "int8" else None
     network = network_for(run, formats)
-    classifier, trust = run.classifier, run.trust
+    classifier = run.classifier
     from transfercli.models.inference_model import build_inference_model
 
+    spec = spec_of(run)
+    try:
+        artefacts = export_formats(
+            build_inference_model(classifier, run.calibration, run.unknown),
+            spec,
+            reference_of(run, split),
+            ExportRequest(formats, out, request.quantize, request.max_drop, samples, network),
+            {"created": record.utc_now(), "versions": versions()},
+            reporter,
+        )
+    except ExportRejected as rejected:
+        rejected.result = ExportResult(run.path, rejected.artefacts, write_card(run, spec, out))
+        raise
+    card = write_card(run, spec, out)
+    version = None
+    if request.versions is not None:
+        version = add_version(request.versions, out / VERSIONED, request.keep_versions, reporter)
+    return ExportResult(run.path, artefacts, card, version)
+
+
+def spec_of(run: StoredRun) -> ExportSpec:
+    """Return the card of a run's artefacts: its labels, its geometry, and the decisions that its trust makes."""
+    from transfercli.export.spec import ExportSpec
+
+    trust = run.trust
     origin = {
         "run": run.label,
         "data_fingerprint": run.record.fingerprint,
         "weights_licence": licence(run),
     }
-    geometry = geometry_of(config)
-    spec = ExportSpec(
+    geometry = geometry_of(run.config)
+    return ExportSpec(
         run.labels,
         (geometry.height, geometry.width),
         geometry.resize,
@@ -115,21 +150,22 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
         {"score": run.unknown.name, "threshold": run.unknown.threshold} if run.unknown else None,
         label_decisions(run),
         trust.threshold,
-        config.task,
+        run.config.task,
     )
-    try:
-        artefacts = export_formats(
-            build_inference_model(classifier, run.calibration, run.unknown),
-            spec,
-            reference_of(run, split),
-            ExportRequest(formats, out, request.quantize, request.max_drop, samples, network),
-            {"created": record.utc_now(), "versions": versions()},
-            reporter,
+
+
+def check_versions(request: ExportRunRequest, formats: Sequence[str]) -> None:
+    """Raise `UsageError` if the folder of versions cannot get this export."""
+    if request.versions is None:
+        if request.keep_versions is not None:
+            raise UsageError("--keep-versions needs --versions DIR", "name the folder of versions, or leave it out")
+        return
+    if VERSIONED not in formats:
+        raise UsageError(
+            f"--versions holds {VERSIONED} artefacts, and this export writes {', '.join(formats)}",
+            f"add --format {VERSIONED}",
         )
-    except ExportRejected as rejected:
-        rejected.result = ExportResult(run.path, rejected.artefacts, write_card(run, spec, out))
-        raise
-    return ExportResult(run.path, artefacts, write_card(run, spec, out))
+    check_base(request.versions)
 
 
 def check_numbers(task: Task, formats: Sequence[str], request: ExportRunRequest) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,8 @@ class ModelOutput:
     out-of-distribution scores, and strange: bool [N], True if they are above their threshold; None if the model has no
     score. answered: bool [N, C], the labels at or above their thresholds, and unsure: bool [N, C], the labels whose
     answer the model abstains from; None if an image has exactly one label. chosen: int [N], the answered class if a
-    threshold chose it; None for the most probable one.
+    threshold chose it; None for the most probable one. features: float32 [N, D], those of the base, as `data drift`
+    compares them; None unless the model was loaded `with_features`.
     """
 
     probabilities: np.ndarray
@@ -39,6 +40,7 @@ class ModelOutput:
     answered: np.ndarray | None = None
     unsure: np.ndarray | None = None
     chosen: np.ndarray | None = None
+    features: np.ndarray | None = None
 
 
 PredictBatch = Callable[[np.ndarray], ModelOutput]  # takes uint8 images [N, H, W, 3]
@@ -54,6 +56,8 @@ class LoadableModel:
     an image may have several labels. has_numbers: True if each image gets a number. batch_size: returns the number of
     images per forward pass, which on an accelerator is larger once the model is loaded. location: absolute path, which
     another process finds the same model by. compiles: True if the first batch of each size takes longer.
+    load_with_features: loads the model so that its output has the features of the base; None if it has none, as an
+    exported artefact.
     """
 
     labels: tuple[str, ...]
@@ -67,6 +71,12 @@ class LoadableModel:
     batch_size: Callable[[], int] = lambda: BATCH
     location: Path = Path()
     compiles: bool = True
+    load_with_features: Callable[[], PredictBatch] | None = None
+
+
+def with_features(model: LoadableModel) -> LoadableModel:
+    """Return a model whose output has features, from the same forward pass; the model itself if it has none."""
+    return replace(model, load=model.load_with_features) if model.load_with_features else model
 
 
 def always_unsure(labels: Sequence[str], confidences: Sequence[float | None]) -> str:

@@ -10,7 +10,7 @@ import functools
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,13 +29,13 @@ from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.shards import Shard
 from transfercli.text import counted
-from transfercli.workflows.predict.loadable import LoadableModel, ModelOutput, PredictBatch
-from transfercli.workflows.predict.predictions import Prediction, padded, predictions_of
+from transfercli.workflows.answer_log import AnswerLog, check_log_place, facts_of
+from transfercli.workflows.predict.loadable import LoadableModel, ModelOutput, PredictBatch, with_features
+from transfercli.workflows.predict.predictions import DEFAULT_TOP, Prediction, padded, predictions_of
 from transfercli.workflows.predict.predictors import find_model, with_sets
 
 DECODED_AHEAD = 3  # batches
 STDIN = 0
-DEFAULT_TOP = 5
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class PredictRequest:
     classes per image. sets: probability with which a set of labels is to hold the true one; None for no sets. watch: a
     folder whose images are predicted after `paths`, and then without end as files arrive.
     strict: an image that cannot be read is an error at the end. shard: the part of the images to predict; None: all.
+    log: folder of the answer log; None for none. keep_images: number of the least sure images that it keeps.
     """
 
     run: str
@@ -57,6 +58,8 @@ class PredictRequest:
     strict: bool = False
     sets: float | None = None
     shard: Shard | None = None
+    log: Path | None = None
+    keep_images: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,8 @@ def predict_images(request: PredictRequest, reporter: Reporter, engine: Engine |
     engine: computes them; None for this process.
 
     Raises `ArtefactError` if the run or artefact does not exist or has no scores for `sets`, `UsageError` if it has too
-    few validation images for them or gives several labels, `DataError` if the folder to watch does not exist.
+    few validation images for them or gives several labels, or if the log is in a folder of images, `DataError` if the
+    folder to watch does not exist.
     """
     if request.watch is not None and not request.watch.is_dir():
         raise DataError(f"--watch must name a folder; {request.watch} is not one", "create it first")
@@ -138,6 +142,9 @@ def predict_images(request: PredictRequest, reporter: Reporter, engine: Engine |
             "let each process watch a folder of its own",
         )
     model = find_model(request.run, request.runs, reporter)
+    if request.log is not None:
+        check_log_place(request.log, [*map(Path, request.paths), *filter(None, [request.watch])])
+        model = with_features(model)
     if request.abstain and model.has_numbers:
         raise UsageError(f"--abstain: {request.run} gives an image a number, without a confidence", "leave it out")
     if request.sets is not None:
@@ -190,14 +197,24 @@ def predict_here(
     """Yield predictions as `Engine` does, computed in this process; worker processes decode the images."""
     with (
         Decoder(model.geometry, min(model.threads or usable_cores(), usable_cores())) as decoder,
+        _opened_log(model, request, reporter) as log,
         Network(model) as network,
     ):
         # More are decoded while the network is loaded.
         outcomes = decode_in_order(InputQueue(images), decoder, lambda: DECODED_AHEAD * network.batch_size)
         outcomes = _decoded_again(outcomes, decoder.geometry, reporter)
-        yield from predict_outcomes(_counted(outcomes, notes), network, request)
+        yield from predict_outcomes(_counted(outcomes, notes), network, request, log=log)
         if decoder.trouble:
             reporter.warning(f"no worker processes ({decoder.trouble}): images were decoded one by one in this process")
+
+
+def _opened_log(
+    model: LoadableModel, request: PredictRequest, reporter: Reporter
+) -> AbstractContextManager[AnswerLog | None]:
+    """Return the answer log that a request asks for, or None."""
+    if request.log is None:
+        return nullcontext()
+    return AnswerLog(request.log, facts_of(model), request.keep_images, reporter)
 
 
 class Network:
@@ -254,13 +271,18 @@ def _input_images(request: PredictRequest) -> Iterator[InputImage]:
 
 
 def predict_outcomes(
-    outcomes: Iterator[Outcome | None], network: Network, request: PredictRequest, first: int = 1
+    outcomes: Iterator[Outcome | None],
+    network: Network,
+    request: PredictRequest,
+    first: int = 1,
+    log: AnswerLog | None = None,
 ) -> Iterator[Prediction | None]:
     """Yield predictions in the order of `outcomes`, and None if an outcome is None and nothing is pending.
 
     A batch is gathered and its answers are written while the network computes another.
 
     first: number of images in the first batch; one is predicted alone, so that the first line is printed early.
+    log: the answers of a batch are recorded before the first of them is yielded.
     """
     pending: list[Outcome] = []
     started: deque[_Started] = deque()
@@ -269,7 +291,10 @@ def predict_outcomes(
     def answers(left: int) -> Iterator[Prediction]:
         """Yield the answers of all started batches but the last `left`."""
         while len(started) > left:
-            yield from started.popleft().predictions(network.labels, request)
+            batch = started.popleft()
+            if log is not None:
+                batch.record(log)
+            yield from batch.predictions(network.labels, request)
 
     for outcome in outcomes:
         if outcome is not None:
@@ -301,6 +326,14 @@ class _Started:
         pixels = [decoded.pixels for _, decoded in outcomes if decoded.pixels is not None]
         return cls(outcomes, network.start(np.stack(pixels)) if pixels else None)
 
+    def record(self, log: AnswerLog) -> None:
+        """Add the answers to a log; it reads the files of images that it keeps."""
+        read = [(image, decoded.pixels) for image, decoded in self.outcomes if decoded.pixels is not None]
+        if self.output is not None:
+            files = [Path(image.file or image.path) for image, _ in read]
+            log.record([pixels for _, pixels in read], self.output.result(), files)
+        log.record_failed(len(self.outcomes) - len(read))
+
     def predictions(self, labels: tuple[str, ...], request: PredictRequest) -> Iterator[Prediction]:
         """Yield the prediction of each image, in order, or why it could not be read."""
         count = sum(decoded.pixels is not None for _, decoded in self.outcomes)
@@ -311,6 +344,6 @@ class _Started:
         )
         for image, decoded in self.outcomes:
             if decoded.pixels is None:
-                yield Prediction(image.path, error=decoded.problem)
+                yield Prediction(image.path, error=decoded.problem, file=image.file)
             else:
-                yield replace(next(results), path=image.path)
+                yield replace(next(results), path=image.path, file=image.file)

@@ -10,6 +10,8 @@ import numpy as np
 
 from transfercli.workflows.predict.loadable import ModelOutput
 
+DEFAULT_TOP = 5  # classes of an answer
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -21,7 +23,8 @@ class Prediction:
     above their thresholds, most probable first; None if an image has exactly one label. unsure: the labels whose answer
     the model abstains from, in their order; None without abstention, or if an image has exactly one label. chosen:
     (label, probability) of the class that a threshold answers; None for the most probable one. value: the number of the
-    image; None if it has classes or labels, and without a value there is a label.
+    image; None if it has classes or labels, and without a value there is a label. file: the local copy that was read,
+    if the path is an address.
     """
 
     path: str
@@ -35,6 +38,7 @@ class Prediction:
     unsure: tuple[str, ...] | None = None
     chosen: tuple[str, float] | None = None
     value: float | None = None
+    file: str = ""
 
     @property
     def best(self) -> tuple[str | None, float]:

@@ -24,7 +24,11 @@ def find_model(name: str, runs: Path, reporter: Reporter) -> LoadableModel:
     """Return the run or artefact that `name` names. Raises `ArtefactError` with the existing runs if there is none."""
     if artefact := find_artefact(Path(name)):
         return replace(from_artefact(*artefact), location=Path(name).absolute())
-    run = StoredRun.find(name, runs, reporter)
+    return loadable_run(StoredRun.find(name, runs, reporter))
+
+
+def loadable_run(run: StoredRun) -> LoadableModel:
+    """Return the model of a run, which shares the classifier of the handle."""
     return replace(from_run(run), location=run.path.absolute())
 
 
@@ -68,7 +72,7 @@ def from_run(run: StoredRun) -> LoadableModel:
 
     fitting = BATCH
 
-    def load() -> PredictBatch:
+    def load(*, features: bool = False) -> PredictBatch:
         nonlocal fitting
         model = run.scored_model
         from transfercli.models.passes.batch_size import forward_batch_size
@@ -76,8 +80,18 @@ def from_run(run: StoredRun) -> LoadableModel:
         from transfercli.models.placement import gathered
 
         fitting = min(MOST_PER_BATCH, forward_batch_size(model, BATCH))
-        compute = compiled(model)
-        return lambda images: answer(run, gathered(compute(images)))
+        if not features:
+            compute = compiled(model)
+            return lambda images: answer(run, gathered(compute(images)))
+        from transfercli.models.unknown.features import with_base_features
+
+        both = compiled(with_base_features(run.classifier, model))
+
+        def answer_with_features(images: np.ndarray) -> ModelOutput:
+            outputs, of_base = both(images)
+            return replace(answer(run, gathered(outputs)), features=gathered(of_base))
+
+        return answer_with_features
 
     threads = run.config.compute.threads
     return LoadableModel(
@@ -90,6 +104,7 @@ def from_run(run: StoredRun) -> LoadableModel:
         run.several,
         run.has_numbers,
         lambda: fitting,
+        load_with_features=lambda: load(features=True),
     )
 
 

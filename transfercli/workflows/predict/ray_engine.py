@@ -78,7 +78,7 @@ def predict_on_ray(
                 yield None
             prediction, note = _seen(result)
             notes.update(count_notes([note]))
-            yield replace(prediction, path=image.path)
+            yield replace(prediction, path=image.path, file=image.file)
 
 
 def _seen(result: Located) -> Noted:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.errors import GateError
+from transfercli.export.version_folders import Version
 from transfercli.runs.decisions import Decision
 from transfercli.text import counted
 from transfercli.workflows.command_lines import command_line
@@ -36,8 +37,9 @@ class RetrainResult:
         drift: of the images that were added since the champion.
         latency: of both models, in milliseconds per image, and their ratio.
         alerts: findings that need a person, as `alerts.Alert.as_json` returns them.
+        version: the champion's, in the folder of versions; None without `retrain.versions`.
 
-    The eight before the last are None if they were not measured.
+    The eight before `alerts` are None if they were not measured.
     """
 
     decision: str
@@ -56,6 +58,7 @@ class RetrainResult:
     drift: dict[str, Any] | None = None
     latency: dict[str, float] | None = None
     alerts: list[dict[str, Any]] = field(default_factory=list)
+    version: Version | None = None
 
     @classmethod
     def of(cls, experiment: Path, decision: Decision) -> RetrainResult:
@@ -119,6 +122,7 @@ class RetrainResult:
             "reason": self.reason,
             **{name: value for name, value in measured.items() if value is not None},
             "alerts": self.alerts,
+            **({"version": self.version.as_json()} if self.version else {}),
         }
 
 

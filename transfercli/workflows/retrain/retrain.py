@@ -33,6 +33,7 @@ from transfercli.workflows.retrain.challenger import (
     image_changes,
     train_challenger,
 )
+from transfercli.workflows.retrain.champion_versions import add_champion_version
 from transfercli.workflows.retrain.comparison import compare_on_test_images
 from transfercli.workflows.retrain.lifetime import budget_warnings
 from transfercli.workflows.retrain.lost_images import (
@@ -82,7 +83,8 @@ def retrain(request: RetrainRequest, reporter: Reporter) -> RetrainResult:
             champions.promote_run(experiment, decision)
         else:
             decisions.append(experiment, decision)
-    result = RetrainResult.of(experiment, decision)
+        version = add_champion_version(experiment, loaded.config.retrain, reporter)
+    result = replace(RetrainResult.of(experiment, decision), version=version)
     reporter.debug(f"{decision.decision}: {decision.reason}")  # the result has it, too
     for alert in reported_alerts(decision):
         if alert.kind != "images_lost":  # `load_state` warned of these, in time for an error that they lead to

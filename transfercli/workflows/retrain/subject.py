@@ -106,6 +106,7 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
             "max_megapixels",
             "unlabelled",
             "related",
+            "corrections",
         ),
     ),
     (): (ExperimentConfig(name="x", data=DataConfig(train="."), model=ModelConfig(base="vgg16")), ("task",)),
@@ -127,10 +128,12 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
 def config_hash(config: ExperimentConfig) -> str:
     """Return the SHA-256 of a resolved config; it stays the same if a later version only adds keys with defaults.
 
-    Alerts and the sweep are left out, since they decide nothing.
+    Alerts, the folder of versions and the sweep are left out, since they decide nothing.
     """
     values = config.model_dump()
-    del values["retrain"]["alert"], values["sweep"]
+    for key in ("alert", "versions", "keep_versions"):
+        del values["retrain"][key]
+    del values["sweep"]
     for path, (defaults, keys) in _LATER_KEYS.items():
         section, default_values = reduce(getitem, path, values), defaults.model_dump()
         for entry in section if isinstance(section, list) else [section]:

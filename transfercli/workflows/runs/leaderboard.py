@@ -81,13 +81,13 @@ class RunList:
         return row | {"metrics": (row["metrics"] or {}) | asked or None, "config": config}
 
 
-def list_runs(request: ListRequest) -> RunList:
+def list_runs(request: ListRequest, listed: Sequence[ListedRun] | None = None) -> RunList:
     """List the runs that meet the request.
 
-    Raises `ArtefactError` if the experiment has no runs, and `UsageError` for a key or condition that means nothing.
+    listed: the runs to choose from, which are read if it is None. Raises `ArtefactError` if the experiment has no runs, and `UsageError` for a key or condition that means nothing.
     """
     conditions = [parse_condition(text) for text in request.filters]
-    listed = _listed(request)
+    listed = _listed(request) if listed is None else listed
     tests = [(find_field(each.key, listed, "--filter"), each) for each in conditions]
     for field_, condition in tests:
         check_condition(condition, field_, listed)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.decoding.content_worker import ANSWER
+from transfercli.data.decoding.worker_answer import ANSWER
 from transfercli.data.image import Geometry
 from transfercli.workflows.serve.batching import Item
 from transfercli.workflows.serve.child import start_child
@@ -51,7 +51,9 @@ class Waiting:
     @property
     def content(self) -> bytes | memoryview:
         content = self.item.content
-        return np.ascontiguousarray(content).data.cast("B") if isinstance(content, np.ndarray) else content or b""
+        if isinstance(content, np.ndarray):
+            return np.ascontiguousarray(content).data.cast("B") if content.size else b""
+        return content or b""
 
 
 class Queue:

@@ -36,7 +36,7 @@ NOT_SENT = ("dataset.csv", "log.txt")  # large, or of no use to another process
 # Keys that may differ by host: places of files, what the machine has, what the first process alone does, and what it
 # has in its folder of runs (names of layers, which a run that is started again recorded).
 OF_A_HOST = (
-    *(f"data.{key}" for key in ("train", "validation", "test", "unlabelled", "related")),
+    *(f"data.{key}" for key in ("train", "validation", "test", "unlabelled", "related", "corrections")),
     *(f"compute.{key}" for key in ("cache_dir", "cache_max_gb", "threads", "device", "peer_timeout")),
     "model.weights",
     "model.head",

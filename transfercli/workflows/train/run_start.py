@@ -59,6 +59,8 @@ def begin_run(
         write_manifest(run.dataset, dataset.records)
         if dataset.auxiliary.records:
             write_manifest(run.auxiliary, dataset.auxiliary.records)
+        if dataset.corrections is not None:
+            atomic.write_bytes(run.corrections, dataset.corrections.corrections.log.content)
         write_pixels(run.pixels, dataset.pixels)
         descriptors = describe_dataset(job, dataset)
         write_descriptors(run.descriptors, descriptors)
@@ -104,6 +106,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: Learnt
             "fingerprint": fingerprint(dataset),
             "images": {k: len(v) for k, v in dataset.splits.items()},
             "notes": dict(dataset.notes),
+            **({"corrections": dataset.corrections.as_json()} if dataset.corrections else {}),
             **({"auxiliary": dataset.auxiliary.counts()} if dataset.auxiliary.records else {}),
         },
         "learnt_before": learnt_before,

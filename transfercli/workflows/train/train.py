@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from transfercli.config.schema import ExperimentConfig
@@ -40,7 +40,7 @@ from transfercli.workflows.train.run_start import begin_run, resume_hints
 from transfercli.workflows.train.setup import Setup, set_up, warn_of_random_frozen_layers
 from transfercli.workflows.train.stopwatch import Stopwatch
 from transfercli.workflows.train.tracking import check_tracking, track_training
-from transfercli.workflows.train.training_data import data_request, draw_batch
+from transfercli.workflows.train.training_data import data_request, draw_batch, with_recorded_corrections
 from transfercli.workflows.train.unknown import fit_unknown
 from transfercli.workflows.train.watching import watching_others
 
@@ -67,7 +67,10 @@ def read_data(job: Job, reporter: Reporter) -> Dataset:
     """Return the data set of a job. Raises `DataError` if the job goes on with a run whose images were others."""
     experiment = job.run.path.parent
     earlier = None if processes().is_chief else job.runs / experiment.name  # another process works in a copy
-    dataset = load_dataset(data_request(job.config, experiment, earlier), reporter)
+    request = data_request(job.config, experiment, earlier)
+    if job.run.record.exists() and job.run.corrections.exists():  # decisions made since are for the next run
+        request = replace(request, config=with_recorded_corrections(request.config, job.run))
+    dataset = load_dataset(request, reporter)
     check_same_images(job, dataset)
     return dataset
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from transfercli.config.schema import ExperimentConfig
+from transfercli.config.schema import DataConfig, ExperimentConfig
 from transfercli.data.dataset import Dataset, Split
 from transfercli.data.label_sets import UNKNOWN
 from transfercli.data.load import DataRequest
@@ -20,7 +20,7 @@ from transfercli.data.sources.labels import find_label, shown
 from transfercli.errors import ConfigError
 from transfercli.models.tasks.standardisation import Standardisation
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import splits_file
+from transfercli.runs.folder import RunFolder, splits_file
 from transfercli.runs.listing import runs_of
 from transfercli.text import counted
 from transfercli.workflows.resolved_config import image_size
@@ -42,6 +42,11 @@ def data_request(config: ExperimentConfig, experiment: Path, earlier: Path | Non
     pixel_files = tuple(run.pixels for run in runs_of(earlier)) if earlier.is_dir() else ()
     about = config.data, image_size(config), config.compute, assignments, config.seed
     return DataRequest(*about, pixel_files=pixel_files, task=config.task)
+
+
+def with_recorded_corrections(config: DataConfig, run: RunFolder) -> DataConfig:
+    """Return the data section with the label decisions that a run used, so that it goes on with the same labels."""
+    return config.model_copy(update={"corrections": str(run.corrections.absolute())})
 
 
 def with_labels(split: Split, labels: tuple[str, ...]) -> Split:

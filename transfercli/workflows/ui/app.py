@@ -2,70 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.routing import Mount
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from transfercli.errors import TransferError
 from transfercli.web.answers import STATUS
-from transfercli.web.guards import HostGuard, SameOriginGuard
-from transfercli.workflows.ui.pages import leaderboard
+from transfercli.web.guards import LOOPBACK_NAMES, HostGuard, SameOriginGuard
+from transfercli.web.page_token import PageTokenGuard
+from transfercli.workflows.ui.headers import SecurityHeaders
+from transfercli.workflows.ui.pages import compare, curves, experiment, leaderboard, run
+from transfercli.workflows.ui.review import section as review
 from transfercli.workflows.ui.site import STATIC, Section, Site
+from transfercli.workflows.ui.tryout import pages as tryout
+from transfercli.workflows.ui.wall import pages as wall
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from starlette.requests import Request
-    from starlette.responses import Response
 
-SECTIONS: tuple[Section, ...] = (leaderboard.SECTION,)  # in the order of the navigation
-HEADERS = {
-    # Everything comes from this server; pictures may stand in the page, or be made by a script of it.
-    "Content-Security-Policy": "default-src 'none'; img-src 'self' data: blob:; media-src 'self' blob:; "
-    "style-src 'self' 'unsafe-inline'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
+SECTIONS: tuple[Section, ...] = (
+    leaderboard.SECTION,
+    curves.SECTION,
+    compare.SECTION,
+    wall.SECTION,
+    tryout.SECTION,
+    review.SECTION,
+    experiment.SECTION,
+    run.SECTION,
+)  # in the order of the navigation
 
 
-def build_app(site: Site) -> Starlette:
-    """Return the application of a site."""
+def build_app(site: Site, *, token: str | None = None, hosts: Collection[str] | None = LOOPBACK_NAMES) -> Starlette:
+    """Return the application of a site.
+
+    token: that a browser must show; None if it need not. hosts: names that a browser may call this machine by; None
+    for any, which only a token makes safe.
+    """
     site.environment.globals["sections"] = [section for section in SECTIONS if section.name]
     routes = [route for section in SECTIONS for route in section.routes(site)]
 
-    async def failed(request: Request, error: Exception) -> Response:
-        assert isinstance(error, TransferError)
-        status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
-        return site.page(request, "error.html.j2", status, message=error.message, hint=error.hint)
-
-    async def refused(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return site.page(request, "error.html.j2", error.status_code, message=error.detail, hint=None)
+    def style(request: Request) -> Response:
+        return Response(site.style, media_type="text/css")
 
     return Starlette(
-        routes=[*routes, Mount("/static", StaticFiles(directory=STATIC))],
+        routes=[*routes, Route("/style.css", style), Mount("/static", StaticFiles(directory=STATIC))],
         middleware=[
-            Middleware(HostGuard),
+            Middleware(SecurityHeaders),
+            *([] if hosts is None else [Middleware(HostGuard, names=hosts)]),
+            *([] if token is None else [Middleware(PageTokenGuard, token=token)]),
             Middleware(SameOriginGuard, secret=site.secret),
-            Middleware(BaseHTTPMiddleware, dispatch=_with_headers),
         ],
-        exception_handlers={TransferError: failed, HTTPException: refused},
+        exception_handlers=_handlers(site),  # type: ignore[arg-type]
     )
 
 
-async def _with_headers(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-    response = await call(request)
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    if request.url.path.startswith("/static/"):
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-    return response
+def _handlers(site: Site) -> dict[type[Exception], object]:
+    """Return the answers to requests that an error ended, as pages."""
+
+    def failed(request: Request, error: TransferError) -> Response:
+        status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
+        return site.page(request, "error.html.j2", status, message=error.message, hint=error.hint)
+
+    def refused(request: Request, error: HTTPException) -> Response:
+        return site.page(
+            request, "error.html.j2", error.status_code, message=WORDS.get(error.status_code, error.detail), hint=None
+        )
+
+    def broke(request: Request, error: Exception) -> Response:
+        return PlainTextResponse("This page could not be made: the command has written the reason to stderr.\n", 500)
+
+    return {TransferError: failed, HTTPException: refused, Exception: broke}
+
+
+WORDS = {404: "There is no such page.", 405: "This page cannot be asked for in this way."}

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import secrets
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
 from transfercli.web.address import Address, check_installed
 
+MOST_NAME = 100  # characters of a reviewer's name
+ALL_ADDRESSES = ("0.0.0.0", "::")
+
 
 @dataclass(frozen=True, slots=True)
 class UiRequest:
-    """Options of `ui`: the folder of all runs, the address to listen on, and if pages may change labels."""
+    """Options of `ui`: the folder of all runs, the address to listen on, and if pages may change labels.
+
+    token_file: file with the token that a browser must show; without one, only an address that other machines can
+    connect to has a token, made for this process. reviewer: name beside decisions on labels, if the page gives none.
+    """
 
     runs: Path
     address: Address
     allow_changes: bool = False
+    token_file: Path | None = None
+    reviewer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class UiStarted:
-    """Site that answers. address: as a person opens it."""
+    """Site that answers. address: as a person opens it, with the token if there is one."""
 
     address: str
 
@@ -31,11 +43,18 @@ class UiStarted:
         return {"address": self.address}
 
 
+def checked_reviewer(name: str) -> str:
+    """Return the name of a reviewer. Raises `UsageError` if it is not one line of text."""
+    if len(name) > MOST_NAME or not (name.isprintable() or not name):
+        raise UsageError(f"the name of a reviewer is one line of at most {MOST_NAME} characters")
+    return name.strip()
+
+
 def run_ui(request: UiRequest, reporter: Reporter, *, started: Callable[[UiStarted], None]) -> NoReturn:
     """Serve the pages; end with `Interrupted` when the command is asked to stop.
 
     started: called once the site answers. Raises `UsageError` if the folder of runs does not exist, or if the address
-    cannot be used.
+    or the token cannot be used.
     """
     check_installed("ui")
     if not request.runs.is_dir():
@@ -44,6 +63,38 @@ def run_ui(request: UiRequest, reporter: Reporter, *, started: Callable[[UiStart
     from transfercli.workflows.ui.app import build_app
     from transfercli.workflows.ui.site import Site
 
-    app = build_app(Site(request.runs, request.allow_changes, reporter))
-    run_server(app, request.address, reporter, started=lambda real: started(UiStarted(real.text)))
+    token = _token(request)
+    site = Site(request.runs, request.allow_changes, reporter, reviewer=request.reviewer)
+    app = build_app(site, token=token, hosts=_names_of_host(request.address))
+
+    def announce(real: Address) -> None:
+        started(UiStarted(real.text if token is None else f"{_opened(real)}/?token={quote(token, safe='')}"))
+
+    run_server(app, request.address, reporter, started=announce)
     raise AssertionError("the server ends with an error")
+
+
+def _token(request: UiRequest) -> str | None:
+    from transfercli.web.guards import read_token
+
+    if request.token_file is not None:
+        return read_token(request.token_file)
+    return None if request.address.is_loopback else secrets.token_urlsafe(24)
+
+
+def _names_of_host(address: Address) -> frozenset[str] | None:
+    """Return the names that a browser may call this machine by; None for any.
+
+    A foreign page that leads a browser here under a name of its own (DNS rebinding) has no cookie with the token, so
+    any name is safe if there is one, as there always is if other machines can connect.
+    """
+    from transfercli.web.guards import LOOPBACK_NAMES
+
+    return LOOPBACK_NAMES if address.is_loopback else None
+
+
+def _opened(address: Address) -> str:
+    """Return an address that a browser can open: a name of this machine in place of `0.0.0.0`."""
+    if address.host in ALL_ADDRESSES:
+        return Address(socket.gethostname(), address.port).text
+    return address.text

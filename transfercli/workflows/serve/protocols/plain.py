@@ -8,8 +8,7 @@ from typing import Any
 from transfercli.redaction import hide_paths
 from transfercli.web.messages import Answer, Refusal, Request, json_answer
 from transfercli.web.routes import Route
-from transfercli.workflows.predict.predict import DEFAULT_TOP
-from transfercli.workflows.predict.predictions import Prediction
+from transfercli.workflows.predict.predictions import DEFAULT_TOP, Prediction
 from transfercli.workflows.result import versioned
 from transfercli.workflows.serve.bodies import files_of_form, shown_name
 from transfercli.workflows.serve.hosting import ServedModel

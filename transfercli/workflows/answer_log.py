@@ -1,0 +1,283 @@
+"""Answer logs of `predict --log` and `serve --log`: sketches of what a model was asked and of what it answered.
+
+A log holds counts, histograms, and a sample of features and probabilities, but no paths, no names and, without
+`--keep-images`, no pixels. Every process writes files of its own, one a day, every few seconds: a process that is
+killed loses the last of them and damages nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from transfercli.data.label_sets import LabelSet
+from transfercli.errors import TransferError, UsageError
+from transfercli.evaluation.monitoring.compaction import compact, new_name
+from transfercli.evaluation.monitoring.counts import Answers, Counts, one_hot
+from transfercli.evaluation.monitoring.kept_images import KeptImages, content_of
+from transfercli.evaluation.monitoring.log_files import LogFile, write_log_file
+from transfercli.evaluation.monitoring.log_folder import open_model_folder
+from transfercli.evaluation.monitoring.model_facts import ModelFacts
+from transfercli.evaluation.monitoring.reservoir import Keys, Reservoir, Sample, keys_of
+from transfercli.evaluation.monitoring.sketch import sum_of
+from transfercli.export.spec import EXPORTED
+from transfercli.export.verify.checksums import CHECKSUMS
+from transfercli.io.bounded import read_json
+from transfercli.io.checksum import file_sha256
+from transfercli.reporting import Reporter
+from transfercli.runs.folder import RunFolder
+from transfercli.workflows.predict.loadable import LoadableModel, ModelOutput
+
+SECONDS = 5.0  # between two writes
+SHARE = 0.01  # of the time, at most, that writing takes: a large sample is written less often
+
+
+class AnswerLog:
+    """Log of the answers of one model in one process. All methods are safe for threads.
+
+    A thread writes what is new every `SECONDS`. An error then is a warning, and what is new stays for the next time;
+    `close` raises it. Use it as a context manager.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        facts: ModelFacts,
+        keep_images: int = 0,
+        reporter: Reporter | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Open a log for a model.
+
+        keep_images: number of the least sure images that are kept as files. clock: seconds since 1970.
+
+        Raises `UsageError` if the folder cannot be written, or images are to be kept of a model without a confidence,
+        `ArtefactError` if the log is damaged.
+        """
+        if keep_images and facts.has_numbers:
+            raise UsageError(
+                "--keep-images keeps those with the lowest confidence, and a number has none", "leave it out"
+            )
+        self.facts, self._reporter, self._clock = facts, reporter or Reporter(), clock
+        self._folder = open_model_folder(folder, facts)
+        self._kept = KeptImages(self._folder, keep_images) if keep_images else None
+        self._counting, self._keeping, self._writing = threading.Lock(), threading.Lock(), threading.Lock()
+        self._days: list[_Day] = []  # the current one is the last; earlier ones are not written yet
+        self._failing = False
+        self._compact()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._write_regularly, name="answer-log", daemon=True)
+        self._thread.start()
+
+    def record(
+        self, images: Sequence[np.ndarray], output: ModelOutput, files: Sequence[bytes | Path | None] = ()
+    ) -> None:
+        """Add a batch of answers.
+
+        images: N of the model's input, uint8 [H, W, 3]. output: its first N rows are theirs, others are padding.
+        files: of the images, their bytes or path, None for one without; () if there are none.
+        """
+        answers = answers_of_output(output, len(images), self.facts)
+        features = None if output.features is None else output.features[: len(images)]
+        finite = np.isfinite(answers.probabilities).all(axis=-1).reshape(len(images))
+        pictures: list[tuple[np.ndarray, bytes | Path | None]] = [
+            pair for pair, kept in zip(zip_longest(images, files), finite, strict=True) if kept
+        ]
+        if not finite.all():
+            answers = answers.at(np.flatnonzero(finite))
+            features = None if features is None else features[finite]
+        keys, now = keys_of([pixels for pixels, _ in pictures]), self._clock()
+        with self._counting:
+            self._day(now).add(answers, keys, features, int((~finite).sum()), int(now))
+        if self._kept:
+            self._keep(pictures, answers, now)
+
+    def record_failed(self, images: int) -> None:
+        """Add images that could not be read."""
+        if images:
+            now = self._clock()
+            with self._counting:
+                self._day(now).fail(images, int(now))
+
+    def flush(self) -> None:
+        """Write what is new. Raises `DiskError` or `UsageError` if that fails."""
+        with self._writing:
+            with self._counting:
+                changed = [(day, day.content(self.facts.key)) for day in self._days if day.changed]
+                for day, _ in changed:
+                    day.changed = False
+            try:
+                for day, content in changed:
+                    write_log_file(self._folder / day.file, content)
+            except TransferError:
+                for day, _ in changed:
+                    day.changed = True
+                raise
+            with self._counting:
+                past = len(self._days) > 1
+                self._days = [day for day in self._days[:-1] if day.changed] + self._days[-1:]
+            if self._kept:
+                with self._keeping:
+                    self._kept.write()
+            if past:
+                self._compact()
+
+    def close(self) -> None:
+        """End the thread and write what is new. Raises as `flush`."""
+        self._closed.set()
+        self._thread.join()
+        self.flush()
+
+    def __enter__(self) -> AnswerLog:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _write_regularly(self) -> None:
+        seconds = SECONDS
+        while not self._closed.wait(seconds):
+            start = time.monotonic()
+            self._try_flush()
+            seconds = max(SECONDS, (time.monotonic() - start) / SHARE)
+
+    def _try_flush(self) -> None:
+        """Write what is new; of several failures in a row, only the first is a warning."""
+        try:
+            self.flush()
+            self._failing = False
+        except TransferError as error:
+            if not self._failing:
+                self._reporter.warning(f"the answer log could not be written, and is tried again: {error.message}")
+            self._failing = True
+
+    def _day(self, now: float) -> _Day:
+        """Return the counts of the present day."""
+        today = _utc_day(now)
+        if not self._days or self._days[-1].day != today:
+            self._days.append(_Day(today, new_name(today.isoformat()), Counts.none(len(self.facts.labels))))
+        return self._days[-1]
+
+    def _keep(self, images: Sequence[tuple[np.ndarray, bytes | Path | None]], answers: Answers, now: float) -> None:
+        """Keep those of the images that are among the least sure."""
+        assert self._kept is not None
+        confidence = answers.of_image
+        with self._keeping:
+            for row in np.argsort(confidence, kind="stable"):
+                if not self._kept.wants(float(confidence[row])):
+                    break
+                given = [label for label, has in zip(self.facts.labels, answers.given[row], strict=True) if has]
+                self._kept.add(
+                    float(confidence[row]),
+                    content_of(*images[row]),
+                    LabelSet.of(given).text if self.facts.several else given[0],
+                    None if answers.strange is None else bool(answers.strange[row]),
+                    f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%SZ}",
+                )
+            full = self._kept.full
+        if full:
+            self._try_flush()
+
+    def _compact(self) -> None:
+        try:
+            compact(self._folder, self.facts, _utc_day(self._clock()))
+        except TransferError as error:
+            self._reporter.warning(f"earlier files of the answer log stay as they are: {error.message}")
+
+
+@dataclass(eq=False)
+class _Day:
+    """Answers of one UTC day. file: its name; changed: True if it was not written since the last answer."""
+
+    day: date
+    file: str
+    counts: Counts
+    sample: Reservoir | None = None
+    changed: bool = False
+
+    def add(self, answers: Answers, keys: Keys, features: np.ndarray | None, failed: int, now: int) -> None:
+        self.fail(failed, now)
+        self.counts.add(answers, now)
+        if self.sample is None:
+            self.sample = Reservoir(0 if features is None else features.shape[1], self.counts.labels)
+        self.sample.add(keys, features, answers.probabilities)
+        self.changed = True
+
+    def fail(self, images: int, now: int) -> None:
+        self.counts.fail(images, now)
+        self.changed = True
+
+    def content(self, model: str) -> LogFile:
+        """Return a copy of the day as it is written."""
+        counts = sum_of([self.counts], self.counts.labels)
+        sample = self.sample.sample() if self.sample else Sample.none(0, counts.labels)
+        return LogFile(model, {self.day: counts}, sample)
+
+
+def answers_of_output(output: ModelOutput, images: int, facts: ModelFacts) -> Answers:
+    """Return the answers to the first images of a batch, those that `predict` prints."""
+    probabilities, abstained = output.probabilities[:images], output.abstained[:images]
+    score = None if output.unknown is None else output.unknown[:images]
+    strange = None if output.strange is None else output.strange[:images]
+    if facts.has_numbers:
+        nothing = np.zeros(probabilities.shape, bool)
+        return Answers(probabilities, nothing, None, nothing, abstained)
+    if output.answered is not None:
+        given = output.answered[:images]
+        unsure = np.zeros(given.shape, bool) if output.unsure is None else output.unsure[:images]
+        confidence = np.where(given, probabilities, 1 - probabilities)
+        if strange is not None:
+            unsure = unsure | strange[:, None]
+        return Answers(probabilities, given, confidence, unsure, abstained, score, strange, several=True)
+    chosen = probabilities.argmax(axis=1) if output.chosen is None else output.chosen[:images]
+    given = one_hot(chosen, len(facts.labels))
+    unsure = given & abstained[:, None]
+    return Answers(probabilities, given, np.where(given, probabilities, 0), unsure, abstained, score, strange)
+
+
+def facts_of(model: LoadableModel) -> ModelFacts:
+    """Return the facts of a run or artefact. Raises `ArtefactError` if a file of it is missing or damaged."""
+    run, kind, sha256 = _identity(model.location)
+    answers = "number" if model.has_numbers else "several labels" if model.several else "one label"
+    return ModelFacts(run, kind, model.labels, answers, asdict(model.geometry), sha256)
+
+
+def check_log_place(log: Path, images: Sequence[Path]) -> None:
+    """Raise `UsageError` if a log is in a folder whose images are predicted: those that it keeps would be, too."""
+    place = log.resolve()
+    for folder in images:
+        if folder.is_dir() and place.is_relative_to(folder.resolve()):
+            raise UsageError(f"--log {log} is in {folder}, whose images are predicted", "name a folder outside of it")
+
+
+def _identity(place: Path) -> tuple[str, str, str]:
+    """Return the run, the kind and the SHA-256 of a model by its place, as in `ModelFacts`."""
+    folder = RunFolder(place)
+    if folder.record.is_file():
+        files = [folder.checkpoints / "best" / "manifest.json", folder.calibration, folder.unknown, folder.labels]
+        return folder.label, "run", _digest([file for file in files if file.is_file()])
+    home = place if place.is_dir() else place.parent
+    exported = read_json(home / EXPORTED) if (home / EXPORTED).is_file() else {}
+    if isinstance(exported, dict) and isinstance(exported.get(CHECKSUMS), dict):  # they were verified when it was found
+        text = json.dumps(exported[CHECKSUMS], sort_keys=True)
+        return str(exported.get("run", "")), str(exported.get("format", "")), hashlib.sha256(text.encode()).hexdigest()
+    files = [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())
+    return "", "artefact", _digest(files)
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """Return one SHA-256 of the content of files, in their order."""
+    return hashlib.sha256("".join(file_sha256(file) for file in files).encode()).hexdigest()
+
+
+def _utc_day(now: float) -> date:
+    return datetime.fromtimestamp(now, UTC).date()

@@ -1,0 +1,1 @@
+"""Workflow of `monitor`: drift and expected accuracy of recent images without labels."""

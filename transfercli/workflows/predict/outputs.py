@@ -1,0 +1,40 @@
+"""Files that are made of a stream of predictions while it passes, such as the page of `--report`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+
+from transfercli.errors import DataError
+from transfercli.workflows.predict.predict import Prediction, Predictions
+
+# Block whose value takes each prediction; the files are complete at its end.
+Output = AbstractContextManager[Callable[[Prediction], None]]
+
+
+def with_outputs(predictions: Predictions, outputs: Sequence[Output]) -> Predictions:
+    """Return the same predictions, each of which is passed to the outputs before it is yielded.
+
+    The files are also completed if the stream ends with `DataError`, as images cannot be read; not if it is stopped.
+    """
+    return replace(predictions, answers=_passed_on(predictions.answers, outputs)) if outputs else predictions
+
+
+def _passed_on(answers: Iterator[Prediction], outputs: Sequence[Output]) -> Iterator[Prediction]:
+    unread: DataError | None = None
+    with ExitStack() as stack:
+        takers = [stack.enter_context(output) for output in outputs]
+        while True:
+            try:
+                prediction = next(answers, None)
+            except DataError as error:
+                unread = error
+                break
+            if prediction is None:
+                break
+            for take in takers:
+                take(prediction)
+            yield prediction
+    if unread is not None:
+        raise unread

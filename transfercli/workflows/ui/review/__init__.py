@@ -1,0 +1,1 @@
+"""Label review of `ui`: doubtful labels one by one, and the decisions on them."""

@@ -1,0 +1,162 @@
+"""Decisions of a review: where they are kept, what they say of each image now, and how one is added or taken back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+
+from transfercli.config.paths import absolute_path
+from transfercli.data.corrections.log import MOST_TEXT, Decision, append_decisions, read_log
+from transfercli.data.dataset import Record
+from transfercli.data.label_sets import LabelSet
+from transfercli.data.sources.labels import find_label
+from transfercli.errors import UsageError
+from transfercli.runs.folder import RunFolder
+from transfercli.text import shortened
+from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.ui.review.doubts import Doubts
+
+
+def log_of(folder: RunFolder) -> Path:
+    """Return the file of an experiment's decisions: that of its config, else one beside its runs."""
+    corrections = StoredRun(folder).config.data.corrections
+    return folder.path.parent / "corrections.csv" if corrections is None else absolute_path(corrections)
+
+
+def line_to_add(folder: RunFolder, log: Path) -> str:
+    """Return the line that a config needs for these decisions to count; "" if it has it."""
+    loaded = StoredRun(folder).loaded
+    if loaded.config.data.corrections is not None:
+        return ""
+    return f"corrections: {json.dumps(os.path.relpath(log.absolute(), loaded.folder.absolute()))}"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """State of one image. label: the present one; decided: by a person; who: the last reviewer, or ""."""
+
+    label: str
+    decided: bool = False
+    who: str = ""
+
+
+class Decisions:
+    """Decisions in a file, read again when it changed, since other pages and processes append to it, too."""
+
+    def __init__(self, log: Path) -> None:
+        self.log, self._lock = log, Lock()
+        self._stamp: tuple[int, int, int] | None = None
+        self._of_image: Mapping[tuple[str, str], Sequence[Decision]] = {}
+
+    def state(self, image: Record) -> State:
+        """Return the state of an image: by the last decision on it, else as the data has it."""
+        return _state(image, self._read().get((image.path, image.sha256), ()))
+
+    def states(self, images: Sequence[Record]) -> list[State]:
+        """Return the state of each image."""
+        found = self._read()
+        return [_state(image, found.get((image.path, image.sha256), ())) for image in images]
+
+    def count(self, images: Collection[tuple[str, str]]) -> int:
+        """Return the number of images, given by path and content, that were decided on."""
+        return sum(bool(made[-1].new) and image in images for image, made in self._read().items())
+
+    def decide(self, images: Sequence[Record], label: str, who: str) -> None:
+        """Add a decision on images with the same pixels; on the disk when this returns."""
+        now = _now()
+        states = self.states(images)
+        append_decisions(
+            self.log,
+            [
+                Decision(image.path, image.sha256, state.label, label, who, now)
+                for image, state in zip(images, states, strict=True)
+            ],
+        )
+
+    def take_back(self, images: Sequence[Record], who: str) -> bool:
+        """Take the last decision on images back, by a further row; return False if there is none.
+
+        The one before it counts again, if there is one.
+        """
+        now, found, rows = _now(), self._read(), list[Decision]()
+        for image in images:
+            made = _standing(found.get((image.path, image.sha256), ()))
+            if made:
+                new = made[-2].new if len(made) > 1 else ""
+                rows.append(Decision(image.path, image.sha256, made[-1].new, new, who, now))
+        if rows:
+            append_decisions(self.log, rows)
+        return bool(rows)
+
+    def _read(self) -> Mapping[tuple[str, str], Sequence[Decision]]:
+        with self._lock:
+            stamp = _stamp(self.log)
+            if stamp != self._stamp or stamp is None:
+                decisions = log.decisions if (log := read_log(self.log)) else ()
+                grouped: defaultdict[tuple[str, str], list[Decision]] = defaultdict(list)
+                for decision in decisions:
+                    grouped[decision.image].append(decision)
+                self._stamp, self._of_image = stamp, grouped
+            return self._of_image
+
+
+def _state(image: Record, made: Sequence[Decision]) -> State:
+    if not made:
+        return State(image.label)
+    if made[-1].new:
+        return State(made[-1].new, True, made[-1].who)
+    return State(made[0].old)  # the label of the data, before the first decision
+
+
+def _standing(made: Sequence[Decision]) -> list[Decision]:
+    """Return the decisions on an image that stand, in order: a row that takes one back removes it and itself."""
+    standing: list[Decision] = []
+    for decision in made:
+        before = standing[-2].new if len(standing) > 1 else ""
+        if standing and decision.old == standing[-1].new and decision.new == before != decision.old:
+            standing.pop()
+        elif decision.new:
+            standing.append(decision)
+        else:
+            standing.clear()
+    return standing
+
+
+def checked_label(given: object, doubts: Doubts) -> str:
+    """Return the label, or the text of the label set, that a page sends. Raises `UsageError` if it is none."""
+    if not doubts.several:
+        if isinstance(given, str) and (label := find_label(given, doubts.labels)) is not None:
+            return label
+        raise _unknown(given)
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise _unknown(given)
+    found = [find_label(one, doubts.labels) for one in given]
+    text = LabelSet.of(label for label in found if label is not None).text
+    if None in found or len(text) > MOST_TEXT:
+        raise _unknown(given)
+    return text
+
+
+def _unknown(given: object) -> UsageError:
+    return UsageError(
+        f"{shortened(str(given), 100)!r} is no label of the data",
+        "choose one of the list; a new class needs its first images in the data, or its name in data.expect.classes",
+    )
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        info = path.stat()
+    except OSError:
+        return None
+    return info.st_ino, info.st_size, info.st_mtime_ns
