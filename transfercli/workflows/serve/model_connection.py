@@ -90,7 +90,7 @@ class ModelConnection:
             self._socket.close()
             return
         with suppress(AttributeError):  # it was closed before the connection was made
-            self._writer.close()
+            self._writer.transport.abort()  # what was not sent would keep it open
         with suppress(TimeoutError):
             await asyncio.wait_for(self._errors, 1)
 
