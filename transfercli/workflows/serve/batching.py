@@ -51,12 +51,17 @@ class Job:
 
 @dataclass(eq=False, slots=True)
 class Item:
-    """Image of a job. content: as it was received, bytes or an array; pixels: uint8 [H, W, 3], once decoded."""
+    """Image of a job.
+
+    content: as it was received, bytes or an array; pixels: uint8 [H, W, 3], once decoded. file: the bytes of `content`,
+    if the answer log may keep them.
+    """
 
     job: Job
     index: int
     content: bytes | np.ndarray | None = None
     pixels: np.ndarray | None = None
+    file: bytes | None = None
 
 
 class Speed:

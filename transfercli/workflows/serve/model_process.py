@@ -1,6 +1,6 @@
 """Process that computes the batches of one loaded model, for the server that started it.
 
-Usage: python -m transfercli.workflows.serve.model_process PARENT LOCATION, with a socket as stdin.
+Usage: python -m transfercli.workflows.serve.model_process PARENT LOCATION [features], with a socket as stdin.
 
 A crash of native code, or memory that runs out, ends this process and not the server. An artefact is loaded in it as
 it is: this process is the sandbox that `predict` has, too. It ends when the socket is closed, and with its parent.
@@ -30,6 +30,7 @@ from transfercli.errors import TransferError, as_facts, is_out_of_space
 from transfercli.io.parent import exit_with_parent
 from transfercli.reporting import Reporter
 from transfercli.text import first_line
+from transfercli.workflows.predict.loadable import with_features
 from transfercli.workflows.predict.predictions import padded
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from transfercli.workflows.predict.loadable import LoadableModel, ModelOutput, PredictBatch
 
 COUNT = struct.Struct("<I")
+FEATURES = "features"
 WARM_SECONDS = 0.1  # of the warm-up, for a runtime that compiles nothing
 
 
@@ -77,7 +79,7 @@ def main() -> None:
     os.dup2(2, 1)  # libraries may print
     connection = socket.socket(fileno=os.dup(0))
     try:
-        model, predict, greeting = _load(Path(sys.argv[2]))
+        model, predict, greeting = _load(Path(sys.argv[2]), features=FEATURES in sys.argv[3:])
     except TransferError as error:
         _send_line(connection, {"error": as_facts(error)})
         return
@@ -92,10 +94,15 @@ def main() -> None:
     os._exit(0)  # a runtime may take long to end its threads
 
 
-def _load(location: Path) -> tuple[LoadableModel, PredictBatch, Greeting]:
-    """Return a model, its forward pass, and what the server is to know of it."""
+def _load(location: Path, *, features: bool) -> tuple[LoadableModel, PredictBatch, Greeting]:
+    """Return a model, its forward pass, and what the server is to know of it.
+
+    features: True if its output is to have features, if it has any.
+    """
     warned = _Warnings()
     model = _find(location, warned)
+    if features:
+        model = with_features(model)
     if reason := model.always_abstaining():
         warned.warning(f"it abstains from every image: {reason}")
     predict = model.load()
