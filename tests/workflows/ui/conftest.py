@@ -1,29 +1,23 @@
-<<<<<<< HEAD
-"""A site over real small runs of digits."""
+"""Sites over real small runs of digits, and clients of them."""
 
 from __future__ import annotations
 
 import json
 import shutil
-=======
-"""A site over a real run that was evaluated, and a client of it."""
-
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
->>>>>>> i23
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-<<<<<<< HEAD
 from tests.workflows.conftest import World
 from transfercli.reporting import Reporter
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder
+from transfercli.workflows.ui.app import build_app
+from transfercli.workflows.ui.site import Site
 
 ADDRESS = "http://127.0.0.1:8600"
 
@@ -71,9 +65,6 @@ def second(trained: tuple[Path, str, str]) -> str:
 
 def client_of(runs: Path, *, token: str | None = None, allow_changes: bool = False, **options: Any) -> TestClient:
     """Return a client of a site; a bug in a page raises."""
-    from transfercli.workflows.ui.app import build_app
-    from transfercli.workflows.ui.site import Site
-
     return TestClient(build_app(Site(runs, allow_changes), token=token), base_url=ADDRESS, **options)
 
 
@@ -85,10 +76,6 @@ def client(runs: Path) -> TestClient:
 def edit(file: Path, **changes: Any) -> None:
     """Change keys of a JSON file."""
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
-=======
-from transfercli.reporting import Reporter
-from transfercli.workflows.ui.app import build_app
-from transfercli.workflows.ui.site import Site
 
 
 @dataclass
@@ -114,4 +101,3 @@ def visited(source: Any) -> Iterator[Visited]:
     with TestClient(build_app(site), base_url="http://localhost") as client:
         yield Visited(site, client, "/".join(Path(result["run"]).parts[-2:]), world)
     site.workers.close()
->>>>>>> i23
