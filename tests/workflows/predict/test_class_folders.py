@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tarfile
+import tarfile  # noqa: TID251 - to make one
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from transfercli.reporting import Reporter
 from transfercli.workflows.predict.class_folders import folder_of, folders_of
 from transfercli.workflows.predict.outputs import with_outputs
 from transfercli.workflows.predict.placing import Source, put
-from transfercli.workflows.predict.predict import Prediction, PredictRequest, Predictions
+from transfercli.workflows.predict.predict import Prediction, Predictions, PredictRequest
 from transfercli.workflows.predict.sorting import sort_into
 
 HOSTILE = ["..", ".", "", "a/b", "/etc", "a\\b", "_abstained", "a\0b", "con", "LPT1.txt", "%2F", "x.", " y", "ü" * 300]

@@ -135,8 +135,7 @@ def test_an_output_gets_each_prediction_before_it_is_passed_on() -> None:
     def answers() -> Iterator[Prediction]:
         yield from (Prediction(name, error="x") for name in "ab")
 
-    seen = []
-    for prediction in with_outputs(Predictions(("a", "b"), 2, answers()), [Output()]).answers:
-        seen.append((prediction.path, list(taken)))
+    passed = with_outputs(Predictions(("a", "b"), 2, answers()), [Output()]).answers
+    seen = [(prediction.path, list(taken)) for prediction in passed]
     assert seen == [("a", ["a"]), ("b", ["a", "b"])]
     assert taken == ["a", "b", "end"]

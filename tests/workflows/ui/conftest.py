@@ -1,11 +1,9 @@
-"""Sites over real small runs of digits, and clients of them."""
+"""A site over real small runs of digits."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,6 @@ from tests.workflows.conftest import World
 from transfercli.reporting import Reporter
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.ui.app import build_app
-from transfercli.workflows.ui.site import Site
 
 ADDRESS = "http://127.0.0.1:8600"
 
@@ -65,6 +61,9 @@ def second(trained: tuple[Path, str, str]) -> str:
 
 def client_of(runs: Path, *, token: str | None = None, allow_changes: bool = False, **options: Any) -> TestClient:
     """Return a client of a site; a bug in a page raises."""
+    from transfercli.workflows.ui.app import build_app
+    from transfercli.workflows.ui.site import Site
+
     return TestClient(build_app(Site(runs, allow_changes), token=token), base_url=ADDRESS, **options)
 
 
@@ -76,28 +75,3 @@ def client(runs: Path) -> TestClient:
 def edit(file: Path, **changes: Any) -> None:
     """Change keys of a JSON file."""
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
-
-
-@dataclass
-class Visited:
-    """A site, a client of it, and the run EXPERIMENT/RUN_ID that it shows."""
-
-    site: Site
-    client: TestClient
-    label: str
-    world: Any
-
-    def post(self, path: str, content: bytes, **headers: str) -> Any:
-        return self.client.post(path, content=content, headers={"X-CSRF-Token": self.site.secret, **headers})
-
-
-@pytest.fixture(scope="session")
-def visited(source: Any) -> Iterator[Visited]:
-    from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
-
-    world, result = source
-    evaluate_run(EvaluateRequest("digits-source", world.runs), Reporter())
-    site = Site(world.runs)
-    with TestClient(build_app(site), base_url="http://localhost") as client:
-        yield Visited(site, client, "/".join(Path(result["run"]).parts[-2:]), world)
-    site.workers.close()

@@ -272,8 +272,6 @@ def predict(
     Takes files, folders, patterns, a list on stdin, or a folder to watch. Exit 4 if no image could be read, with
     --strict if any could not. The outputs of all shards, one after another, are the whole.
 
-    --report and --sort-into write files beside the lines: a page to look at, and class folders of links or copies.
-
     Example: transfercli predict flowers@champion photos --top 3
     """
     from transfercli.workflows.predict.engines import ENGINES

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 COUNT = struct.Struct("<I")
 FEATURES = "features"
+LONG_SECONDS = 0.3  # of one batch
 WARM_SECONDS = 0.1  # of the warm-up, for a runtime that compiles nothing
 
 
@@ -146,7 +147,7 @@ def _read(name: str, path: Path) -> Artefact:
 def _warm_up(
     predict: PredictBatch, shape: tuple[int, int, int], most: int, budget: float
 ) -> tuple[tuple[int, float], ...]:
-    """Compute batches of each size that requests will have, and return (images, seconds) of the second time.
+    """Compute batches of each size that requests will have, and return (images, seconds) of each.
 
     The first time a runtime compiles the graph for a size, and no request is to wait for that. budget: seconds after
     which no larger size is computed.
@@ -157,12 +158,16 @@ def _warm_up(
         if measured and time.perf_counter() - started > budget:
             break
         images = np.zeros((size, *shape), np.uint8)
-        for _ in range(2):
-            began = time.perf_counter()
-            predict(images)
-            seconds = time.perf_counter() - began
-        measured.append((size, seconds))
+        seconds = _seconds(predict, images)
+        # Once more without the compilation, unless that takes long: the batches to come are measured, too.
+        measured.append((size, seconds if seconds > LONG_SECONDS else _seconds(predict, images)))
     return tuple(measured)
+
+
+def _seconds(predict: PredictBatch, images: np.ndarray) -> float:
+    began = time.perf_counter()
+    predict(images)
+    return time.perf_counter() - began
 
 
 def _powers_of_two(most: int) -> Sequence[int]:
