@@ -34,7 +34,7 @@ from transfercli.reporting import Reporter
 from transfercli.workflows.result import versioned
 
 if TYPE_CHECKING:
-    from transfercli.workflows.predict.predict import Prediction, PredictionList, Predictions
+    from transfercli.workflows.predict.predict import Prediction, PredictionList, Predictions, PredictRequest
 
 RunOrArtefact = Annotated[
     str,
@@ -158,6 +158,36 @@ class PredictionStream:
 
 
 @dataclass(frozen=True)
+class OutputFiles:
+    """Folders of files that are made beside the lines of output, or None. sort_as: links or copies."""
+
+    report: Path | None
+    sort_into: Path | None
+    sort_as: SortedAs
+
+    def added_to(
+        self, predictions: Predictions, request: PredictRequest, reporter: Reporter
+    ) -> tuple[Predictions, list[str]]:
+        """Return the predictions, which make the files as they pass, and sentences that name the files at the end."""
+        from transfercli.workflows.predict.outputs import Output, with_outputs
+        from transfercli.workflows.predict.report import report_into
+        from transfercli.workflows.predict.sorting import sort_into
+
+        outputs: list[Output] = []
+        written: list[str] = []
+
+        def wrote(text: str) -> None:
+            written.append(text)
+            reporter.info(text)
+
+        if self.report is not None:
+            outputs.append(report_into(self.report, predictions, request, reporter, wrote))
+        if self.sort_into is not None:
+            outputs.append(sort_into(self.sort_into, predictions, request, self.sort_as, reporter, wrote))
+        return with_outputs(predictions, outputs), written
+
+
+@dataclass(frozen=True)
 class UnreadImages:
     """Result if too many images could not be read: the error, the predictions, and the reason for each unread image."""
 
@@ -242,15 +272,10 @@ def predict(
     Takes files, folders, patterns, a list on stdin, or a folder to watch. Exit 4 if no image could be read, with
     --strict if any could not. The outputs of all shards, one after another, are the whole.
 
-    --report and --sort-into write files beside the lines: a page to look at, and class folders of links or copies.
-
     Example: transfercli predict flowers@champion photos --top 3
     """
     from transfercli.workflows.predict.engines import ENGINES
-    from transfercli.workflows.predict.outputs import Output, with_outputs
     from transfercli.workflows.predict.predict import PredictRequest, predict_images
-    from transfercli.workflows.predict.report import report_into
-    from transfercli.workflows.predict.sorting import sort_into as placed_into
 
     if not paths and watch is None:
         raise UsageError("predict needs images; received none", "name files or folders, - for stdin, or --watch DIR")
@@ -272,15 +297,6 @@ def predict(
     part = shard_of(shard)
     request = PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch, strict, sets, part, log, keep_images)
     predictions = predict_images(request, reporter, ENGINES[engine])
-    written: list[str] = []
-
-    def wrote(text: str) -> None:
-        written.append(text)
-        reporter.info(text)
-
-    outputs: list[Output] = []
-    if report is not None:
-        outputs.append(report_into(report, predictions, request, reporter, wrote))
-    if sort_into is not None:
-        outputs.append(placed_into(sort_into, predictions, request, sort_as or "link", reporter, wrote))
-    return PredictionStream(with_outputs(predictions, outputs), lines, spreadsheet, written)
+    files = OutputFiles(report, sort_into, sort_as or "link")
+    predictions, written = files.added_to(predictions, request, reporter)
+    return PredictionStream(predictions, lines, spreadsheet, written)

@@ -116,7 +116,8 @@ def _copy(source: Source, place: Path) -> None:
         finally:
             temporary.unlink(missing_ok=True)
         return
-    _fill(source, handle, lambda: os.link(f"/proc/self/fd/{handle}", place, follow_symlinks=True))
+    # With a handle, Python follows the link in /proc, as linkat(2) describes for such files.
+    _fill(source, handle, lambda: os.link(f"/proc/self/fd/{handle}", place, src_dir_fd=handle))
 
 
 def _fill(source: Source, handle: int, then: Callable[[], None] = lambda: None) -> None:

@@ -84,7 +84,8 @@ class RunList:
 def list_runs(request: ListRequest, listed: Sequence[ListedRun] | None = None) -> RunList:
     """List the runs that meet the request.
 
-    listed: the runs to choose from, which are read if it is None. Raises `ArtefactError` if the experiment has no runs, and `UsageError` for a key or condition that means nothing.
+    listed: the runs to choose from, which are read if it is None. Raises `ArtefactError` if the experiment has no
+    runs, and `UsageError` for a key or condition that means nothing.
     """
     conditions = [parse_condition(text) for text in request.filters]
     listed = _listed(request) if listed is None else listed

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from transfercli.data.cache.images import cache_root
@@ -22,6 +23,7 @@ from transfercli.data.dataset import Record
 from transfercli.data.decoding.pictures import picture_geometry, picture_of
 from transfercli.data.decoding.stream import Decoder
 from transfercli.data.image import Decoded, InputImage
+from transfercli.data.recorded_images import read_cached
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import base_folder
 from transfercli.data.sources.storage.table_paths import recorded_place
@@ -69,8 +71,8 @@ class Pictures:
         self._decoders: dict[int, Decoder] = {}
         self._lock = Lock()
 
-    async def answer(self, request: Request, record: Record, file: str, side: int) -> Response:
-        """Return the picture of a recorded image. file: its path, "" if it has none."""
+    async def answer(self, request: Request, files: RecordedFiles, record: Record, side: int) -> Response:
+        """Return the picture of a recorded image, at most `side` pixels wide and high."""
         tag = f'"{record.sha256[:32]}-{side}"'
         headers = {"ETag": tag, "Cache-Control": "private, max-age=31536000, immutable"}
         if tag in request.headers.get("if-none-match", ""):
@@ -78,14 +80,16 @@ class Pictures:
         key = record.sha256, side
         content = self.cache.get(key)
         if content is None:
-            if not file:
-                return placeholder("not a file")
-            decoded = await asyncio.wrap_future(self._decode(file, side))
-            picture = picture_of(decoded, picture_geometry(side))
+            file, picture, reason = files.file_of(record), None, "not a file"
+            if file:
+                decoded = await asyncio.wrap_future(self._decode(file, side))
+                picture = picture_of(decoded, picture_geometry(side))
+                reason = "not readable" if picture is None else "file changed"
+                picture = picture if decoded.sha256 == record.sha256 else None
             if picture is None:
-                return placeholder("not readable")
-            if decoded.sha256 != record.sha256:
-                return placeholder("file changed")
+                picture = await run_in_threadpool(files.cached, record)
+            if picture is None:
+                return placeholder(reason)
             content = encoded(picture)
             self.cache.put(key, content)
         return Response(content, media_type=kind_of(content), headers=headers)
@@ -147,9 +151,14 @@ class RecordedFiles:
 
     def __init__(self, run: StoredRun) -> None:
         root = run.config.data.train
-        self._base = None if is_keras(root) else base_folder(root)
+        self._run, self._base = run, None if is_keras(root) else base_folder(root)
         self._cache = cache_root(run.config.compute)
 
     def file_of(self, record: Record) -> str:
         """Return the path of an image; "" for one of a `keras:` data set, which has no file."""
         return "" if self._base is None else recorded_place(record.path, self._base, self._cache)
+
+    def cached(self, record: Record) -> npt.NDArray[np.uint8] | None:
+        """Return the pixels that the network reads, from the image cache; None if it does not hold the image."""
+        remaining = read_cached([record], self._run.reading)
+        return remaining.read(record.path) if record.path in remaining.rows else None

@@ -53,10 +53,11 @@ def reigns(log: Sequence[Decision]) -> list[Reign]:
     for each in log:
         if each.decision in PROMOTIONS and each.champion and [each.champion] != [p.champion for p in promotions[-1:]]:
             promotions.append(each)
-    ends = [*(each.time for each in promotions[1:]), ""]
+    ends = [each.time for each in promotions[1:]]
+    ends.append("")
     found = [
         Reign(str(each.champion), each.decision, each.reason, each.time, end)
-        for each, end in zip(promotions, ends, strict=True)
+        for each, end in zip(promotions, ends, strict=False)  # without promotions there is one end too many
     ]
     return found[::-1][:DECISIONS_SHOWN]
 

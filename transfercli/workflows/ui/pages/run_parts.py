@@ -13,7 +13,7 @@ from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.metric_tables import ALL_METRICS
 from transfercli.io.bounded import read_json
-from transfercli.redaction import hide_paths_in_yaml
+from transfercli.redaction import hide_paths, hide_paths_in_yaml
 from transfercli.runs import decisions
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder
@@ -119,7 +119,10 @@ def config_text(run: RunFolder) -> str:
     """Return the resolved config, without absolute paths. Raises `ArtefactError` if it is missing or too large."""
     if not run.config.is_file() or run.config.stat().st_size > CONFIG_BYTES:
         raise ArtefactError(f"{run.config.name} of {run.label} is missing, or too large to show", None)
-    return hide_paths_in_yaml(run.config.read_text("utf-8", "replace"))
+    text = run.config.read_text("utf-8", "replace")
+    if recorded_config(run) is None:  # may have aliases, which a few lines nest into billions of values
+        return hide_paths(text)
+    return hide_paths_in_yaml(text)
 
 
 def from_default(run: RunFolder) -> list[Difference]:

@@ -19,10 +19,11 @@ async function refresh(id) {
   try {
     if (!document.hidden && !part.contains(document.activeElement)) {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (part.dataset.then === "reload" && answer.status !== 202) return location.reload(); // the work is over
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const now = page.getElementById(id);
-      if (part.dataset.then === "reload" && !now) return location.reload(); // the work that the page waits for is over
       if (answer.ok && now && now.outerHTML !== part.outerHTML) {
+        keepState(part, now);
         part.replaceWith(document.adoptNode(now));
         document.dispatchEvent(new CustomEvent("live", { detail: { id } }));
       }
@@ -31,4 +32,17 @@ async function refresh(id) {
     // The command was stopped: the page stays as it is, and asks again.
   }
   schedule(id);
+}
+
+// Boxes that a person has ticked stay ticked, and parts that were opened stay open.
+function keepState(before, now) {
+  for (const box of before.querySelectorAll("input:checked")) {
+    for (const same of now.querySelectorAll("input")) {
+      if (same.name === box.name && same.value === box.value) same.checked = true;
+    }
+  }
+  const details = now.querySelectorAll("details");
+  before.querySelectorAll("details").forEach((each, number) => {
+    if (details[number]) details[number].open = each.open;
+  });
 }

@@ -113,7 +113,7 @@ class TryoutPages:
         record = kept.by_sha256.get(request.path_params["sha256"])
         if record is None:
             raise HTTPException(404)
-        return await self.workers.pictures.answer(request, record, RecordedFiles(kept.run).file_of(record), SMALL)
+        return await self.workers.pictures.answer(request, RecordedFiles(kept.run), record, SMALL)
 
     async def _decoded(self, request: Request, run: StoredRun) -> Decoded:
         return await self.posted.decoded(request, self.workers.decoders.of(run))

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from transfercli.data.decoding.stream import Decoder
+from transfercli.data.dataset import Record
 from transfercli.data.image import InputImage
 from transfercli.runs.listing import all_runs
 from transfercli.workflows.result import versioned
@@ -86,8 +86,15 @@ class WallPages:
         start, count = _number(request, "from", 0), min(_number(request, "count", FIRST), MOST)
         images = asked.of(wall.evaluated)
         shown = images[start : start + count]
-        facts = {"wall": wall, "address": _address(request), "images": shown, "start": start, "count": len(images)}
-        return self.site.page(request, "wall_tiles.html.j2", **facts)
+        return self.site.page(
+            request,
+            "wall_tiles.html.j2",
+            wall=wall,
+            address=_address(request),
+            images=shown,
+            start=start,
+            count=len(images),
+        )
 
     def facts(self, request: Request) -> Response:
         """Answer with what is known of an image, as JSON."""
@@ -115,7 +122,7 @@ class WallPages:
         if side is None:
             raise HTTPException(404)
         assert image.record is not None
-        return await self.workers.pictures.answer(request, image.record, wall.files.file_of(image.record), side)
+        return await self.workers.pictures.answer(request, wall.files, image.record, side)
 
     async def heat(self, request: Request) -> Response:
         """Answer with an image under its heat map for a class; the network is loaded for the first one."""
@@ -127,18 +134,20 @@ class WallPages:
         key = wall.run.label, wall.run.path, image.record.sha256, label
         content = self.heats.get(key)
         if content is None:
-            file = wall.files.file_of(image.record)
-            if not file:
-                return placeholder("not a file")
-            decoder: Decoder = self.workers.decoders.of(wall.run)
-            [decoded] = await asyncio.wrap_future(decoder.submit([InputImage(file)]))
-            if decoded.pixels is None:
+            pixels = await self._pixels(wall, image.record)
+            if pixels is None:
                 return placeholder("not readable")
-            if decoded.sha256 != image.record.sha256:
-                return placeholder("file changed")
-            content = encoded(await self.workers.networks.use(wall.run, partial(_heat, decoded.pixels, label)))
+            content = encoded(await self.workers.networks.use(wall.run, partial(_heat, pixels, label)))
             self.heats.put(key, content)
         return Response(content, media_type=kind_of(content), headers={"Cache-Control": "private, max-age=600"})
+
+    async def _pixels(self, wall: Wall, record: Record) -> np.ndarray | None:
+        """Return the pixels of an image as the network reads them; None if neither its file nor the cache has it."""
+        if file := wall.files.file_of(record):
+            [decoded] = await asyncio.wrap_future(self.workers.decoders.of(wall.run).submit([InputImage(file)]))
+            if decoded.sha256 == record.sha256 and decoded.pixels is not None:
+                return decoded.pixels
+        return await run_in_threadpool(wall.files.cached, record)
 
     def _wall(self, request: Request) -> Wall:
         return self.walls.wall(self.site.run_of(request), request.path_params["split"])
