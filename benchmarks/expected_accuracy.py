@@ -3,9 +3,9 @@
 Usage: python -m benchmarks.expected_accuracy WORK [--fashion DIR] [--vgg16-kernels FILE] [--cases NAME …] [--tuned]
 
 WORK keeps the outputs of each network, which are computed again only if they are missing. Images: scikit-learn's digits
-and Fashion-MNIST (DIR holds `train-images-idx3-ubyte.gz` and so on; Debian: dataset-fashion-mnist) at 32 x 32. Networks:
-small_cnn, trained for a few epochs or too long, and VGG16 with the kernels of FILE, frozen, with a linear head. In the
-cases `…-pairs`, a class is two kinds of images, of which one is rare in training and held-out images.
+and Fashion-MNIST (DIR holds `train-images-idx3-ubyte.gz` and so on; Debian: dataset-fashion-mnist) at 32 x 32.
+Networks: small_cnn, trained for a few epochs or too long, and VGG16 with the kernels of FILE, frozen, with a linear
+head. In the cases with pairs, a class is two kinds of images, of which one is rare in training and held-out images.
 
 Recent sets are 300 images that nobody trained on: under each of six corruptions at five strengths, with ten class
 mixes, with ten mixes of the two kinds (subpopulation shift), and without a shift. For a corruption, the estimator knows

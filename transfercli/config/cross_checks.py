@@ -255,6 +255,14 @@ def _gates(data: Any) -> KeyProblems:
             )
 
 
+def _monitor(data: Any) -> KeyProblems:
+    when, monitor = (value_at(("retrain", key), data) for key in ("when", "monitor"))
+    if when == "expected" and monitor is None:
+        yield ("retrain", "when"), "expected needs retrain.monitor: {recent: DIR, min_expected: {accuracy: 0.85}}"
+    if when != "expected" and monitor is not None:
+        yield ("retrain", "monitor"), "starts a training only with retrain.when: expected; set it, or remove this"
+
+
 def task_of(data: Any) -> str | None:
     """Return the task of a config, or None as long as its table, which decides it, is not read."""
     task = value_at(("task",), data)
@@ -367,6 +375,7 @@ RULES: tuple[Callable[[Any], KeyProblems], ...] = (
     _auxiliary_images,
     _label_separator,
     _gates,
+    _monitor,
     _keys_of_task,
     _metrics_of_task,
     _large_enough,

@@ -24,6 +24,7 @@ PATH_KEYS: tuple[tuple[str, ...], ...] = (
     ("model", "weights", "path"),
     ("compute", "cache_dir"),
     ("retrain", "versions"),
+    ("retrain", "monitor", "recent"),
 )
 TABLE_SUFFIXES = (".csv", ".jsonl")  # of the name of a table of images; other paths are image folders
 ARCHIVE_SUFFIXES = (".tar", ".parquet")  # of the name of a file that holds the images themselves

@@ -676,17 +676,28 @@ class AlertConfig(Section):
     )
 
 
+class MonitorConfig(Section):
+    """Recent images without labels that start a training, once the champion's answers to them are expected too bad."""
+
+    recent: Text = Field(description="their folder, or the folder of predict --log or serve --log")
+    min_expected: Annotated[dict[str, Share], Field(min_length=1)] = Field(
+        description="the lowest expected metrics, such as {accuracy: 0.85}; one below starts a training"
+    )
+
+
 class RetrainConfig(Section):
     """Scheduled retraining (`retrain`)."""
 
     start: Literal["champion", "base"] = Field(
         "champion", description="weights that a challenger starts from: the champion's, or those of model.weights"
     )
-    when: Literal["changed", "drifted", "always"] = Field(
+    when: Literal["changed", "drifted", "expected", "always"] = Field(
         "changed",
         description="changed (images, config, weights or program version), drifted (new images are unlike"
-        " the champion's), or always",
+        " the champion's), expected (changed, and the champion's answers to retrain.monitor.recent are expected to be"
+        " below its bounds), or always",
     )
+    monitor: MonitorConfig | None = Field(None, description="when: expected: what starts a training")
     promote: PromoteConfig = Field(default_factory=PromoteConfig)
     audit: Rate = Field(
         0.2, description="fraction of the test images that never decide and give the champion's honest number; 0: none"

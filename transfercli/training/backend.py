@@ -16,7 +16,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from transfercli.config.schema import ComputeConfig
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.training.devices import CPU, accelerators, choose_device
@@ -25,6 +24,7 @@ from transfercli.training.distribution.start import start
 from transfercli.training.keras_import import backend_name, import_keras
 
 if TYPE_CHECKING:
+    from transfercli.config.schema import ComputeConfig  # at run time it takes long to import
     from transfercli.data.batching.batches import Batches
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from transfercli.data.image import Geometry
 from transfercli.data.label_sets import LabelSet
 from transfercli.errors import TransferError, UsageError
 from transfercli.evaluation.monitoring.compaction import compact, new_name
@@ -246,9 +247,18 @@ def answers_of_output(output: ModelOutput, images: int, facts: ModelFacts) -> An
 
 def facts_of(model: LoadableModel) -> ModelFacts:
     """Return the facts of a run or artefact. Raises `ArtefactError` if a file of it is missing or damaged."""
-    run, kind, sha256 = _identity(model.location)
-    answers = "number" if model.has_numbers else "several labels" if model.several else "one label"
-    return ModelFacts(run, kind, model.labels, answers, asdict(model.geometry), sha256)
+    return model_facts(
+        model.location, model.labels, model.geometry, several=model.several, has_numbers=model.has_numbers
+    )
+
+
+def model_facts(
+    location: Path, labels: tuple[str, ...], geometry: Geometry, *, several: bool, has_numbers: bool
+) -> ModelFacts:
+    """Return the facts of the run or artefact at a path. Raises as `facts_of`."""
+    run, kind, sha256 = _identity(location)
+    answers = "number" if has_numbers else "several labels" if several else "one label"
+    return ModelFacts(run, kind, labels, answers, asdict(geometry), sha256)
 
 
 def check_log_place(log: Path, images: Sequence[Path]) -> None:

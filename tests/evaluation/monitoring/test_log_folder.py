@@ -277,6 +277,23 @@ def test_a_second_process_leaves_the_merging_to_the_first(folder: Path, monkeypa
     assert len(log_files(folder)) == count
 
 
+def test_a_file_named_after_a_day_that_does_not_exist_is_left_alone(folder: Path) -> None:
+    path = folder / "2026-02-31.0123456789abcdef.safetensors"
+    path.write_bytes(b"")
+    fill_a_year(folder)
+    compact(folder, FACTS, TODAY)
+    assert path.exists()
+
+
+def test_a_process_that_begins_reads_only_the_files_that_it_merges(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_a_year(folder)
+    compact(folder, FACTS, TODAY)
+    monkeypatch.setattr(compaction, "read_log_file", pytest.fail)
+    compact(folder, FACTS, TODAY)
+
+
 def test_temporary_files_of_killed_processes_are_removed_but_not_those_of_running_ones(folder: Path) -> None:
     old, new = folder / ".2026-11-28.0.safetensors.17.tmp", folder / ".2026-11-29.0.safetensors.18.tmp"
     old.write_bytes(b"half")

@@ -1,10 +1,12 @@
-"""Servers of fake models, each running for the tests of a module."""
+"""Servers of fake models, each running for the tests of a module; and a run of digits that is champion."""
 
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,9 +14,14 @@ from PIL import Image
 
 from tests.running_server import RunningServer, running_server
 from tests.workflows.serve.fake_models import FakeModel
+from transfercli.io import atomic
+from transfercli.reporting import Reporter
 from transfercli.web.address import Address
+from transfercli.workflows.export.export import ExportRunRequest, export_run
 from transfercli.workflows.serve.app import build_app
 from transfercli.workflows.serve.service import Settings
+
+FIRST, SECOND = "first", "second"
 
 
 def png(colour: tuple[int, int, int], side: int = 8) -> bytes:
@@ -54,3 +61,28 @@ def client(server: RunningServer) -> Iterator[httpx.Client]:
     """Yield a client of the server."""
     with httpx.Client(base_url=server.address) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def champion(source: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs: the experiment `digits` with the runs `first`, the champion, and `second`, both with ONNX."""
+    _, result = source
+    runs = tmp_path_factory.mktemp("served") / "runs"
+    first = runs / "digits" / FIRST
+    shutil.copytree(result["run"], first)
+    export_run(ExportRunRequest(str(first), runs, ("onnx",)), Reporter())
+    shutil.copytree(first, runs / "digits" / SECOND)
+    atomic.replace_symlink(runs / "digits" / "champion", FIRST)
+    return runs
+
+
+@pytest.fixture
+def runs(champion: Path, tmp_path: Path) -> Path:
+    """A copy of `champion` for a test that changes it."""
+    return Path(shutil.copytree(champion, tmp_path / "runs", symlinks=True))
+
+
+@pytest.fixture(scope="session")
+def pictures(source: Any) -> list[Path]:
+    """Files of digits 0 to 4."""
+    return sorted((source[0].samples / "digits-source" / "test").rglob("*.png"))[::4]

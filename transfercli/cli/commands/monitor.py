@@ -90,10 +90,8 @@ def monitor(
     from transfercli.workflows.monitor.monitor import MonitorRequest
     from transfercli.workflows.monitor.monitor import monitor as monitor_answers
 
-    days = [None if day is None else day.date() for day in (since, until)]
-    request = MonitorRequest(
-        run, folder, runs, tuple(min_expected or ()), gate_on, report, model, *days, max_bad=max_bad
-    )
+    first, last = (None if day is None else day.date() for day in (since, until))
+    request = MonitorRequest(run, folder, runs, tuple(min_expected or ()), gate_on, report, model, first, last, max_bad)
     result = monitor_answers(request, reporter)
     if not result.passed:
         raise BelowExpected(result)

@@ -9,7 +9,7 @@ import typer
 
 from transfercli.cli import completion
 from transfercli.cli.command import Announce, serves
-from transfercli.cli.options import HOST, RUNS, SERVE_PORT, Host, Port, Runs, UnixSocket
+from transfercli.cli.options import HOST, RUNS, SERVE_PORT, Host, KeepImages, Log, Port, Runs, UnixSocket, check_log
 from transfercli.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def serve(
     timeout: Timeout = 30.0,
     max_request: MaxRequest = 64,
     access_log: AccessLog = None,
+    log: Log = None,
+    keep_images: KeepImages = 0,
     runs: Runs = RUNS,
 ) -> NoReturn:
     """Serve models over HTTP.
@@ -78,6 +80,7 @@ def serve(
     from transfercli.web.address import Address
     from transfercli.workflows.serve.serve import ServeRequest, serve
 
+    check_log(log, keep_images)
     request = ServeRequest(
         tuple(targets),
         runs,
@@ -88,5 +91,7 @@ def serve(
         timeout,
         max_request,
         access_log,
+        log,
+        keep_images,
     )
     serve(request, reporter, started=announce)

@@ -39,7 +39,7 @@ class AnsweredImages:
 
     @cached_property
     def certainty(self) -> Array:
-        """The probability that a decision is right: of the answered class [N, 1], or of each label, yes or no [N, L]."""
+        """The probability that a decision is right: about the class, [N, 1], or about each label, yes or no, [N, L]."""
         if self.several:
             return np.where(self.answered, self.probabilities, 1 - self.probabilities)
         rows = np.arange(len(self))

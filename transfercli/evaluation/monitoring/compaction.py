@@ -17,8 +17,8 @@ from pathlib import Path
 
 from transfercli.errors import UsageError
 from transfercli.evaluation.monitoring.kept_images import FOLDER
-from transfercli.evaluation.monitoring.log_files import SUFFIX, LogFile, write_log_file
-from transfercli.evaluation.monitoring.log_folder import log_files, read_files
+from transfercli.evaluation.monitoring.log_files import SUFFIX, LogFile, read_log_file, write_log_file
+from transfercli.evaluation.monitoring.log_folder import log_files
 from transfercli.evaluation.monitoring.model_facts import ModelFacts
 from transfercli.evaluation.monitoring.reservoir import rows_that_fit
 from transfercli.evaluation.monitoring.sketch import merged
@@ -44,34 +44,40 @@ def compact(folder: Path, facts: ModelFacts, today: date) -> None:
         if not alone:
             return
         _remove_abandoned(folder)
-        files = read_files(folder, facts)
-        for path in log_files(folder):
-            if path.name not in files:  # held by another, whose writer was killed before it removed this one
-                path.unlink(missing_ok=True)
-        for period, names in _periods(files, today).items():
-            if len(names) > 1 or not names[0].startswith(f"{period}."):
-                _merge(folder, facts, period, {name: files[name] for name in names})
+        for period, paths in _periods(log_files(folder), today).items():
+            if len(paths) > 1 or not paths[0].name.startswith(f"{period}."):
+                _merge(folder, facts, period, paths)
 
 
-def _merge(folder: Path, facts: ModelFacts, period: str, files: dict[str, LogFile]) -> None:
-    days, sample = merged(files.values(), len(facts.labels))
-    holds = sorted({*files, *(name for file in files.values() for name in file.holds)})
-    rows = rows_that_fit(sample.features.shape[1], len(facts.labels))
-    write_log_file(folder / new_name(period), LogFile(facts.key, days, sample.smallest(rows), tuple(holds)))
-    for name in files:
+def _merge(folder: Path, facts: ModelFacts, period: str, paths: list[Path]) -> None:
+    """Merge files, and remove those that another holds, whose writer was killed before it removed them."""
+    files = {path.name: read_log_file(path, facts.key, len(facts.labels)) for path in paths}
+    holds = {name for file in files.values() for name in file.holds}
+    rest = {name: file for name, file in files.items() if name not in holds}
+    if len(rest) > 1 or not next(iter(rest)).startswith(f"{period}."):
+        days, sample = merged(rest.values(), len(facts.labels))
+        rows = rows_that_fit(sample.features.shape[1], len(facts.labels))
+        content = LogFile(facts.key, days, sample.smallest(rows), tuple(sorted({*rest, *holds})))
+        write_log_file(folder / new_name(period), content)
+        holds.update(rest)
+    for name in holds & set(files):
         (folder / name).unlink(missing_ok=True)
 
 
-def _periods(files: dict[str, LogFile], today: date) -> dict[str, list[str]]:
-    """Return the day or month that files can be merged to -> their names; files of recent days are in none."""
+def _periods(paths: list[Path], today: date) -> dict[str, list[Path]]:
+    """Return the day or month that files can be merged to -> the files; those of recent days are in none."""
     periods = defaultdict(list)
-    for name, file in files.items():
-        last = max(file.days, default=today)
-        month_end = (last.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+    for path in paths:
+        name = path.name.partition(".")[0]
+        try:
+            day = date.fromisoformat(name if len(name) > len("2026-11") else f"{name}-01")
+        except ValueError:  # no day that there is: not a file of this program
+            continue
+        month_end = (day.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
         if today - month_end > timedelta(days=DAYS):
-            periods[f"{last:%Y-%m}"].append(name)
-        elif today - last >= timedelta(days=SETTLED) and len(file.days) == 1:
-            periods[last.isoformat()].append(name)
+            periods[f"{day:%Y-%m}"].append(path)
+        elif today - day >= timedelta(days=SETTLED):
+            periods[name].append(path)
     return periods
 
 

@@ -83,7 +83,7 @@ def _estimator(tensors: dict[str, np.ndarray], facts: dict[str, Any]) -> Accurac
     if signals.ndim != 2 or len({len(signals), len(corrections), len(kinds)}) != 1:
         raise ValueError("its shifts do not fit together")
     numbers = (probabilities, features, signals, corrections)
-    if not all(np.isfinite(each).all() for each in numbers) or not several and not (answered.sum(axis=1) == 1).all():
+    if not all(np.isfinite(each).all() for each in numbers) or (not several and not (answered.sum(axis=1) == 1).all()):
         raise ValueError("its values are not answers")
     answers = AnsweredImages(probabilities.astype(np.float64), answered, features.astype(np.float32), several, groups)
     margins = [

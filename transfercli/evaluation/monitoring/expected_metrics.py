@@ -19,11 +19,11 @@ FARTHEST = 30.0  # log odds
 DRAWS = 200  # of labels, and of held-out images
 
 # Counts with arrays [R, C], and the number of decisions per set -> [R].
-Rule = Callable[[Counts, float], Array]
+Rule = Callable[[Counts, float | Array], Array]
 
 
 def _over_present(metric: Callable[[Counts], Array]) -> Rule:
-    def rule(counts: Counts, _: float) -> Array:
+    def rule(counts: Counts, _: float | Array) -> Array:
         present = counts.support >= PRESENT
         return ratio(np.where(present, np.nan_to_num(metric(counts)), 0.0).sum(axis=-1), present.sum(axis=-1))
 
@@ -34,7 +34,7 @@ def _over_all(metric: Callable[[Counts], Array]) -> Rule:
     return lambda counts, _: metric(Counts(*(each.sum(axis=-1) for each in _parts(counts))))
 
 
-def _accuracy_of_pairs(counts: Counts, pairs: float) -> Array:
+def _accuracy_of_pairs(counts: Counts, pairs: float | Array) -> Array:
     right, answered, support = (each.sum(axis=-1) for each in _parts(counts))
     return (pairs - answered - support + 2 * right) / pairs
 
@@ -62,10 +62,10 @@ def metric_rules(*, several: bool) -> Mapping[str, Rule]:
     return OF_LABELS if several else OF_CLASSES
 
 
-def metric_values(counts: Counts, pairs: float, names: Sequence[str], *, several: bool) -> dict[str, Array]:
+def metric_values(counts: Counts, pairs: float | Array, names: Sequence[str], *, several: bool) -> dict[str, Array]:
     """Return each metric of counts with arrays [R, C], [R]; NaN if it is not defined.
 
-    pairs: number of decisions. The F1 of a class is under `f1[3]` and so on, with its index.
+    pairs: number of decisions, of all sets or of each. The F1 of a class is under `f1[3]` and so on, with its index.
     """
     values = {name: rule(counts, pairs) for name, rule in metric_rules(several=several).items()}
     of_classes = np.where(counts.support >= PRESENT, confusion.f1(counts), np.nan)

@@ -55,7 +55,8 @@ def _occlusion(image: Pixels, share: float, rng: np.random.Generator) -> Pixels:
     tall, wide = max(1, round(height * math.sqrt(share))), max(1, round(width * math.sqrt(share)))
     top, left = rng.integers(0, height - tall + 1), rng.integers(0, width - wide + 1)
     covered = image.copy()
-    covered[top : top + tall, left : left + wide] = _as_pixels(image.mean(axis=(0, 1), dtype=np.float32))
+    mean = np.asarray(image.mean(axis=(0, 1), dtype=np.float32), np.float32)
+    covered[top : top + tall, left : left + wide] = _as_pixels(mean)
     return covered
 
 

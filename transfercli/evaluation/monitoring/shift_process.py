@@ -36,7 +36,7 @@ class ShiftProcess:
         """Fit the process to known shifts: signals [S, K] and corrections [S]."""
         scale = np.sqrt(np.square(signals).mean(axis=0)) + _LEAST
         inputs = signals / scale
-        inverse = np.linalg.inv(_kernel(inputs, inputs) + NOISE * np.eye(len(inputs)))
+        inverse: Array = np.linalg.inv(_kernel(inputs, inputs) + NOISE * np.eye(len(inputs)))
         return cls(scale, inputs, inverse @ corrections, inverse)
 
     def at(self, signals: Array) -> tuple[Array, Array]:

@@ -7,16 +7,18 @@ program on all of them, whose BatchNorm and dropout see the whole batch.
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transfercli.config.schema import ComputeConfig
 from transfercli.errors import ConfigError
 from transfercli.training.distribution.joining import join
 from transfercli.training.distribution.processes import Processes, processes, set_processes
 from transfercli.training.distribution.watch import current_watch
 from transfercli.training.keras_import import backend_name
+
+if TYPE_CHECKING:
+    from transfercli.config.schema import ComputeConfig
 
 DATA_PARALLEL = "data_parallel"
 

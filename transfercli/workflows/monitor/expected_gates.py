@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.types import Task
-from transfercli.data.sources.labels import shown
 from transfercli.errors import UsageError
 from transfercli.text import did_you_mean
 
@@ -14,26 +13,24 @@ if TYPE_CHECKING:
     from transfercli.evaluation.gates import Gate
     from transfercli.evaluation.monitoring.expected_accuracy import ExpectedValue
 
-OPTION = "--min-expected"
-
 
 def expected_gates(texts: Sequence[str], labels: Sequence[str], task: Task, *, several: bool) -> list[Gate]:
     """Return the gates that texts such as `accuracy=0.9` describe.
 
-    Raises `UsageError` if one is no gate, or on a metric that cannot be expected without labels.
+    labels: of the model; without any, class names are not checked. Raises `UsageError` if one is no gate, or on a
+    metric that cannot be expected without labels.
     """
     from transfercli.evaluation import gates
     from transfercli.evaluation.monitoring.expected_metrics import OF_ONE, metric_rules
 
-    parsed = [gates.parse(text, labels, task) for text in texts]
+    parsed = [gates.parse(text, labels or None, task) for text in texts]
     names = tuple(metric_rules(several=several))
-    allowed = {*names, *(f"{OF_ONE}[{label}]" for label in labels)}
     for gate in parsed:
-        if gate.metric not in allowed:
+        if gate.metric not in names and not gate.metric.startswith(f"{OF_ONE}["):
             guess = did_you_mean(gate.metric, names)
             raise UsageError(
-                f"{OPTION} {gate.metric}: this metric cannot be expected without labels with an interval that holds it;"
-                f" possible are {', '.join(names)} and {OF_ONE}[{shown(labels[0], labels)}]{guess and f'; {guess}'}",
+                f"{gate.metric} cannot be expected without labels, with an interval that holds it; possible are"
+                f" {', '.join(names)} and {OF_ONE}[LABEL]{guess and f'; {guess}'}",
                 "evaluate measures it on labelled images",
             )
     return parsed

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from transfercli.errors import ArtefactError, UsageError
-from transfercli.evaluation.monitoring.log_folder import is_log, read_sketches
+from transfercli.evaluation.monitoring.log_folder import is_log, models_in, read_sketches
 from transfercli.evaluation.monitoring.sketch import Sketch
 from transfercli.evaluation.statistics.shift_tests import MAX_IMAGES, ModelOutputs
 from transfercli.io.addresses import is_remote
@@ -58,6 +58,13 @@ class RecentAnswers:
         return self.outputs.features.shape[1] > 0
 
 
+def has_answers(run: StoredRun, recent: Recent) -> bool:
+    """Return True if a log has answers of the run; also for a folder of images, which are predicted."""
+    if recent.source != LOG:
+        return True
+    return any(facts.run == run.label for facts in models_in(recent.folder).values())
+
+
 def recent_answers(run: StoredRun, extractor: ImageFeatures, recent: Recent) -> RecentAnswers:
     """Return the answers to recent images, or a random sample of them.
 
@@ -79,7 +86,8 @@ def _logged(run: StoredRun, recent: Recent) -> RecentAnswers:
     sketch = read_sketches(recent.folder, recent.since, recent.until, recent.model or run.label)
     if sketch.model.run != run.label:
         raise ArtefactError(
-            f"the answers of {recent.model} in {recent.folder} are those of {sketch.model.title}, and not of {run.label}",
+            f"the answers of {recent.model} in {recent.folder} are those of {sketch.model.title},"
+            f" and not of {run.label}",
             f"name the run: transfercli monitor {sketch.model.run} {recent.folder}"
             if sketch.model.run
             else "export the run again, so that its artefacts name it",
@@ -112,7 +120,8 @@ def sampled_outputs(sketch: Sketch) -> ModelOutputs:
     rows = np.repeat(np.arange(len(times)), np.maximum(whole, 0 if whole.sum() else 1))
     features = sketch.sample.features[rows]
     groups = tuple(map(str, rows)) if len(np.unique(rows)) < len(rows) else ()
-    return ModelOutputs(features, sketch.probabilities[rows], groups, groups)
+    probabilities = sketch.probabilities[rows].astype(np.float64)
+    return ModelOutputs(features.astype(np.float64), probabilities, groups, groups)
 
 
 def days_of(sketch: Sketch) -> tuple[Mapping[str, Any], ...]:

@@ -7,13 +7,12 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from transfercli.config.types import REGRESSION
 from transfercli.errors import ArtefactError
-from transfercli.evaluation.confidence.conformal import ConformalScores
-from transfercli.evaluation.multilabel.trust import label_answers
 from transfercli.export.formats.readers import Artefact
 from transfercli.export.formats.registry import FORMATS, Format, check_installed
 from transfercli.export.spec import EXPORTED, ExportSpec, parse_card
@@ -22,6 +21,9 @@ from transfercli.export.verify.sandbox import read_sandboxed
 from transfercli.io.bounded import read_json
 from transfercli.models.tasks.answers import answers_of
 from transfercli.workflows.predict.loadable import LoadableModel, ModelOutput, PredictBatch, always_unsure
+
+if TYPE_CHECKING:
+    from transfercli.evaluation.confidence.conformal import ConformalScores
 
 Reader = Callable[[str, Path], Artefact]  # takes the name of a format and a path
 
@@ -84,6 +86,8 @@ def _scores_of(spec: ExportSpec, path: Path) -> ConformalScores | None:
     """Return the conformal scores of an artefact, or None. Raises `ArtefactError` if they are damaged."""
     if spec.conformal is None:
         return None
+    from transfercli.evaluation.confidence.conformal import ConformalScores
+
     try:
         scores = ConformalScores.from_json(spec.conformal)
         if len(scores.classes) != len(spec.labels):
@@ -126,6 +130,8 @@ def _load_artefact(
     if expected not in (None, spec):
         raise ArtefactError(f"{path} does not match {EXPORTED} in the same folder", "export the run again")
     confidence = math.inf if spec.confidence is None else spec.confidence
+    if spec.decisions:
+        from transfercli.evaluation.multilabel.trust import label_answers  # it takes long: with the schema of configs
 
     def predict_batch(images: np.ndarray) -> ModelOutput:
         outputs = artefact.from_tensors(images)

@@ -15,7 +15,7 @@ from transfercli.workflows.command_lines import command_line
 from transfercli.workflows.retrain.alerts import reported_alerts
 
 FORMER = "former"  # key of a decision's facts: the id of the champion that was replaced
-MEASURED = ("gates", "test", "figures", "audit", "changes", "lost", "drift", "latency")
+MEASURED = ("gates", "test", "figures", "audit", "changes", "lost", "drift", "expected", "latency")
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,12 @@ class RetrainResult:
         changes: differences between the images and those of the champion.
         lost: images that are gone since an earlier night: names of classes, and numbers of images gone and before.
         drift: of the images that were added since the champion.
+        expected: of the champion's answers to recent images without labels.
         latency: of both models, in milliseconds per image, and their ratio.
         alerts: findings that need a person, as `alerts.Alert.as_json` returns them.
         version: the champion's, in the folder of versions; None without `retrain.versions`.
 
-    The eight before `alerts` are None if they were not measured.
+    The nine before `alerts` are None if they were not measured.
     """
 
     decision: str
@@ -56,6 +57,7 @@ class RetrainResult:
     changes: dict[str, Any] | None = None
     lost: dict[str, Any] | None = None
     drift: dict[str, Any] | None = None
+    expected: dict[str, Any] | None = None
     latency: dict[str, float] | None = None
     alerts: list[dict[str, Any]] = field(default_factory=list)
     version: Version | None = None

@@ -35,6 +35,7 @@ from transfercli.workflows.retrain.challenger import (
 )
 from transfercli.workflows.retrain.champion_versions import add_champion_version
 from transfercli.workflows.retrain.comparison import compare_on_test_images
+from transfercli.workflows.retrain.expected import add_expected, check_monitor, decide_if_as_expected
 from transfercli.workflows.retrain.lifetime import budget_warnings
 from transfercli.workflows.retrain.lost_images import (
     find_loss,
@@ -68,6 +69,7 @@ def retrain(request: RetrainRequest, reporter: Reporter) -> RetrainResult:
     """
     loaded = load_resolved(request.config, request.overrides, "finetune", request.runs, reporter)
     refuse_numbers(loaded.config.task, "retrain")
+    check_monitor(loaded.config)
     check_tracking(loaded.config)
     experiment = request.runs / loaded.config.name
     waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
@@ -76,8 +78,10 @@ def retrain(request: RetrainRequest, reporter: Reporter) -> RetrainResult:
         decision = decide_if_unchanged(state)
         state.warnings.release(state.log, show=decision is None)
         if decision is None:
-            state = add_drift(state)
-            decision = decide_if_not_drifted(state) or train_and_compare(state, reporter)
+            state = add_expected(add_drift(state))
+            decision = (
+                decide_if_not_drifted(state) or decide_if_as_expected(state) or train_and_compare(state, reporter)
+            )
         decision = state.watch.completed(decision, experiment)
         if decision.decision in PROMOTIONS:
             champions.promote_run(experiment, decision)
@@ -131,6 +135,8 @@ def load_state(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, 
 def decide_if_unchanged(state: RetrainState) -> Decision | None:
     """Return the decision "unchanged" if the last decision was about the same subject, else None."""
     when, last = state.config.retrain.when, state.last_decision
+    if state.needs_expected:  # the same images were perhaps not trained on yet, as the champion was good enough
+        last = next((decision for decision in reversed(state.log) if decision.challenger), None)
     if state.champion is None and (last is None or last.champion):  # there was no champion yet, or it was removed
         return None
     if when != "always" and last is not None and last.fingerprint == state.subject.fingerprint:

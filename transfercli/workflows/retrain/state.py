@@ -59,6 +59,7 @@ class RetrainState:
         warnings: warnings of the reading of the images, not shown yet.
         loss: images that are gone since an earlier night, if there are many and the config does not expect it.
         drift: of the images that were added since the champion; None if it is not needed, or if there are none.
+        expected: of the champion's answers to recent images, by `expected_of_champion`; None if it is not needed.
     """
 
     request: RetrainRequest
@@ -71,6 +72,7 @@ class RetrainState:
     warnings: DeferredWarnings
     loss: Loss | None = None
     drift: dict[str, Any] | None = None
+    expected: dict[str, Any] | None = None
 
     @property
     def config(self) -> ExperimentConfig:
@@ -85,6 +87,11 @@ class RetrainState:
     def needs_drift(self) -> bool:
         """True if a challenger is trained only after a drift of the images."""
         return self.config.retrain.when == "drifted" and self.champion is not None
+
+    @property
+    def needs_expected(self) -> bool:
+        """True if a challenger is trained only once the champion's answers are expected to be too bad."""
+        return self.config.retrain.when == "expected" and self.champion is not None
 
     @property
     def last_decision(self) -> Decision | None:
@@ -107,5 +114,6 @@ class RetrainState:
         if self.loss:
             measured |= {"lost": self.loss.as_json(), BEFORE: self.loss.before}
         measured |= {"drift": self.drift} if self.drift else {}
+        measured |= {"expected": self.expected} if self.expected else {}
         facts = {"subject": vars(self.subject), WARNINGS_HASH: self.warnings.hash, **measured, **facts}
         return Decision(word, reason, champion, fingerprint=self.subject.fingerprint, facts=facts)

@@ -114,7 +114,7 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
     ("compute",): (ComputeConfig(), ("device", "peer_timeout")),
     ("training", "schedule"): (ScheduleConfig(), ("patience",)),
     ("training", "early_stopping"): (EarlyStoppingConfig(), ("min_delta",)),
-    ("retrain",): (RetrainConfig(), ("audit",)),
+    ("retrain",): (RetrainConfig(), ("audit", "monitor")),
     ("retrain", "promote"): (PromoteConfig(), ("lifetime_confidence",)),
     ("training",): (TrainingConfig(), ("refit", "seeds")),
     ("transfer",): (TransferConfig(), ("lora", "align")),

@@ -1,7 +1,8 @@
 """Batches of the images that requests wait for: when one is computed, and of how many images.
 
-A batch starts as soon as the model is idle. It waits a few milliseconds if more images are being decoded meanwhile. If
-the model is computing, a second batch is handed over once it is full, so that the model never waits for the server.
+A batch starts as soon as the model is idle. It waits a few milliseconds if more images are being decoded meanwhile than
+are ready. While the model computes, a second batch is handed over once it is half full, so that the model never waits
+for the server.
 """
 
 from __future__ import annotations
@@ -51,12 +52,17 @@ class Job:
 
 @dataclass(eq=False, slots=True)
 class Item:
-    """Image of a job. content: as it was received, bytes or an array; pixels: uint8 [H, W, 3], once decoded."""
+    """Image of a job.
+
+    content: as it was received, bytes or an array; pixels: uint8 [H, W, 3], once decoded. file: the bytes of `content`,
+    if the answer log may keep them.
+    """
 
     job: Job
     index: int
     content: bytes | np.ndarray | None = None
     pixels: np.ndarray | None = None
+    file: bytes | None = None
 
 
 class Speed:
@@ -145,7 +151,7 @@ class Batcher:
         while len(self._sent) < AHEAD:
             self._drop_unwanted()
             waiting = len(self._ready)
-            if not waiting or (self._sent and waiting < self.speed.limit) or self._gathers(waiting):
+            if not waiting or (self._sent and 2 * waiting < self.speed.limit) or self._gathers(waiting):
                 return
             size = self.speed.best_size(waiting)
             items = [self._ready.popleft() for _ in range(size)]
@@ -160,7 +166,7 @@ class Batcher:
 
     def _gathers(self, waiting: int) -> bool:
         """Return True if an idle model is to wait for images that are being decoded."""
-        if self._sent or waiting >= self.speed.limit or not self._coming():
+        if self._sent or waiting >= min(self.speed.limit, self._coming()):
             self._gathering_since = None
             return False
         now = time.monotonic()

@@ -51,7 +51,9 @@ class Waiting:
     @property
     def content(self) -> bytes | memoryview:
         content = self.item.content
-        return np.ascontiguousarray(content).data.cast("B") if isinstance(content, np.ndarray) else content or b""
+        if isinstance(content, np.ndarray):
+            return np.ascontiguousarray(content).data.cast("B") if content.size else b""
+        return content or b""
 
 
 class Queue:

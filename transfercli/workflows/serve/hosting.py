@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,15 +20,18 @@ from transfercli.workflows.serve.decoding import Decoders
 from transfercli.workflows.serve.errors import NotReady, Overloaded, TimedOut
 from transfercli.workflows.serve.following import follow
 from transfercli.workflows.serve.model_connection import ModelConnection
+from transfercli.workflows.serve.model_process import Greeting
 from transfercli.workflows.serve.observer import DONE, REFUSED, Observer
 from transfercli.workflows.serve.targets import Source, Target
-from transfercli.workflows.serve.version import Recorded, Version, load
+from transfercli.workflows.serve.version import Version, load
+
+if TYPE_CHECKING:
+    from transfercli.workflows.serve.recording import Recorder, Recording
 
 LOADING, READY, FAILED = "loading", "ready", "failed"
 QUEUE_IMAGES = 512  # that may wait for one model
 FIRST_RETRY, LAST_RETRY = 0.5, 60.0  # seconds between two starts of a model that fails, doubled each time
 HEALTHY_SECONDS = 60.0  # after which a crash counts as the first again
-Log = Callable[[Version], Recorded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +62,14 @@ class Answers(list[Prediction]):
 class Surroundings:
     """Things that all models of a server share. queue_images: most images that may wait for one model.
 
-    log: returns the function that records the batches of a version; None if nothing is recorded.
+    recording: options of the answer log; None if nothing is recorded.
     """
 
     reporter: Reporter
     decoders: Decoders
     queue_images: int
     observer: Observer = field(default_factory=Observer)
-    log: Log | None = None
+    recording: Recording | None = None
 
 
 class ServedModel:
@@ -77,9 +81,13 @@ class ServedModel:
         self._current: Version | None = None
         self._failures: dict[Source, tuple[int, float]] = {}  # number of failed starts, and the time of the next
         self._reason = ""
-        self._starting: ModelConnection | None = ModelConnection(source.location)
+        self._starting: ModelConnection | None = self._connect(source)
         self._changed = asyncio.Event()
         self.first_outcome: asyncio.Future[TransferError | None] | None = None
+
+    def _connect(self, source: Source) -> ModelConnection:
+        """Start the process of a source; its output has features if they are recorded."""
+        return ModelConnection(source.location, features=self._shared.recording is not None)
 
     def kill(self) -> None:
         """End the process that was started first, if `run` was not."""
@@ -181,16 +189,16 @@ class ServedModel:
 
     async def _start(self, source: Source) -> None:
         """Load a version beside the one that answers, and let it answer from now on."""
-        connection, self._starting = self._starting or ModelConnection(source.location), None
+        connection, self._starting = self._starting or self._connect(source), None
         try:
             greeting = await load(connection)
+            recorder = await self._recorder(source, connection, greeting)
         except TransferError as error:
             self._refuse(source, error)
             return
         shared = self._shared
         version = Version(self.name, source, connection, greeting, shared.decoders, shared.observer)
-        if shared.log is not None:
-            version.recorded = shared.log(version)
+        version.recorder = recorder
         before, self._current, self._good, self._reason = self._current, version, source, ""
         for warning in greeting.warnings:
             shared.reporter.warning(f"{self.name}: {warning}")
@@ -202,6 +210,17 @@ class ServedModel:
         version.ended.add_done_callback(
             lambda ended: None if ended.cancelled() else self._lost(version, ended.result())
         )
+
+    async def _recorder(self, source: Source, connection: ModelConnection, greeting: Greeting) -> Recorder | None:
+        """Return the recorder of a loaded model, None for nobody; end its process if the log cannot be opened."""
+        recording = self._shared.recording
+        if recording is None:
+            return None
+        try:
+            return await asyncio.to_thread(recording.open, source.location, greeting)
+        except BaseException:
+            await connection.close()
+            raise
 
     def _refuse(self, source: Source, error: TransferError) -> None:
         """Keep what answers now, and say why a source cannot be loaded; it is tried again later."""
@@ -270,9 +289,13 @@ class Models(Mapping[str, ServedModel]):
     """
 
     def __init__(
-        self, targets: Sequence[tuple[Target, Source]], reporter: Reporter, queue_images: int = QUEUE_IMAGES
+        self,
+        targets: Sequence[tuple[Target, Source]],
+        reporter: Reporter,
+        queue_images: int = QUEUE_IMAGES,
+        recording: Recording | None = None,
     ) -> None:
-        self.shared = Surroundings(reporter, Decoders(usable_cores()), queue_images)
+        self.shared = Surroundings(reporter, Decoders(usable_cores()), queue_images, recording=recording)
         self._models = {target.name: ServedModel(target, source, self.shared) for target, source in targets}
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -18,7 +18,7 @@ import numpy as np
 from transfercli.errors import ArtefactError, OutOfSpaceError, TransferError, child_ran_out_of_space, from_facts
 from transfercli.workflows.predict.loadable import ModelOutput
 from transfercli.workflows.serve.child import start_child
-from transfercli.workflows.serve.model_process import COUNT, Greeting
+from transfercli.workflows.serve.model_process import COUNT, FEATURES, Greeting
 
 MODULE = "transfercli.workflows.serve.model_process"
 BUFFER = 64 * 2**20  # bytes of the longest line that is read
@@ -36,10 +36,15 @@ class Computed:
 
 
 class ModelConnection:
-    """Connection to a process that loads and computes one model; create it before or in the event loop."""
+    """Connection to a process that loads and computes one model; create it before or in the event loop.
 
-    def __init__(self, location: Path) -> None:
-        self.process, self._socket = start_child(MODULE, [os.fspath(location.absolute())], subprocess.PIPE)
+    features: True if its outputs are to have features, if the model has any.
+    """
+
+    def __init__(self, location: Path, *, features: bool = False) -> None:
+        self.process, self._socket = start_child(
+            MODULE, [os.fspath(location.absolute()), *[FEATURES] * features], subprocess.PIPE
+        )
         self._lines = deque[str](maxlen=LAST_LINES)
         self._errors: asyncio.Task[None] | None = None
 

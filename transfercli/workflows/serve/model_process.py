@@ -1,6 +1,6 @@
 """Process that computes the batches of one loaded model, for the server that started it.
 
-Usage: python -m transfercli.workflows.serve.model_process PARENT LOCATION, with a socket as stdin.
+Usage: python -m transfercli.workflows.serve.model_process PARENT LOCATION [features], with a socket as stdin.
 
 A crash of native code, or memory that runs out, ends this process and not the server. An artefact is loaded in it as
 it is: this process is the sandbox that `predict` has, too. It ends when the socket is closed, and with its parent.
@@ -30,6 +30,7 @@ from transfercli.errors import TransferError, as_facts, is_out_of_space
 from transfercli.io.parent import exit_with_parent
 from transfercli.reporting import Reporter
 from transfercli.text import first_line
+from transfercli.workflows.predict.loadable import with_features
 from transfercli.workflows.predict.predictions import padded
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from transfercli.workflows.predict.loadable import LoadableModel, ModelOutput, PredictBatch
 
 COUNT = struct.Struct("<I")
+FEATURES = "features"
+LONG_SECONDS = 0.3  # of one batch
 WARM_SECONDS = 0.1  # of the warm-up, for a runtime that compiles nothing
 
 
@@ -77,7 +80,7 @@ def main() -> None:
     os.dup2(2, 1)  # libraries may print
     connection = socket.socket(fileno=os.dup(0))
     try:
-        model, predict, greeting = _load(Path(sys.argv[2]))
+        model, predict, greeting = _load(Path(sys.argv[2]), features=FEATURES in sys.argv[3:])
     except TransferError as error:
         _send_line(connection, {"error": as_facts(error)})
         return
@@ -92,10 +95,15 @@ def main() -> None:
     os._exit(0)  # a runtime may take long to end its threads
 
 
-def _load(location: Path) -> tuple[LoadableModel, PredictBatch, Greeting]:
-    """Return a model, its forward pass, and what the server is to know of it."""
+def _load(location: Path, *, features: bool) -> tuple[LoadableModel, PredictBatch, Greeting]:
+    """Return a model, its forward pass, and what the server is to know of it.
+
+    features: True if its output is to have features, if it has any.
+    """
     warned = _Warnings()
     model = _find(location, warned)
+    if features:
+        model = with_features(model)
     if reason := model.always_abstaining():
         warned.warning(f"it abstains from every image: {reason}")
     predict = model.load()
@@ -139,7 +147,7 @@ def _read(name: str, path: Path) -> Artefact:
 def _warm_up(
     predict: PredictBatch, shape: tuple[int, int, int], most: int, budget: float
 ) -> tuple[tuple[int, float], ...]:
-    """Compute batches of each size that requests will have, and return (images, seconds) of the second time.
+    """Compute batches of each size that requests will have, and return (images, seconds) of each.
 
     The first time a runtime compiles the graph for a size, and no request is to wait for that. budget: seconds after
     which no larger size is computed.
@@ -150,12 +158,16 @@ def _warm_up(
         if measured and time.perf_counter() - started > budget:
             break
         images = np.zeros((size, *shape), np.uint8)
-        for _ in range(2):
-            began = time.perf_counter()
-            predict(images)
-            seconds = time.perf_counter() - began
-        measured.append((size, seconds))
+        seconds = _seconds(predict, images)
+        # Once more without the compilation, unless that takes long: the batches to come are measured, too.
+        measured.append((size, seconds if seconds > LONG_SECONDS else _seconds(predict, images)))
     return tuple(measured)
+
+
+def _seconds(predict: PredictBatch, images: np.ndarray) -> float:
+    began = time.perf_counter()
+    predict(images)
+    return time.perf_counter() - began
 
 
 def _powers_of_two(most: int) -> Sequence[int]:

@@ -19,6 +19,8 @@ from transfercli.workflows.serve.targets import Source, Target, parse_targets
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from transfercli.workflows.serve.recording import Recording
+
 MEBIBYTE = 1024 * 1024
 
 
@@ -29,6 +31,7 @@ class ServeRequest:
     targets: NAME=TARGET as typed. format: of the exports to serve in place of runs; None for the runs.
     token_file: holds the token that requests must have. queue_images: most images that may wait for a model.
     seconds: for an answer. most_megabytes: of a request. access_log: file that gets a line of JSON for each request.
+    log: folder of the answer log, which keeps `keep_images` of the least sure images; None for none.
     """
 
     targets: tuple[str, ...]
@@ -40,6 +43,8 @@ class ServeRequest:
     seconds: float = 30.0
     most_megabytes: int = 64
     access_log: Path | None = None
+    log: Path | None = None
+    keep_images: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ def serve(request: ServeRequest, reporter: Reporter, *, started: Callable[[Serve
     with ExitStack() as stack:
         log = None if request.access_log is None else stack.enter_context(_opened(request.access_log))
         # Their processes load the models while this one imports the server.
-        models = Models(sources, reporter, request.queue_images)
+        models = Models(sources, reporter, request.queue_images, _recording(request, reporter))
         stack.callback(models.kill)
         _run(models, request, token, log, reporter, started)
     raise AssertionError("the server ends with an error")
@@ -101,6 +106,15 @@ def _run(
     models.shared.observer = metrics
     app = _Hosted(build_app(models, settings, metrics), models)
     run_server(app, request.address, ending, started=lambda real: app.announce(real, started, ending))
+
+
+def _recording(request: ServeRequest, reporter: Reporter) -> Recording | None:
+    """Return the options of the answer log that a request asks for, or None."""
+    if request.log is None:
+        return None
+    from transfercli.workflows.serve.recording import Recording
+
+    return Recording(request.log, request.keep_images, reporter)
 
 
 def _opened(file: Path) -> TextIO:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,9 @@ from pathlib import Path
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RUN_ID, RunFolder
+from transfercli.runs.folder import DEFAULT_RUNS, RUN_ID, RunFolder
 from transfercli.runs.listing import is_run_folder
 from transfercli.runs.lookup import find_run, find_run_and_warn
-from transfercli.workflows.command_lines import command_line, run_arguments
 
 EXPORTED = "export.json"
 FOLLOWED = ("@champion", "@latest")
@@ -61,9 +61,10 @@ class Target:
             return Source(location, run.run_id)
         artefact = RunFolder(location).exports / self.format
         if not (artefact / EXPORTED).is_file():
+            runs = [] if self.runs == DEFAULT_RUNS else ["--runs", str(self.runs)]
             raise ArtefactError(
                 f"{run.label} has no export in the format {self.format}",
-                command_line("export", *run_arguments(run, self.runs), "--format", self.format),
+                shlex.join(["transfercli", "export", run.label, *runs, "--format", self.format]),
             )
         exported = (artefact / EXPORTED).stat()
         return Source(artefact, run.run_id, (exported.st_mtime_ns, exported.st_ino))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,13 +22,14 @@ from transfercli.workflows.serve.model_process import Greeting
 from transfercli.workflows.serve.observer import Observer
 from transfercli.workflows.serve.targets import Source
 
-Recorded = Callable[[np.ndarray, ModelOutput, Sequence[Prediction]], None]
+if TYPE_CHECKING:
+    from transfercli.workflows.serve.recording import Recorder
 
 
 class Version:
     """Loaded model that answers requests until it is retired, or until its process ends.
 
-    ended: set to the reason once the process has ended by itself. recorded: called with each batch; None for nobody.
+    ended: set to the reason once the process has ended by itself. recorder: of its answers; None for nobody.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class Version:
         self.name, self.source, self.greeting = name, source, greeting
         self.labels, self.geometry = greeting.labels, Geometry(*greeting.geometry)
         self.ended: asyncio.Future[TransferError] = asyncio.get_running_loop().create_future()
-        self.recorded: Recorded | None = None
+        self.recorder: Recorder | None = None
         self._connection, self._decoders, self._observer = connection, decoders, observer
         self._queue = Queue(self.geometry, self._decoded, self._undecoded)
         speed = Speed(greeting.batch_size, greeting.seconds)
@@ -70,6 +72,9 @@ class Version:
         job = Job([None] * len(images), top, abstain, partial(_finish, future), len(images))
         job.probabilities = [None] * len(images)
         items = [Item(job, index, content) for index, content in enumerate(images)]
+        if self.recorder is not None and self.recorder.keeps_files:
+            for item in items:
+                item.file = item.content if isinstance(item.content, bytes) else None
         self._jobs.add(job)
         self._futures[job] = future
         self._observer.queue(self.name, self.waiting)
@@ -102,6 +107,8 @@ class Version:
 
     def _undecoded(self, item: Item, problem: str) -> None:
         item.job.set(item.index, Prediction("", error=problem))
+        if self.recorder is not None:
+            self.recorder.failed(1)
         self._batcher.pump()  # it may have waited for this image
 
     async def _read_outputs(self) -> None:
@@ -124,6 +131,7 @@ class Version:
         for job in list(self._jobs):
             self._fail_job(job, lost)
         self.ended.set_result(reason)
+        self._end_recording()
 
     def _answer(self, items: list[Item], images: np.ndarray, output: ModelOutput) -> None:
         """Set the predictions of a batch; the images of requests with the same options are answered together."""
@@ -136,10 +144,12 @@ class Version:
             predictions = list(predictions_of(part, len(rows), labels, top, abstain=abstain))
             for row, prediction in zip(rows, predictions, strict=True):
                 items[row].job.set(items[row].index, prediction, output.probabilities[row])
-            if self.recorded is not None:
-                self.recorded(images[rows], part, predictions)
+        if self.recorder is not None:
+            self.recorder.record(images, output, [item.file for item in items])
 
     def _fail(self, items: Sequence[Item], error: ServeError) -> None:
+        if self.recorder is not None:
+            self.recorder.failed(len(items))
         for job in {item.job for item in items}:
             self._fail_job(job, error)
 
@@ -164,7 +174,14 @@ class Version:
         self._retired = True
         self._decoders.shut(self._queue)
         self._reading.cancel()
+        self._end_recording()
         await self._connection.close()
+
+    def _end_recording(self) -> None:
+        """Write the last answers in a thread: the end of the event loop waits for it, also if tasks are cancelled."""
+        recorder, self.recorder = self.recorder, None
+        if recorder is not None:
+            asyncio.get_running_loop().run_in_executor(None, recorder.close)
 
 
 def _finish(future: asyncio.Future[None]) -> None:

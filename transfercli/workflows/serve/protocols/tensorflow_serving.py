@@ -25,7 +25,9 @@ from transfercli.workflows.serve.protocols.protocol import WireProtocol, short_e
 from transfercli.workflows.serve.service import Images, Service
 
 DEFAULT = "serving_default"
-SIGNATURES = (DEFAULT, "serve", "serve_bytes", PROBABILITIES)
+BYTES = "_bytes"  # at the end of the name of a signature that takes files
+ALONE = (PROBABILITIES, PROBABILITIES + BYTES, VALUE, VALUE + BYTES)  # without labels, as in an exported SavedModel
+SIGNATURES = (DEFAULT, "serve", f"serve{BYTES}", *ALONE)
 INPUTS = ("images", "encoded", "image", "image_bytes", "bytes")
 B64 = "b64"
 STATES = {"ready": ("AVAILABLE", "OK"), "loading": ("LOADING", "OK")}
@@ -103,8 +105,8 @@ class TensorFlowServing:
         asked: _Asked = await self._service.json(request, _parsed)
         answers = await self._predict(request, model, asked.images, "instances" if asked.rows else "inputs")
         columns = {name: plain(column) for name, column in columns_of(model, answers).items()}
-        if asked.signature == PROBABILITIES:
-            name = VALUE if model.has_numbers else PROBABILITIES
+        if asked.signature in ALONE:
+            name = _answer_of(model)
             columns = {name: columns[name]}
         if asked.rows:
             return json_answer({"predictions": _rows(columns, len(answers))})
@@ -141,7 +143,10 @@ class TensorFlowServing:
         """Answer with the signatures of a model."""
         model = self._service.model(request)
         spec = {"name": model.name, "signature_name": "", "version": model.version}
-        signatures = {name: _signature(model, name) for name in SIGNATURES}
+        answer = _answer_of(model)
+        signatures = {
+            name: _signature(model, name) for name in SIGNATURES if name not in ALONE or name.startswith(answer)
+        }
         return json_answer(
             {"model_spec": spec, "metadata": {"signature_def": {"signature_def": signatures}}},
         )
@@ -159,12 +164,16 @@ def _rows(columns: dict[str, list[Any]], count: int) -> list[Any]:
     return [{name: values[number] for name, values in columns.items()} for number in range(count)]
 
 
+def _answer_of(model: ServedModel) -> str:
+    return VALUE if model.has_numbers else PROBABILITIES
+
+
 def _signature(model: ServedModel, name: str) -> dict[str, Any]:
     height, width = model.geometry.height, model.geometry.width
     encoded = _tensor("encoded", "DT_STRING", [-1])
     inputs = (
         {"encoded": encoded}
-        if name == "serve_bytes"
+        if name.endswith(BYTES)
         else {"images": _tensor("images", "DT_UINT8", [-1, height, width, 3])}
     )
     classes = len(model.labels)
@@ -172,7 +181,7 @@ def _signature(model: ServedModel, name: str) -> dict[str, Any]:
         outputs = {VALUE: _tensor(VALUE, "DT_FLOAT", [-1, 1])}
     else:
         outputs = {PROBABILITIES: _tensor(PROBABILITIES, "DT_FLOAT", [-1, classes])}
-        if name != PROBABILITIES:
+        if name not in ALONE:
             outputs |= {
                 LABELS: _tensor(LABELS, "DT_STRING", [classes]),
                 "label": _tensor("label", "DT_STRING", [-1]),

@@ -1,0 +1,185 @@
+"""The label review as people use it: with the keyboard alone, on a phone, and after a reload."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import DESKTOP, PHONE
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="session")
+def reviewed_runs(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Path:
+    """A run on digits 0-4, of which ten have wrong labels."""
+    from tests.workflows.conftest import World
+
+    world = World(tmp_path_factory.mktemp("reviewed"), digits_folder)
+    images = Path(shutil.copytree(digits_folder / "digits-source", world.folder / "images"))
+    for file in sorted((images / "train").rglob("*.png"))[::60][:10]:
+        file.rename(images / "train" / str((int(file.parent.name) + 1) % 5) / f"moved-{file.name}")
+    world.train("pretrain", world.config("digits", "", data={"train": str(images)}, training={"epochs": 5}))
+    return world.runs
+
+
+class Server:
+    """The site in a thread of its own. log: the decisions."""
+
+    def __init__(self, runs: Path, *, allow_changes: bool = True) -> None:
+        import uvicorn
+
+        from transfercli.workflows.ui.app import build_app
+        from transfercli.workflows.ui.site import Site
+
+        self.log = runs / "digits" / "corrections.csv"
+        app = build_app(Site(runs, allow_changes=allow_changes))
+        self.server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            self.thread.join(0.01)
+        self.address = f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
+
+    def decisions(self) -> list[dict[str, str]]:
+        with self.log.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join()
+
+
+@pytest.fixture
+def server(reviewed_runs: Path, tmp_path: Path) -> Iterator[Server]:
+    found = Server(Path(shutil.copytree(reviewed_runs, tmp_path / "runs", symlinks=True)))
+    yield found
+    found.stop()
+
+
+def opened(context: Any, address: str) -> Any:
+    page = context.new_page()
+    page.logged = []
+    page.on("console", lambda message: page.logged.append(message.text))
+    page.on("pageerror", lambda error: page.logged.append(str(error)))
+    page.goto(f"{address}/review/digits")
+    page.wait_for_selector("#item:not([hidden])", timeout=120_000)
+    return page
+
+
+def shown(page: Any, number: int) -> str:
+    """Wait until the image of a number is shown, and return its path."""
+    from playwright.sync_api import expect
+
+    expect(page.locator("#item-title")).to_have_text(re.compile(f"^Image {number} of "), timeout=30_000)
+    return str(page.locator("#path").inner_text())
+
+
+@pytest.fixture(params=[(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop-light", "phone-dark"])
+def page(request: pytest.FixtureRequest, browser: Any, server: Server) -> Iterator[Any]:
+    size, scheme = request.param
+    context = browser.new_context(viewport=size, color_scheme=scheme)
+    yield opened(context, server.address)
+    context.close()
+
+
+def test_every_decision_can_be_made_with_the_keyboard(page: Any, server: Server) -> None:
+    first = shown(page, 1)
+    page.keyboard.press("k")
+    second = shown(page, 2)
+    answer = page.locator("#answers button").nth(1)
+    chosen = answer.locator("span").first.inner_text()
+    page.keyboard.press("2")
+    third = shown(page, 3)
+    page.keyboard.press("s")
+    fourth = shown(page, 4)
+    page.keyboard.press("c")
+    page.keyboard.type("3")
+    page.keyboard.press("Enter")
+    shown(page, 5)
+    page.keyboard.press("u")
+    assert shown(page, 4) == fourth
+    rows = server.decisions()
+    assert [row["path"] for row in rows] == [first, second, fourth, fourth]
+    assert rows[0]["old"] == rows[0]["new"]
+    assert [row["new"] for row in rows[1:]] == [chosen, "3", ""]
+    assert third not in {row["path"] for row in rows}
+    assert page.logged == []
+
+
+def test_every_control_is_reached_and_works_by_tab_and_enter(page: Any, server: Server) -> None:
+    first = shown(page, 1)
+    reached = set()
+    page.locator("#main").focus()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.className"))
+    assert {"answer", "choice", "choose", "keep", "skip", "who", "keys"} <= reached
+    page.locator("#who").fill("Ann")
+    page.locator("#keep").focus()
+    page.keyboard.press("Enter")
+    shown(page, 2)
+    assert [(row["path"], row["who"]) for row in server.decisions()] == [(first, "Ann")]
+
+
+def test_keys_can_be_turned_off_and_do_nothing_in_a_field(page: Any, server: Server) -> None:
+    shown(page, 1)
+    page.locator("#who").press("k")
+    assert page.locator("#who").input_value() == "k"
+    page.locator("#keys").uncheck()
+    page.locator("#item-title").focus()
+    page.keyboard.press("k")
+    page.locator("#skip").click()
+    shown(page, 2)
+    assert not server.log.exists()
+
+
+def test_a_reload_goes_on_with_what_is_open(page: Any) -> None:
+    shown(page, 1)
+    page.keyboard.press("k")
+    second = shown(page, 2)
+    page.reload()
+    page.wait_for_selector("#item:not([hidden])")
+    assert shown(page, 1) == second
+
+
+def test_a_decision_that_cannot_be_stored_says_so_and_the_image_stays(page: Any, server: Server) -> None:
+    first = shown(page, 1)
+    server.stop()
+    page.keyboard.press("k")
+    page.wait_for_selector("#message.bad")
+    assert "nothing was stored" in page.locator("#message").inner_text()
+    assert shown(page, 1) == first
+
+
+def test_the_page_has_no_violation_and_fits_its_screen(page: Any) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    shown(page, 1)
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.logged == []
+
+
+def test_a_read_only_page_offers_no_decision(browser: Any, reviewed_runs: Path, tmp_path: Path) -> None:
+    site = Server(Path(shutil.copytree(reviewed_runs, tmp_path / "runs", symlinks=True)), allow_changes=False)
+    context = browser.new_context(viewport=DESKTOP)
+    page = opened(context, site.address)
+    first = shown(page, 1)
+    page.keyboard.press("k")
+    page.keyboard.press("s")
+    shown(page, 2)
+    page.keyboard.press("b")
+    assert shown(page, 1) == first
+    assert page.locator("#keep").count() == 0
+    assert not site.log.exists()
+    context.close()
+    site.stop()
