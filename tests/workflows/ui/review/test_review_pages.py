@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -192,6 +193,23 @@ def test_no_answer_holds_a_path_of_the_machine(page: Page, folder: Path) -> None
     assert all(str(folder.parent) not in text and "/tmp/" not in text for text in texts)
 
 
+def test_images_are_read_anew_when_that_is_asked_for(
+    page_of: Callable[..., Page], mislabelled: Any, tmp_path: Path
+) -> None:
+    world, _ = mislabelled
+    images = Path(shutil.copytree(world.folder / "images", tmp_path / "images"))
+    runs = Path(shutil.copytree(world.runs, tmp_path / "runs", symlinks=True))
+    for config in (runs / "digits").glob("*/config.yaml"):
+        config.write_text(config.read_text().replace(str(world.folder / "images"), str(images)))
+    (images / "train").rename(tmp_path / "away")
+    page = page_of(runs)
+    assert page.state()["state"] == "failed"
+    (tmp_path / "away").rename(images / "train")
+    assert page.state()["state"] == "failed"
+    assert page.client.get(f"{page.base}?again", follow_redirects=False).status_code == 303
+    assert page.state()["state"] == "done"
+
+
 def test_an_experiment_without_a_completed_run_is_not_found(page_of: Callable[..., Page], folder: Path) -> None:
     (folder / "empty").mkdir()
     for name in ("empty", "none", ".."):
@@ -206,8 +224,6 @@ def test_the_page_names_the_line_that_a_config_needs(page: Page) -> None:
 
 @pytest.mark.slow
 def test_sets_of_labels_are_stored_as_in_dataset_csv(scenes: Any, page_of: Callable[..., Page], tmp_path: Path) -> None:
-    import shutil
-
     runs = Path(shutil.copytree(scenes[0].runs, tmp_path / "runs", symlinks=True))
     page = page_of(runs, "scenes")
     state = page.state()

@@ -188,12 +188,25 @@ class Reviews:
         check_run_folder(folder.path)
         with self._lock:
             review = self._reviews.get(name)
-            if review is None or review.folder.path != folder.path or review.job.state == "failed":
+            if review is None or review.folder.path != folder.path:
                 review = self._reviews[name] = self._begun(folder)
             return review
+
+    def again(self, name: str) -> None:
+        """Drop the result of a search that is over, so that the images are read anew when they are asked for next."""
+        with self._lock:
+            review = self._reviews.get(name)
+            if review is not None and review.job.is_over:
+                self.site.jobs.forget(_key(review.folder))
+                del self._reviews[name]
 
     def _begun(self, folder: RunFolder) -> Review:
         log = log_of(folder)
         decisions = self._decisions.setdefault(log, Decisions(log))
-        job = self.site.jobs.start(("review", str(folder.path)), lambda reporter: find_doubts(folder, log, reporter))
+        job = self.site.jobs.start(_key(folder), lambda reporter: find_doubts(folder, log, reporter))
         return Review(self.site, folder, log, job, decisions)
+
+
+def _key(folder: RunFolder) -> tuple[str, str]:
+    """Return the key of the search with a run."""
+    return "review", str(folder.path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from transfercli.errors import TransferError, UsageError
@@ -36,6 +36,9 @@ def routes(site: Site) -> Sequence[Route]:
         return site.page(request, "review_overview.html.j2", experiments=reviews.experiments())
 
     def page(request: Request) -> Response:
+        if "again" in request.query_params:
+            reviews.again(request.path_params["experiment"])
+            return RedirectResponse(request.url.path, 303)
         review = reviews.of(request.path_params["experiment"])
         return site.page(request, "review.html.j2", review=review)
 

@@ -301,6 +301,7 @@ function fail(state) {
   part("search-title").textContent = "The labels cannot be reviewed";
   part("search-state").textContent = [state.message, state.hint].filter(Boolean).join("; ");
   part("search").className = "verdict failed";
+  part("retry").hidden = false;
 }
 
 function show(id, text) {
