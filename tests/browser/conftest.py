@@ -41,7 +41,8 @@ def on_desktop(browser: Any, file: Path) -> Iterator[Any]:
 
 
 @pytest.fixture(
-    scope="session", params=["report", "label_report", "comparison", "label_comparison", "comparisons", "sweep"]
+    scope="session",
+    params=["report", "label_report", "comparison", "label_comparison", "comparisons", "sweep", "predicted"],
 )
 def page_file(request: pytest.FixtureRequest) -> Path:
     """Each page in turn."""
@@ -197,4 +198,30 @@ def sweep_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     importances = [KeyImportance(axis.key, 0.5 / n, (0.4 / n, 0.7 / n), 0.2) for n, axis in enumerate(AXES, 1)]
     path = tmp_path_factory.mktemp("sweep") / "page.html"
     path.write_text(render_sweep_page(sweep_page(importances=importances)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def predicted_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of predictions with every group: unreadable, abstained from, strange, no label, sets, odd names."""
+    from transfercli.evaluation.report.predicted.chosen import ChosenImages
+    from transfercli.evaluation.report.predicted.page import PageFacts, images_shown, render_page
+    from transfercli.evaluation.report.thumbnails import image_data_url
+    from transfercli.workflows.predict.predict import Prediction
+
+    digits, chosen = all_digits(), ChosenImages(NAMES)
+    pictures = digits.rgb(np.arange(400))
+    for number in range(400):
+        name, probability = NAMES[digits.labels[number]], 0.5 + (number * 37 % 100) / 200
+        top = ((name, probability), (NAMES[number % 10], 1 - probability))
+        unknown, strange = float(number % 50), number % 50 == 49
+        doubt = {"abstained": probability < 0.55, "strange": strange, "unknown": unknown, "labels": (name,)}
+        chosen.add(Prediction(f"photos/<b>{number:03}</b>.png", top, **doubt))  # type: ignore[arg-type]
+    chosen.add(Prediction("photos/none.png", ((NAMES[0], 0.4),), answered=()))
+    chosen.add(Prediction("photos/" + "long-name-" * 15 + ".png", error="truncated: image file is truncated"))
+    shown = images_shown(chosen)
+    addresses = {id(image): image_data_url(pictures[n % 400]) for n, image in enumerate(shown[:-3])}
+    facts = PageFacts("digits@champion", "transfercli predict digits@champion photos", "predictions.csv")
+    path = tmp_path_factory.mktemp("predicted") / "index.html"
+    path.write_text(render_page(chosen, addresses, facts), encoding="utf-8")
     return path

@@ -11,7 +11,7 @@ from transfercli.cli.app import app
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    "options, words",
     [
         (["--report", "page", "--watch", "."], "--watch has no end"),
         (["--sort-as", "copy", "photo.png"], "add --sort-into DIR"),

@@ -33,6 +33,8 @@ function start() {
 
   function build() {
     const tile = wall.querySelector(".tile");
+    const first = [...wall.querySelectorAll(".tiles")].find((list) => !list.dataset.from || list.dataset.from === "0");
+    const known = [...(first?.children ?? [])].slice(0, size()); // what the page came with stays to be seen
     if (tile) rowHeight = tile.offsetHeight + parseFloat(getComputedStyle(wall.querySelector(".tiles")).rowGap);
     watcher.disconnect();
     parts.length = 0;
@@ -44,7 +46,9 @@ function start() {
       part.style.minHeight = `${Math.ceil(Math.min(size(), count - from) / columns) * rowHeight}px`;
       parts.push(part);
     }
+    parts[0].append(...known);
     wall.append(...parts);
+    markCurrent();
     for (const part of parts) watcher.observe(part);
   }
 
@@ -54,7 +58,8 @@ function start() {
 
   async function fill(part) {
     part.dataset.wanted = "1";
-    if (part.loading || part.childElementCount) return part.loading;
+    const expected = Math.min(size(), count - Number(part.dataset.from));
+    if (part.loading || part.childElementCount === expected) return part.loading;
     const address = `${wall.dataset.address}/tiles?${wall.dataset.query}&from=${part.dataset.from}&count=${size()}`;
     part.loading = fetch(address)
       .then((answer) => (answer.ok ? answer.text() : ""))

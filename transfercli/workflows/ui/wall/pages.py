@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 ADDRESS = "/wall"
-FIRST, MOST = 60, 400  # pictures of the page itself, and of one part that a script asks for
+FIRST, MOST = 120, 400  # pictures of the page itself, and of one part that a script asks for
 MATRIX_CLASSES, PAIRS = 20, 30  # classes of a whole matrix; pairs that are listed if there are more
 TOP = 5
 SIDES = {"small": SMALL, "large": LARGE}
