@@ -166,3 +166,11 @@ def test_a_running_run_asks_for_its_state_again(client: TestClient, runs: Path) 
         edit(runs / "digits/second/run.json", status="running")
         assert 'id="state" data-live' in client.get("/runs/digits/second").text
         assert 'id="board" data-live' in client.get("/").text
+
+
+def test_configs_are_read_before_somebody_asks(runs: Path, first: str) -> None:
+    index = RunIndex(runs)
+    index.warm(lambda: True)
+    assert "config" not in vars(index.listing().by_label[first])
+    index.warm(lambda: False)
+    assert vars(index.listing().by_label[first])["config"]["seed"] == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +17,7 @@ from transfercli.workflows.runs.run_fields import ListedRun
 
 # Errors that reading damaged files may raise, whatever was done to them.
 DAMAGE = (TransferError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+MOST_WARM = 2_000  # configs that are read before somebody asks, at some 10 ms each
 MOST_RUNS = 50_000  # in the memory: about 10 kB each
 UNSETTLED = frozenset({"running", "interrupted"})  # states that depend on locks, which no time of a file shows
 
@@ -86,6 +87,18 @@ class RunIndex:
                     problems[experiment.name] = f"{type(error).__name__}: {error}"
             self._kept = dict(list(kept.items())[-MOST_RUNS:])
             return Listing(tuple(found), problems)
+
+    def warm(self, is_stopped: Callable[[], bool]) -> None:
+        """Read all runs, then the configs of the newest ones, so that the first page need not wait for them.
+
+        is_stopped: returns True if nobody needs that any more.
+        """
+        newest = sorted(self.listing().runs, key=lambda run: str(run.row.created or ""), reverse=True)
+        for run in newest[:MOST_WARM]:
+            if is_stopped():
+                return
+            with suppress(*DAMAGE):
+                _ = run.config  # kept by the run
 
     def _of_experiment(self, experiment: Path, kept: dict[Path, tuple[Signature, IndexedRun]]) -> list[IndexedRun]:
         signed = [(folder, _signature(folder)) for folder in _folders(experiment) if folder.name[0] != "."]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote
@@ -60,6 +62,8 @@ def run_ui(request: UiRequest, reporter: Reporter, *, started: Callable[[UiStart
     app = build_app(site, token=token, hosts=_names_of_host(request.address))
 
     def announce(real: Address) -> None:
+        warm = partial(site.index.warm, lambda: bool(reporter.stop_signal()))
+        threading.Thread(target=warm, name="index", daemon=True).start()
         started(UiStarted(real.text if token is None else f"{_opened(real)}/?token={quote(token, safe='')}"))
 
     run_server(app, request.address, reporter, started=announce)

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from transfercli.runs.record import RunRecord
 from transfercli.text import byte_size, duration, printable
-from transfercli.workflows.runs.rows import links_of, row_of
+from transfercli.workflows.runs.rows import row_of
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.ui.pages import run_parts, stored_files
 from transfercli.workflows.ui.pages.parts import Part, part
@@ -26,10 +26,12 @@ def facts_of(site: Site, run: StoredRun) -> dict[str, Any]:
     """Return the variables of the page of a run; each part that cannot be read has the reason."""
     folder = run.folder
     record: Part[RunRecord] = part(lambda: run.record)
-    row = row_of(folder, links_of(folder.path.parent))
+    label = f"{folder.path.parent.name}/{folder.path.name}"
+    listed = site.index.listing().by_label.get(label)
+    row = listed.row if listed is not None else row_of(folder, {})
     parent = part(lambda: run.record.parent).value
     return {
-        "label": f"{folder.path.parent.name}/{folder.path.name}",
+        "label": label,
         "row": row,
         "record": record,
         "summary": part(lambda: summary_of(run.record)),
