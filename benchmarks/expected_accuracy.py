@@ -61,9 +61,6 @@ CASES = {
     "over-0": Case("fashion", 6, (500, 150, 150, 1200), epochs=40),
     "vgg-0": Case("fashion", 4, (1000, 200, 200, 600), base="vgg16"),
     "pairs-d": Case("digits", 3, (450, 120, 180, 700), pairs=True, epochs=20),
-    "fashion-0": Case("fashion", 0, (1000, 250, 250, 1200), epochs=15),
-    "digits-0": Case("digits", 0, (500, 150, 250, 890), epochs=15),
-    "vgg-1": Case("fashion", 5, (1000, 200, 200, 600), pairs=True, base="vgg16"),
 }
 TUNED = ("digits-2", "fashion-2", "pairs-0", "digits-1")
 

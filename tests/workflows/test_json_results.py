@@ -74,6 +74,7 @@ def call(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 TRAIN = {"run", "status", "best_epoch", "metrics", "seconds", "cache"}
 EVALUATE = {"run", "split", "examples", "metrics", "intervals", "per_class", "confusion_matrix", "gates"}
 CHECK = {"images", "classes", "splits", "problems", "duplicates", "usable"}
+MONITOR = {"run", "source", "images", "drift", "expected", "estimates", "trusted", "reasons", "gates", "passed"}
 CACHE = {"folder", "bytes", "entries", "limit", "caches"}
 ERROR = {"error"}
 
@@ -117,6 +118,10 @@ CALLS: list[tuple[str, int, set[str]]] = [
     ),
     ("data drift digits-source new", 0, {"run", "images", "drifted", "score", "tests", "max", "passed", "reference"}),
     ("data drift digits-source new --max 0", 5, {"score", "max", "passed"}),
+    ("monitor digits-source new", 0, MONITOR),
+    ("monitor digits-source new --min-expected accuracy=1.0", 5, MONITOR),
+    ("monitor digits-source new --min-expected log_loss<=0.1", 2, ERROR),
+    ("monitor digits-source gone", 4, ERROR),
     (
         "data next digits-source unlabelled --budget 2",
         0,

@@ -87,8 +87,8 @@ def monitor(
 
     Example: transfercli monitor flowers@champion camera/today --min-expected accuracy=0.85
     """
-    from transfercli.workflows.monitor.monitor import MonitorRequest
     from transfercli.workflows.monitor.monitor import monitor as monitor_answers
+    from transfercli.workflows.monitor.request import MonitorRequest
 
     first, last = (None if day is None else day.date() for day in (since, until))
     request = MonitorRequest(run, folder, runs, tuple(min_expected or ()), gate_on, report, model, first, last, max_bad)

@@ -16,6 +16,7 @@ from transfercli.evaluation.monitoring.answered_images import (
 
 PRIOR = 1.0  # weight of the prior that certainties are calibrated already
 STEPS = 25  # of Newton's method, which needs about six
+SMALLEST_STEP = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,20 @@ class CertaintyMap:
         right = held_out.right[known].astype(np.float64)
         design = np.stack([inputs, np.ones(len(inputs))], axis=1)
         identity = parameters = np.array([1.0, 0.0])
+
+        def loss(values: Array) -> float:
+            odds = design @ values
+            return float((np.logaddexp(0, odds) - right * odds).sum() + PRIOR / 2 * np.square(values - identity).sum())
+
         for _ in range(STEPS):
             fitted = from_log_odds(design @ parameters)
             gradient = design.T @ (fitted - right) + PRIOR * (parameters - identity)
             curvature = (design * (fitted * (1 - fitted))[:, None]).T @ design + PRIOR * np.eye(2)
-            parameters = parameters - np.linalg.solve(curvature, gradient)
+            step, size = np.linalg.solve(curvature, gradient), 1.0
+            # A whole step may overshoot, and then diverge, if the certainties are far from calibrated.
+            while size > SMALLEST_STEP and loss(parameters - size * step) > loss(parameters):
+                size /= 2
+            parameters = parameters - size * step
         return cls(float(parameters[0]), float(parameters[1]))
 
     def right(self, answers: AnsweredImages) -> Array:

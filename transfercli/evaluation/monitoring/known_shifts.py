@@ -14,8 +14,6 @@ from PIL import Image
 
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, Corruption, Pixels
 
-Values = npt.NDArray[np.floating]
-
 
 def _darkness(image: Pixels, share: float, _: np.random.Generator) -> Pixels:
     return _as_pixels(image * np.float32(share))
@@ -88,7 +86,7 @@ def _shade(image: Pixels, depth: float, rng: np.random.Generator) -> Pixels:
     return _as_pixels(image * (1 - np.float32(depth) * fall)[..., None])
 
 
-def _as_pixels(values: Values) -> Pixels:
+def _as_pixels(values: npt.NDArray[np.floating] | Pixels) -> Pixels:
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 
 

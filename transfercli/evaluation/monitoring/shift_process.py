@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from transfercli.evaluation.monitoring.answered_images import Array
 
@@ -36,7 +38,8 @@ class ShiftProcess:
         """Fit the process to known shifts: signals [S, K] and corrections [S]."""
         scale = np.sqrt(np.square(signals).mean(axis=0)) + _LEAST
         inputs = signals / scale
-        inverse: Array = np.linalg.inv(_kernel(inputs, inputs) + NOISE * np.eye(len(inputs)))
+        kernel: npt.NDArray[Any] = _kernel(inputs, inputs) + NOISE * np.eye(len(inputs))
+        inverse: npt.NDArray[Any] = np.linalg.inv(kernel)
         return cls(scale, inputs, inverse @ corrections, inverse)
 
     def at(self, signals: Array) -> tuple[Array, Array]:

@@ -18,7 +18,9 @@ COMPONENTS = 20  # principal components of the plane of held-out features
 PRIOR_IMAGES = 5  # weight of the mean over all classes in the mean of one class
 UNLIKE_SHARE = 0.95  # share of the held-out images that are not unlike the others
 _FLOOR = 0.02  # standard deviation of a component, at least
-_LEAST = 1e-6
+# Added to squared distances, whose mean is about 1, before their logarithm: few features have nothing off their plane.
+_LEAST = 1e-3
+_LEAST_SPREAD = 1e-2
 
 # Signals of one image; a set has the mean and the spread of each, and then `OF_SETS`.
 OF_IMAGES = ("confidence", "margin", "entropy", "neighbour", "plane", "off_plane")
@@ -68,14 +70,15 @@ class FeatureSpace:
         on_plane = rows @ self.axes
         within = np.square(on_plane / self.deviations).mean(axis=1)
         off_plane = lengths - np.square(on_plane).sum(axis=1)
-        return np.stack([np.log(np.maximum(v, _LEAST)) for v in (np.sqrt(np.maximum(near, 0)), within, off_plane)], 1)
+        return np.stack([np.log(np.maximum(values, 0.0) + _LEAST) for values in (near, within, off_plane)], axis=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShiftSignals:
     """Signals relative to held-out images.
 
-    centres: [C, 6], the mean signals of held-out images by answered class; spreads: [6], deviations from them
+    centres: [C, 6], the mean signals of held-out images by answered class; spreads: [6], deviations from them; usual:
+        [6], the deviations in units of `spreads`, 1 but for a signal that is the same for all images
     unlike: log distance from the neighbours above which an image is unlike the held-out ones
     mix: [C], shares of the answered classes of held-out images; mean: [C], mean probabilities; dispersity: of them
     """
@@ -83,6 +86,7 @@ class ShiftSignals:
     space: FeatureSpace
     centres: Array
     spreads: Array
+    usual: Array
     unlike: float
     mix: Array
     mean: Array
@@ -101,12 +105,12 @@ class ShiftSignals:
                 for kind in range(_number_of_kinds(held_out))
             ]
         )
-        spreads = (raw - centres[kinds]).std(axis=0) + _LEAST
+        spreads = (raw - centres[kinds]).std(axis=0) + _LEAST_SPREAD
         unlike = float(np.quantile(distances[:, 0], UNLIKE_SHARE))
-        signals = cls(
-            space, centres, spreads, unlike, _mix(held_out), held_out.probabilities.mean(axis=0), _dispersity(held_out)
-        )
-        return signals, (raw - centres[kinds]) / spreads
+        own, mean = (raw - centres[kinds]) / spreads, held_out.probabilities.mean(axis=0)
+        usual = own.std(axis=0)
+        signals = cls(space, centres, spreads, usual, unlike, _mix(held_out), mean, _dispersity(held_out))
+        return signals, own
 
     def of_images(self, answers: AnsweredImages) -> Array:
         """Return the signals of each image, [N, 6], in deviations from held-out images of the same answered class."""
@@ -123,7 +127,7 @@ class ShiftSignals:
             np.log(_dispersity(answers)) - np.log(self.dispersity),
             np.abs(mean - self.mean).sum() / 2,
         )
-        return np.concatenate([values.mean(axis=0), values.std(axis=0) - 1, of_set])
+        return np.concatenate([values.mean(axis=0), values.std(axis=0) - self.usual, of_set])
 
     def unlike_share(self, answers: AnsweredImages) -> float:
         """Return the share of images that are further from held-out images than 95% of these are from each other."""

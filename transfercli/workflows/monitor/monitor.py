@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import date
-from pathlib import Path
+from dataclasses import replace
 
 from transfercli.reporting import Reporter
 from transfercli.workflows.data.drift import drift_of_outputs
@@ -14,35 +12,10 @@ from transfercli.workflows.monitor.expected_gates import checked_gates, expected
 from transfercli.workflows.monitor.model_answers import answered_images
 from transfercli.workflows.monitor.page import page_path, write_page
 from transfercli.workflows.monitor.recent_answers import Recent, recent_answers
+from transfercli.workflows.monitor.request import MonitorRequest
 from transfercli.workflows.monitor.result import HeldOut, MonitorResult
 from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.stored_run import StoredRun
-
-
-@dataclass(frozen=True)
-class MonitorRequest:
-    """Arguments of `monitor`.
-
-    Attributes:
-        run: RUN of the command line.
-        folder: a folder of images, at any depth, or an answer log.
-        minimums: gates such as `accuracy=0.9`.
-        gate_on: `point` or `lower`: gates hold against the expected value, or the worse end of its interval.
-        report: file or folder of the page, or None.
-        model, since, until: of a log, as in `Recent`.
-        max_bad: largest fraction of unreadable images accepted; None for that of the run's config.
-    """
-
-    run: str
-    folder: Path
-    runs: Path
-    minimums: tuple[str, ...] = ()
-    gate_on: str = "point"
-    report: Path | None = None
-    model: str | None = None
-    since: date | None = None
-    until: date | None = None
-    max_bad: float | None = None
 
 
 def monitor(request: MonitorRequest, reporter: Reporter) -> MonitorResult:

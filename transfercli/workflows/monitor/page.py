@@ -13,7 +13,7 @@ from transfercli.workflows.monitor.result import ESTIMATES, MonitorResult
 
 if TYPE_CHECKING:
     from transfercli.evaluation.monitoring.answered_images import AnsweredImages, Array
-    from transfercli.workflows.monitor.monitor import MonitorRequest
+    from transfercli.workflows.monitor.request import MonitorRequest
 
 OPTION, NAME = "--report", "monitor.html"
 
