@@ -4,10 +4,10 @@ Usage: python -m benchmarks.answer_log OUT.json [--base resnet50] [--side 96] [-
 
 Solves a head on a base with random weights, as `benchmarks.predict` does. In this process, batches of 32 images are
 computed without and with features and recorded in a log, in turn; the shares are those of the forward pass without
-features, in processor seconds, which other load of the machine affects less. Then `transfercli predict` answers
-the folder three times without and three times with `--log --keep-images 100`, in turn, each in a new process; what it
-takes for an eighth of the images, which is mostly imports, is subtracted. Last, 365 nights of 3,000 images are written
-and compacted night by night, for the features of this base and 10 and 1,000 classes.
+features, in processor seconds, which other load of the machine affects less. Then `predict` answers the folder (JPEGs
+of 320 x 320 pixels) without and with `--log --keep-images 100`, in turn, in this process and those that decode. Last,
+365 nights of 3,000 images are written and compacted night by night, for the features of this base and 10 and 1,000
+classes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.predict import BATCH, FILE_SIDE, predict_costs
+from benchmarks.predict import BATCH, FILE_SIDE
 from benchmarks.workbench import finetune, make_config, run_measurement, write_images, write_weights
 from transfercli.evaluation.monitoring.compaction import compact, new_name
 from transfercli.evaluation.monitoring.counts import Answers, Counts, one_hot
@@ -33,9 +33,10 @@ from transfercli.evaluation.monitoring.reservoir import Reservoir
 from transfercli.reporting import Reporter
 from transfercli.workflows.answer_log import AnswerLog, facts_of
 from transfercli.workflows.predict.loadable import with_features
+from transfercli.workflows.predict.predict import PredictRequest, predict_images
 from transfercli.workflows.predict.predictors import find_model
 
-ROUNDS, REPEATS = 12, 3
+ROUNDS, REPEATS = 12, 5
 NIGHTS, ASKED = 365, 3000
 
 
@@ -74,14 +75,18 @@ def costs_of_batches(run: str, log: Path, side: int) -> dict[str, Any]:
     }
 
 
-def costs_of_command(run: str, folder: Path, small: list[str], log: Path) -> dict[str, Any]:
-    """Return processor seconds an image of `predict` without and with a log."""
+def costs_of_predict(run: str, folder: Path, log: Path) -> dict[str, Any]:
+    """Return processor seconds of `predict`, with those of its decoding processes, without and with a log."""
     seconds: dict[str, list[float]] = {"without": [], "with": []}
-    for number in range(REPEATS):
-        for name in seconds:
-            more = ["--log", str(log / f"{name}{number}"), "--keep-images", "100"] if name == "with" else []
-            few, every = predict_costs(run, [*small, *more]), predict_costs(run, [str(folder), *more])
-            seconds[name].append((every["cpu"] - few["cpu"]) / (every["lines"] - few["lines"]))
+    for number in range(REPEATS + 1):
+        for name, values in seconds.items():
+            place = log / f"{number}" if name == "with" else None
+            request = PredictRequest(run, Path(run).parent, (str(folder),), log=place, keep_images=100 * bool(place))
+            started = sum(os.times()[:4])
+            for _ in predict_images(request, Reporter()).answers:
+                pass
+            if number:  # the first time imports the frameworks
+                values.append(sum(os.times()[:4]) - started)
     ratios = [new / old - 1 for old, new in zip(seconds["without"], seconds["with"], strict=True)]
     return {**seconds, "share": statistics.median(ratios)}
 
@@ -134,7 +139,7 @@ def measure(work: Path, base: str, side: int, count: int) -> dict[str, Any]:
         "side": side,
         "images": count,
         "batches": batches,
-        "command": costs_of_command(run, photos, [str(path) for path in files[: count // 8]], work / "command"),
+        "predict": costs_of_predict(run, photos, work / "predict"),
         "year": [size_of_a_year(work / f"year{labels}", batches["width"], labels) for labels in (10, 1000)],
     }
 

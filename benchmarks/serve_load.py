@@ -6,7 +6,8 @@ Usage: python -m benchmarks.serve_load OUT.json [--base small_cnn] [--side 32] [
 Solves a head on a base with random weights (small_cnn: a linear probe as well), serves the run, or its export, and has
 wrk send one JPEG a request to POST /predict/NAME on connections that are kept open. Server, models, decoders and wrk
 share the machine. Each round measures `predict` before and after the load, from its first line to its last, with
-decoding, and without the start of the program; the share is that of the mean of the two.
+decoding, and without the start of the program; the share is that of the mean of the two. `cpu_share` is the same in
+processor seconds an image, without those of wrk: other load of the machine affects it less.
 
 load: requests a second, 50th and 99th percentile with 1, 8 and 64 clients; the mean size and seconds of a batch, from
 /metrics; the 99th percentile at 8 clients in batch times. memory: resident memory of all processes of the server over
@@ -30,7 +31,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,7 @@ NAME = "model"
 # wrk gives each thread a state of its own; there is one thread, so each request is the next image.
 SCRIPT = """
 local bodies, at = {{}}, 0
-function init(args)
-  wrk.init(args)  -- sets the header Host
+function init(args)  -- the header Host is set by now
   for path in io.lines('{paths}') do
     local file = io.open(path, "rb")
     bodies[#bodies + 1] = wrk.format("POST", "/predict/{name}", {{["Content-Type"] = "image/jpeg"}}, file:read("*a"))
@@ -76,6 +76,10 @@ class Server:
         """Return the ids of the server and its children."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return [self.process.pid, *map(int, children)]
+
+    def cpu_seconds(self) -> float:
+        """Return the processor seconds of all processes so far."""
+        return sum(map(cpu_seconds, self.processes()))
 
     def resident_mb(self) -> float:
         """Return the resident memory of all processes; pages that they share count once (PSS)."""
@@ -120,7 +124,7 @@ def serving(target: str, image: bytes, *options: str) -> Iterator[Server]:
             seconds = time.perf_counter() - started
             assert status == 200, body
             server = Server(process, port, seconds, 0.0)
-            yield Server(process, port, seconds, sum(map(cpu_seconds, server.processes())))
+            yield replace(server, cpu=server.cpu_seconds())
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
@@ -150,30 +154,35 @@ class Load:
         return self.result(self.start(port, clients, seconds))
 
 
-def predict_speed(target: str, folder: Path) -> float:
-    """Return the images a second of `predict` on a folder, from its first line to its last."""
-    costs = predict_costs(target, [str(folder)])
-    return float((costs["lines"] - 1) / (costs["last"] - costs["first"]))
+def predict_speed(target: str, folder: Path) -> tuple[float, float]:
+    """Return the images a second of `predict` on a folder, from its first line to its last, and CPU ms an image.
+
+    Processor time is that of all classes less that of one, so that the start of the program is not in it.
+    """
+    part, whole = predict_costs(target, [str(folder / "class0")]), predict_costs(target, [str(folder)])
+    cpu = 1000 * (whole["cpu"] - part["cpu"]) / (whole["lines"] - part["lines"])
+    return (whole["lines"] - 1) / (whole["last"] - whole["first"]), cpu
 
 
 def measure_load(target: str, photos: Path, load: Load, image: bytes, seconds: int) -> dict[str, Any]:
     """Measure one round: `predict`, the load of 1, 8 and 64 clients, and `predict` again."""
-    before = predict_speed(target, photos)
+    before, cpu_before = predict_speed(target, photos)
     found: dict[str, Any] = {}
     with serving(target, image) as server:
         load.run(server.port, CLIENTS[-1], 1)
         for clients in CLIENTS:
-            start = np.array(server.batches())
+            start, cpu = np.array(server.batches()), server.cpu_seconds()
             row = load.run(server.port, clients, seconds)
+            row["cpu_ms"] = 1000 * (server.cpu_seconds() - cpu) / row["requests"]
             assert not row["failed"], row
             count, images, busy = np.array(server.batches()) - start
             row |= {"batch_images": images / count, "batch_ms": 1000 * busy / count}
             found[f"clients_{clients}"] = row | {"p99_in_batches": row["p99"] / row["batch_ms"]}
-    after = predict_speed(target, photos)
-    mean = (before + after) / 2
-    for clients in CLIENTS:
-        found[f"clients_{clients}"]["share"] = found[f"clients_{clients}"]["per_second"] / mean
-    return {"predict_before": before, "predict_after": after, **found}
+    after, cpu_after = predict_speed(target, photos)
+    mean, cpu = (before + after) / 2, (cpu_before + cpu_after) / 2
+    for row in found.values():
+        row |= {"share": row["per_second"] / mean, "cpu_share": cpu / row["cpu_ms"]}
+    return {"predict": [before, after], "predict_cpu_ms": [cpu_before, cpu_after], **found}
 
 
 def measure_memory(target: str, load: Load, image: bytes, requests: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from transfercli.errors import Interrupted
 from transfercli.reporting import Reporter
 from transfercli.web.address import Address
-from transfercli.web.connections import Limits
+from transfercli.web.limits import Limits
 from transfercli.web.server import run_server
 
 PATIENCE = 30  # seconds that a test waits for an answer before it fails

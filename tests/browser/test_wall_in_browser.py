@@ -157,10 +157,11 @@ def test_a_chosen_file_and_the_camera_are_answered(
     page.keyboard.press("Enter")
     page.wait_for_selector("#viewfinder:not([hidden])")
     page.wait_for_selector("#take:focus")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#answer-note:text('unlike the training images'), #answer-title", timeout=LONGEST)
+    with page.expect_response("**/answer", timeout=LONGEST):
+        page.keyboard.press("Enter")
     page.wait_for_selector("#state:text-is('Answered.')", timeout=LONGEST)
     assert page.locator("#viewfinder").is_hidden()
+    page.evaluate("document.querySelector('#preview').decode()")
     assert page.evaluate("document.querySelector('#preview').naturalWidth") > 100
     assert logged == []
     context.close()

@@ -7,7 +7,7 @@ import pytest
 
 from tests.running_server import RunningServer, received, running_server, status_of
 from transfercli.web import server as server_module
-from transfercli.web.connections import Limits, raise_file_limit
+from transfercli.web.limits import Limits, raise_file_limit
 
 LIMITS = Limits(
     seconds_to_headers=0.3, seconds_to_body=0.3, seconds_idle=0.6, seconds_to_drain=0.3, bytes_a_second=1_000_000

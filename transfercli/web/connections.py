@@ -8,10 +8,8 @@ idle for longest gives way.
 from __future__ import annotations
 
 import asyncio
-import resource
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -19,34 +17,13 @@ from typing import TYPE_CHECKING, Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from transfercli.web.limits import Limits
+
 if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-RESERVED_FILES = 512  # descriptors for libraries, models, logs and worker processes
 ENDED = "ended"  # key of the state of a request: the status with which the connection ended it
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of the connections of a server.
-
-    connections: open at once. header_bytes, headers: of one request, with its first line. url_bytes: of the address.
-    seconds_to_headers: from the first byte of a request, or from the start of a connection, to the end of the headers.
-    seconds_to_body, bytes_a_second: a body may take this long, and longer by its length at this rate. seconds_idle:
-    between two requests, and of a client that does not read its answer. seconds_to_drain: for the rest of a body that
-    was refused; an answer before the client has sent all of it would be lost with the connection.
-    """
-
-    connections: int = 8192
-    header_bytes: int = 64 * 1024
-    headers: int = 100
-    url_bytes: int = 8 * 1024
-    seconds_to_headers: float = 10
-    seconds_to_body: float = 20
-    bytes_a_second: int = 16 * 1024
-    seconds_idle: float = 30
-    seconds_to_drain: float = 5
 
 
 class Phase(Enum):
@@ -106,6 +83,7 @@ class Connection(HttpToolsProtocol):
         self.phase, self.since = Phase.IDLE, self.loop.time()
         self.count = self.header_count = self.host_count = 0  # bytes and headers of the request that arrives
         self.refused = False  # nothing more is read of this client
+        self.has_body = False  # some of the body has come
 
     # -- events of the transport
 
@@ -144,6 +122,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._enter(Phase.HEADERS)
         self.count = self.header_count = self.host_count = 0
+        self.has_body = False
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -170,6 +149,10 @@ class Connection(HttpToolsProtocol):
         self._enter(Phase.BODY)
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self.has_body = True
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         done = self.phase is Phase.DRAIN
         super().on_message_complete()
@@ -183,8 +166,8 @@ class Connection(HttpToolsProtocol):
         if self.phase is Phase.ANSWER:
             self._enter(Phase.IDLE)
         elif self.phase is Phase.BODY:
-            if self.expect_100_continue:
-                self.transport.close()  # the client sends no body, so the next bytes would be taken for it
+            if self.expect_100_continue and not self.has_body:
+                self.transport.close()  # the client may send none, and its next request would be taken for it
             else:
                 self._enter(Phase.DRAIN)
         if self.refused:
@@ -265,20 +248,6 @@ def _plain_answer(status: HTTPStatus) -> bytes:
         f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
         f"content-length: {len(text)}\r\n{retry}connection: close\r\n\r\n{text}"
     ).encode()
-
-
-def raise_file_limit(limits: Limits) -> Limits:
-    """Raise this process's limit of open files to what the system allows; return limits that fit into it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = limits.connections + RESERVED_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return limits
-    return replace(limits, connections=max(soft - RESERVED_FILES, soft // 2))
 
 
 def protocol_of(registry: Registry) -> Callable[..., Connection]:

@@ -12,7 +12,8 @@ import uvicorn
 
 from transfercli.reporting import Reporter
 from transfercli.web.address import Address, listen
-from transfercli.web.connections import Limits, Registry, protocol_of, raise_file_limit
+from transfercli.web.connections import Registry, protocol_of
+from transfercli.web.limits import Limits, raise_file_limit
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

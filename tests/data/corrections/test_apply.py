@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.digits import Digits
 from tests.listener import Listener
 from transfercli.config.types import MULTILABEL
 from transfercli.data.corrections.log import Decision, append_decisions
@@ -171,3 +172,20 @@ def test_sets_of_labels_are_written_as_in_dataset_csv(tmp_path: Path, grow: Any,
     append_decisions(log, [Decision(before.path, before.sha256, "[]", "cat")])
     with pytest.raises(DataError, match="'cat' is no list of labels"):
         load(tmp_path, "list.csv", corrections=str(log), **options)
+
+
+def test_images_of_keras_are_named_by_split_and_number(
+    digits: Digits, tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    halves = (digits.images[:300], digits.labels[:300]), (digits.images[300:400], digits.labels[300:400])
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: halves)
+    before = next(record for record in load(tmp_path, "keras:mnist").records if record.path == "test/00007")
+    log, other = tmp_path / "corrections.csv", "1" if before.label != "1" else "2"
+    append_decisions(log, [Decision(before.path, before.sha256, before.label, other)])
+    after = load(tmp_path, "keras:mnist", corrections=str(log))
+    changed = {record.path: record.label for record in after.records if record.path == before.path}
+    assert changed == {"test/00007": other}
+    tested = after.splits["test"]
+    assert after.labels[tested.targets[tested.paths.index("test/00007")]] == other

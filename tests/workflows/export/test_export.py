@@ -106,6 +106,28 @@ def test_both_formats_are_proved_equal_on_the_validation_images(run) -> None:
         assert json.loads((place / "export.json").read_text())["run"] == f"digits-source/{folder.name}"
 
 
+@pytest.mark.slow
+def test_an_export_becomes_the_next_version_of_a_folder(run, tmp_path: Path) -> None:
+    world, folder, _ = run
+    (tmp_path / "served" / "4").mkdir(parents=True)
+    call = ExportRunRequest("digits-source", world.runs, ("saved_model",), versions=tmp_path / "served")
+    version = {"path": str(tmp_path / "served" / "5"), "number": 5, "new": True}
+    assert export_run(call, Reporter()).as_json()["version"] == version
+    assert export_run(call, Reporter()).as_json()["version"] == {**version, "new": False}  # though its bytes differ
+    assert json.loads((tmp_path / "served" / "5" / "export.json").read_text())["run"] == f"digits-source/{folder.name}"
+
+
+def test_versions_that_could_not_be_added_are_refused_before_any_work(run, tmp_path: Path) -> None:
+    world, folder, _ = run
+    for options, message in (
+        ({"formats": ("onnx",), "versions": tmp_path}, "--versions holds saved_model"),
+        ({"formats": ("saved_model",), "keep_versions": 2}, "--keep-versions needs --versions"),
+        ({"formats": ("saved_model",), "versions": folder}, "cannot hold versions"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            export_run(ExportRunRequest("digits-source", world.runs, **options), Reporter())
+
+
 def test_an_unknown_format_is_a_usage_error_before_any_work(run) -> None:
     world, _, _ = run
     with pytest.raises(UsageError, match="saved_model"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tarfile  # noqa: TID251 - to make one
 from pathlib import Path
 from typing import Any
@@ -186,3 +188,26 @@ def test_a_file_system_without_hard_links_is_named(
     monkeypatch.setattr("os.link", refused)
     with pytest.raises(UsageError, match="cannot be made"):
         put(Source(str(photo), "hardlink"), tmp_path)
+
+
+def test_a_kill_in_the_middle_leaves_whole_files_and_the_next_start_adds_the_others(tmp_path: Path) -> None:
+    photos, out, size = tmp_path / "photos", tmp_path / "out", 1 << 17
+    photos.mkdir()
+    out.mkdir()
+    for number in range(200):
+        (photos / f"{number:03}.jpg").write_bytes(bytes([number]) * size)
+    names = sorted(str(path) for path in photos.iterdir())
+    code = (
+        "import sys; from pathlib import Path; from transfercli.workflows.predict.placing import Source, put\n"
+        "for name in sys.argv[2:]: put(Source(name, 'copy'), Path(sys.argv[1])); print(name, flush=True)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(out), *names], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for _ in range(20):
+            process.stdout.readline()
+        process.kill()
+    placed_then = list(out.iterdir())
+    assert 20 <= len(placed_then) < 200
+    assert all(path.read_bytes() == (photos / path.name).read_bytes() for path in placed_then)
+    assert sum(put(Source(name, "copy"), out) for name in names) == 200 - len(placed_then)
+    assert sorted(path.name for path in out.iterdir()) == [f"{number:03}.jpg" for number in range(200)]

@@ -124,7 +124,7 @@ def texts() -> Iterator[tuple[str, str, str | bytes, tuple[int, ...]]]:
     yield "nan", ROWS, '{"instances": [[[[NaN, 1, 2]]]]}', WRONG
     yield "half a surrogate", ROWS, '{"signature_name": "\\ud800", "instances": []}', WRONG
     yield "bytes that are no text", ROWS, b'{"instances": "\xff\xfe"}', WRONG
-    yield "shape that lies", TENSORS, json.dumps({"inputs": [{**levels, "shape": [10**9] * 4, "data": [0]}]}), WRONG
+    yield "shape that lies", TENSORS, json.dumps({"inputs": [{**levels, "shape": [10**9] * 4, "data": [0]}]}), TOO_LARGE
     yield "shape of many images", TENSORS, json.dumps({"inputs": [{**levels, "shape": [10**9, 1, 1, 3]}]}), TOO_LARGE
     yield "outputs without end", TENSORS, json.dumps({"inputs": [levels], "outputs": [{}] * 10**6}), WRONG
     yield "id without end", TENSORS, json.dumps({"id": "a" * 10**7, "inputs": [levels]}), WRONG

@@ -50,8 +50,10 @@ def assert_same(answers: list[Prediction], expected: list[Prediction]) -> None:
         for name in ("top", "answered"):
             pairs, others = dict(getattr(one, name) or ()), dict(getattr(other, name) or ())
             assert pairs == pytest.approx(others, abs=1e-6)
-        assert one.unknown == pytest.approx(other.unknown, rel=1e-4)
-        assert one.value == pytest.approx(other.value, abs=1e-4)
+        for name, most in (("unknown", 1e-4), ("value", 1e-5)):
+            number, expected_number = getattr(one, name), getattr(other, name)
+            assert (number is None) == (expected_number is None)
+            assert number is None or number == pytest.approx(expected_number, rel=most)
 
 
 @pytest.mark.slow
@@ -75,6 +77,21 @@ def test_several_labels_are_those_of_predict(scenes: Any) -> None:
     answers = answered(world.runs, f"m={run}", [file.read_bytes() for file in files], top=4)
     assert_same(answers, said(world, run, list(map(str, files)), top=4, abstain=True))
     assert len({len(answer.answered or ()) for answer in answers}) > 1
+
+
+@pytest.mark.slow
+def test_numbers_are_those_of_predict(source: Any, pictures: list[Path], tmp_path: Path) -> None:
+    world, parent = source
+    rows = [f"{path},{number}.5" for number, path in enumerate(pictures)]
+    (tmp_path / "numbers.csv").write_text("\n".join(["path,amount", *rows]))
+    data = {"train": str(tmp_path / "numbers.csv"), "columns": {"label": "amount"}}
+    transfer = {"strategy": "linear_probe"}
+    model = {"weights": {"run": parent["run"]}}
+    config = world.config("amount", "", task="regression", data=data, model=model, transfer=transfer)
+    run = world.train("finetune", config)["run"]
+    answers = answered(world.runs, f"m={run}", [path.read_bytes() for path in pictures[:9]])
+    assert_same(answers, said(world, run, list(map(str, pictures[:9]))))
+    assert len({answer.value for answer in answers}) > 1
 
 
 def test_an_unreadable_image_is_an_error_among_answers(champion: Path, pictures: list[Path]) -> None:

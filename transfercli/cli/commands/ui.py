@@ -52,7 +52,8 @@ def ui(
     Example: transfercli ui --runs runs
     """
     from transfercli.web.address import Address
-    from transfercli.workflows.ui.ui import UiRequest, checked_reviewer, run_ui
+    from transfercli.workflows.ui.reviewer import checked_reviewer
+    from transfercli.workflows.ui.ui import UiRequest, run_ui
 
     def started(site: UiStarted) -> None:
         reporter.info(f"the runs in {runs} are shown at {site.address}")

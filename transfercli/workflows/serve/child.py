@@ -10,6 +10,9 @@ from collections.abc import Sequence
 
 from transfercli.io.subprocesses import child_environment
 
+# Two versions of a model, and several models, share an accelerator: none may take all its memory at its start.
+SHARED_ACCELERATOR = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+
 
 def start_child(
     module: str, arguments: Sequence[str], stderr: int = subprocess.DEVNULL
@@ -22,7 +25,7 @@ def start_child(
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=stderr,
-            env=child_environment(),
+            env=SHARED_ACCELERATOR | child_environment(),
             process_group=0,  # Ctrl-C reaches the server only
         )
     ours.setblocking(False)

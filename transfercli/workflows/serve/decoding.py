@@ -150,6 +150,9 @@ class Decoders:
                 if not await worker.run():
                     await asyncio.sleep(RESTART_SECONDS)
                 self._ended()
+            except Exception as error:  # of this program: the images of the worker get no answer, the others do
+                context = {"message": "bug in the engine", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
             finally:
                 worker.end()
 
@@ -244,7 +247,7 @@ class _Worker:
         if self._writer is None:
             self._socket.close()
         else:
-            self._writer.close()
+            self._writer.transport.abort()  # what was not sent would keep it open
         self.process.wait()
 
 

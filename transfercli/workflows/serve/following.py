@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from transfercli.errors import TransferError
+from transfercli.errors import ArtefactError, TransferError
+from transfercli.text import first_line
 from transfercli.workflows.serve.targets import Source, Target
 
 LOOK_SECONDS = 1.0
@@ -32,3 +33,5 @@ async def follow(
             changed(await asyncio.to_thread(target.source))
         except TransferError as error:
             failed(error)
+        except (OSError, ValueError) as error:
+            failed(ArtefactError(f"it cannot be read: {first_line(error)}"))

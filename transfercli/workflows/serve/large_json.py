@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 PIECE = 128 * 1024  # characters of a call
 SMALL = 32 * 1024  # bytes that are parsed at once, in the event loop
 MOST_DEPTH = 12
-MOST_KEYS = 1000  # of an object that is parsed in pieces
+MOST_CALLS = 300_000  # of the parser, for one text; each row of an image needs one
+CALLS_OF_A_FAILURE = 500  # that a piece counts for which ended too early, and is parsed again in parts
 SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -28,109 +29,125 @@ def parse_json(body: bytes) -> Any:
     """Return the value of a JSON text. Raises `ValueError` with the reason if it is none."""
     try:
         text = body.decode("utf-8")
-        if len(text) <= SMALL:
-            return _DECODER.decode(text)
-        value, end = _value(text, _skip(text, 0), 0)
-        if _skip(text, end) != len(text):
-            raise ValueError(f"more text after the value, at character {end}")
-        return value
+        return _DECODER.decode(text) if len(text) <= SMALL else _Pieces(text).value()
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
 
-def _skip(text: str, at: int) -> int:
-    match = SPACE.match(text, at)
-    assert match is not None
-    return match.end()
+class _Pieces:
+    """Parser of one text."""
 
+    def __init__(self, text: str) -> None:
+        self._text, self._left = text, MOST_CALLS
 
-def _value(text: str, at: int, depth: int) -> tuple[Any, int]:
-    """Return the value at a position that is no space, and the position after it."""
-    if depth > MOST_DEPTH:
-        raise ValueError("it is nested too deeply")
-    first = text[at : at + 1]
-    if first == "{":
-        return _object(text, at + 1, depth)
-    if first == "[":
-        return _list(text, at + 1, depth)
-    return _DECODER.raw_decode(text, at) if first == '"' else _scalar(text, at)
+    def value(self) -> Any:
+        """Return the value of the whole text."""
+        value, end = self._value(self._skip(0), 0)
+        if self._skip(end) != len(self._text):
+            raise ValueError(f"more text after the value, at character {end}")
+        return value
 
+    def _skip(self, at: int) -> int:
+        match = SPACE.match(self._text, at)
+        assert match is not None
+        return match.end()
 
-def _scalar(text: str, at: int) -> tuple[Any, int]:
-    value, end = _DECODER.raw_decode(text[at : at + PIECE])
-    return value, at + end
+    def _spend(self, calls: int) -> None:
+        """Count calls of the parser. Raises `ValueError` if there are too many: they take this program's time."""
+        self._left -= calls
+        if self._left < 0:
+            raise ValueError("it has too many short lists, objects or texts; send images as base64 of their files")
 
+    def _decoded(self, at: int, size: int | None = None) -> tuple[Any, int]:
+        """Return the value at a position, and the position after it; it must end within `size` characters."""
+        self._spend(1)
+        if size is None:
+            return _DECODER.raw_decode(self._text, at)
+        value, end = _DECODER.raw_decode(self._text[at : at + size])
+        return value, at + end
 
-def _object(text: str, at: int, depth: int) -> tuple[dict[str, Any], int]:
-    found: dict[str, Any] = {}
-    at = _skip(text, at)
-    if text[at : at + 1] == "}":
-        return found, at + 1
-    while True:
-        if text[at : at + 1] != '"':
-            raise ValueError(f"a key is expected at character {at}")
-        key, at = _DECODER.raw_decode(text, at)
-        at = _skip(text, at)
-        if text[at : at + 1] != ":":
-            raise ValueError(f"':' is expected at character {at}")
-        found[key], at = _value(text, _skip(text, at + 1), depth + 1)
-        if len(found) > MOST_KEYS:
-            raise ValueError(f"an object has more than {MOST_KEYS} keys")
-        at = _skip(text, at)
-        if text[at : at + 1] == "}":
+    def _value(self, at: int, depth: int) -> tuple[Any, int]:
+        """Return the value at a position that is no space, and the position after it."""
+        if depth > MOST_DEPTH:
+            raise ValueError("it is nested too deeply")
+        first = self._text[at : at + 1]
+        if first == "{":
+            return self._object(at + 1, depth)
+        if first == "[":
+            return self._list(at + 1, depth)
+        return self._decoded(at) if first == '"' else self._scalar(at)
+
+    def _scalar(self, at: int) -> tuple[Any, int]:
+        return self._decoded(at, PIECE)
+
+    def _object(self, at: int, depth: int) -> tuple[dict[str, Any], int]:
+        found: dict[str, Any] = {}
+        at = self._skip(at)
+        if self._text[at : at + 1] == "}":
             return found, at + 1
-        at = _after_comma(text, at, "}")
+        while True:
+            if self._text[at : at + 1] != '"':
+                raise ValueError(f"a key is expected at character {at}")
+            key, at = self._decoded(at)
+            at = self._skip(at)
+            if self._text[at : at + 1] != ":":
+                raise ValueError(f"':' is expected at character {at}")
+            found[key], at = self._value(self._skip(at + 1), depth + 1)
+            at = self._skip(at)
+            if self._text[at : at + 1] == "}":
+                return found, at + 1
+            at = self._after_comma(at, "}")
 
-
-def _list(text: str, at: int, depth: int) -> tuple[list[Any], int]:
-    found: list[Any] = []
-    at, size = _skip(text, at), PIECE
-    if text[at : at + 1] == "]":
-        return found, at + 1
-    while True:
-        first = text[at : at + 1]
-        if first in ("[", "{"):
-            value, end, size = _element(text, at, depth, size)
-            found.append(value)
-        elif first == '"':
-            value, end = _DECODER.raw_decode(text, at)
-            found.append(value)
-        else:
-            values, end = _scalars(text, at)
-            found += values
-        at = _skip(text, end)
-        if text[at : at + 1] == "]":
+    def _list(self, at: int, depth: int) -> tuple[list[Any], int]:
+        found: list[Any] = []
+        at, size = self._skip(at), PIECE
+        if self._text[at : at + 1] == "]":
             return found, at + 1
-        at = _after_comma(text, at, "]")
+        while True:
+            first = self._text[at : at + 1]
+            if first in ("[", "{"):
+                value, end, size = self._element(at, depth, size)
+                found.append(value)
+            elif first == '"':
+                value, end = self._decoded(at)
+                found.append(value)
+            else:
+                values, end = self._scalars(at)
+                found += values
+            at = self._skip(end)
+            if self._text[at : at + 1] == "]":
+                return found, at + 1
+            at = self._after_comma(at, "]")
 
+    def _element(self, at: int, depth: int, size: int) -> tuple[Any, int, int]:
+        """Return a list or object, the position after it, and the number of characters to try for the next one."""
+        for tried in dict.fromkeys((size, PIECE)):
+            try:
+                value, end = self._decoded(at, tried)
+            except json.JSONDecodeError:
+                self._spend(CALLS_OF_A_FAILURE * tried // PIECE)
+            else:
+                return value, end, min(PIECE, max(256, 2 * (end - at)))
+        value, end = self._value(at, depth + 1)  # it is longer, or it is damaged: its parts say so
+        return value, end, PIECE
 
-def _element(text: str, at: int, depth: int, size: int) -> tuple[Any, int, int]:
-    """Return a list or object, the position after it, and the number of characters to try for the next one."""
-    try:
-        value, end = _DECODER.raw_decode(text[at : at + size])
-    except ValueError:
-        value, end = _value(text, at, depth + 1)  # it is longer, or it is damaged: the parts say so
-        return value, end, size
-    return value, at + end, min(PIECE, max(256, 2 * end))
+    def _scalars(self, at: int) -> tuple[list[Any], int]:
+        """Return the numbers, `true`, `false` and `null` up to the end of their list or piece, and the position."""
+        end = min(at + PIECE, len(self._text))
+        for stop in '[]{}"':
+            found = self._text.find(stop, at, end)
+            end = found if found >= 0 else end
+        self._spend(1)
+        if end == at + PIECE:
+            end = self._text.rfind(",", at, end)
+        piece = self._text[at : max(end, at)].rstrip(" \t\r\n")
+        if piece.endswith(","):
+            piece = piece[:-1]
+        if not piece:
+            raise ValueError(f"a value is expected at character {at}")
+        return _DECODER.decode(f"[{piece}]"), at + len(piece)
 
-
-def _scalars(text: str, at: int) -> tuple[list[Any], int]:
-    """Return the numbers, `true`, `false` and `null` up to the end of their list or of a piece, and the position."""
-    end = min(at + PIECE, len(text))
-    for stop in '[]{}"':
-        found = text.find(stop, at, end)
-        end = found if found >= 0 else end
-    if end == at + PIECE:
-        end = text.rfind(",", at, end)
-    piece = text[at : max(end, at)].rstrip(" \t\r\n")
-    if piece.endswith(","):
-        piece = piece[:-1]
-    if not piece:
-        raise ValueError(f"a value is expected at character {at}")
-    return _DECODER.decode(f"[{piece}]"), at + len(piece)
-
-
-def _after_comma(text: str, at: int, closing: str) -> int:
-    if text[at : at + 1] != ",":
-        raise ValueError(f"',' or {closing!r} is expected at character {at}")
-    return _skip(text, at + 1)
+    def _after_comma(self, at: int, closing: str) -> int:
+        if self._text[at : at + 1] != ",":
+            raise ValueError(f"',' or {closing!r} is expected at character {at}")
+        return self._skip(at + 1)

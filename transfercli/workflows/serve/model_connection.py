@@ -47,6 +47,7 @@ class ModelConnection:
         )
         self._lines = deque[str](maxlen=LAST_LINES)
         self._errors: asyncio.Task[None] | None = None
+        self._writer: asyncio.StreamWriter | None = None
 
     async def greeting(self) -> Greeting:
         """Connect, wait until the model is loaded, and return its facts. Raises `TransferError` if it cannot be."""
@@ -62,6 +63,7 @@ class ModelConnection:
 
     def send(self, images: np.ndarray) -> None:
         """Send a batch, uint8 [N, H, W, 3]; its output is the next of `outputs`."""
+        assert self._writer is not None
         self._writer.write(COUNT.pack(len(images)))
         self._writer.write(images.data.cast("B"))
 
@@ -91,13 +93,15 @@ class ModelConnection:
         """End the process, and wait until it has ended."""
         self.process.kill()
         await asyncio.to_thread(self.process.wait)
-        if self._errors is None:
+        if self._writer is None:
             self._socket.close()
-            return
-        with suppress(AttributeError):  # it was closed before the connection was made
-            self._writer.close()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._errors, 1)
+        else:
+            self._writer.transport.abort()  # what was not sent would keep it open
+        if self._errors is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._errors, 1)
+        elif self.process.stderr is not None:
+            self.process.stderr.close()
 
     async def _line(self) -> bytes:
         line = await self._reader.readline()

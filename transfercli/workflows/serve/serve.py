@@ -72,6 +72,10 @@ def serve(request: ServeRequest, reporter: Reporter, *, started: Callable[[Serve
     targets = parse_targets(request.targets, request.runs, request.format)
     sources = [(target, _source(target, reporter)) for target in targets]
     token = _token(request.token_file)
+    if token is None and not request.address.is_loopback:
+        reporter.warning(
+            f"--host {request.address.host}: anyone who reaches this port may ask; --token-file asks for a token"
+        )
     with ExitStack() as stack:
         log = None if request.access_log is None else stack.enter_context(_opened(request.access_log))
         # Their processes load the models while this one imports the server.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,11 +78,12 @@ class Target:
             linked, state = os.readlink(link), (link / "run.json").stat()  # noqa: PTH115 - as text
         except OSError:
             return ()
-        seen = (linked, state.st_mtime_ns, state.st_ino)
         if self.format is None:
-            return seen
+            return linked, state.st_mtime_ns, state.st_ino
         exported = link / "exports" / self.format / EXPORTED
-        return (*seen, exported.stat().st_mtime_ns if exported.exists() else 0)
+        with suppress(OSError):
+            return linked, state.st_mtime_ns, state.st_ino, exported.stat().st_mtime_ns
+        return linked, state.st_mtime_ns, state.st_ino, 0
 
 
 def parse_targets(texts: Sequence[str], runs: Path, export: str | None = None) -> list[Target]:

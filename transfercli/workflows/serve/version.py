@@ -17,7 +17,7 @@ from transfercli.workflows.predict.predictions import Prediction, predictions_of
 from transfercli.workflows.serve.batching import Batcher, Item, Job, Rate, Speed, rows_of
 from transfercli.workflows.serve.decoding import Decoders, Queue
 from transfercli.workflows.serve.errors import ComputationFailed, NotReady, ServeError
-from transfercli.workflows.serve.model_connection import ModelConnection
+from transfercli.workflows.serve.model_connection import Computed, ModelConnection
 from transfercli.workflows.serve.model_process import Greeting
 from transfercli.workflows.serve.observer import Observer
 from transfercli.workflows.serve.targets import Source
@@ -51,16 +51,11 @@ class Version:
         later = asyncio.get_running_loop().call_later
         self._batcher = Batcher(speed, connection.send, later, lambda: self._queue.coming)
         self._rate = Rate(speed.limit / max(speed.seconds(speed.limit), 1e-6))
-        self._jobs: set[Job] = set()
-        self._futures: dict[Job, asyncio.Future[None]] = {}
+        self._jobs: dict[Job, asyncio.Future[None]] = {}
+        self.waiting = 0  # images of requests under way
         self._retired = False
         decoders.open(self._queue)
         self._reading = asyncio.create_task(self._read_outputs())
-
-    @property
-    def waiting(self) -> int:
-        """Number of images that wait for their answer."""
-        return sum(job.left for job in self._jobs)
 
     @property
     def images_per_second(self) -> float:
@@ -75,19 +70,21 @@ class Version:
         if self.recorder is not None and self.recorder.keeps_files:
             for item in items:
                 item.file = item.content if isinstance(item.content, bytes) else None
-        self._jobs.add(job)
-        self._futures[job] = future
-        self._observer.queue(self.name, self.waiting)
+        self._jobs[job] = future
+        self._count(len(images))
         try:
             self._add(items)
             await future
         finally:
             job.over = True
-            self._jobs.discard(job)
-            self._futures.pop(job, None)
-            self._observer.queue(self.name, self.waiting)
+            del self._jobs[job]
+            self._count(-len(images))
             self._close_if_unused()
         return job
+
+    def _count(self, images: int) -> None:
+        self.waiting += images
+        self._observer.queue(self.name, self.waiting)
 
     def _add(self, items: Sequence[Item]) -> None:
         """Decode images; an array that has the size of the model's images already needs no worker."""
@@ -112,26 +109,34 @@ class Version:
         self._batcher.pump()  # it may have waited for this image
 
     async def _read_outputs(self) -> None:
-        """Answer batch after batch, until the process ends."""
-        async for computed in self._connection.outputs():
-            busy = self._batcher.has_more
-            items, images = self._batcher.take()
-            if computed.output is None:
-                self._fail(items, ComputationFailed(f"the model failed on these images: {computed.failure}"))
-                continue
-            self._batcher.speed.record(len(items), computed.seconds)
-            self._observer.batch(self.name, len(items), computed.seconds)
-            self._answer(items, images, computed.output)
-            self._rate.record(len(items), time.monotonic(), busy=busy)
+        """Answer batch after batch, until the process ends; then fail the requests under way."""
+        try:
+            async for computed in self._connection.outputs():
+                self._take(computed)
+        except Exception as error:  # of this program: the version is started again, as after a crash
+            asyncio.get_running_loop().call_exception_handler({"message": "bug in the engine", "exception": error})
+            self._connection.process.kill()
         if self._retired:
             return
         reason = await self._connection.death()
         self._decoders.shut(self._queue)
-        lost = NotReady("the process of the model ended; it is started again", retry_after=1.0)
+        lost = NotReady("the process of the model ended; it is started again", "try again soon", retry_after=1)
         for job in list(self._jobs):
             self._fail_job(job, lost)
         self.ended.set_result(reason)
         self._end_recording()
+
+    def _take(self, computed: Computed) -> None:
+        """Answer the images of a batch; the next batch starts before."""
+        busy = self._batcher.has_more
+        items, images = self._batcher.take()
+        if computed.output is None:
+            self._fail(items, ComputationFailed(f"the model failed on these images: {computed.failure}"))
+            return
+        self._batcher.speed.record(len(items), computed.seconds)
+        self._observer.batch(self.name, len(items), computed.seconds)
+        self._answer(items, images, computed.output)
+        self._rate.record(len(items), time.monotonic(), busy=busy)
 
     def _answer(self, items: list[Item], images: np.ndarray, output: ModelOutput) -> None:
         """Set the predictions of a batch; the images of requests with the same options are answered together."""
@@ -155,7 +160,7 @@ class Version:
 
     def _fail_job(self, job: Job, error: ServeError) -> None:
         job.over = True
-        future = self._futures.get(job)
+        future = self._jobs.get(job)
         if future is not None and not future.done():
             future.set_exception(error)
 

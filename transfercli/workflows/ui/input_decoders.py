@@ -14,7 +14,7 @@ from transfercli.workflows.stored_run import StoredRun
 class InputDecoders:
     """Worker processes that decode images as a network reads them: one for each geometry that was used last."""
 
-    def __init__(self, most: int = 2) -> None:
+    def __init__(self, most: int = 4) -> None:
         self._most, self._lock = most, Lock()
         self._kept: OrderedDict[Geometry, Decoder] = OrderedDict()
 

@@ -14,7 +14,6 @@ from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
 from transfercli.web.address import Address, check_installed
 
-MOST_NAME = 100  # characters of a reviewer's name
 ALL_ADDRESSES = ("0.0.0.0", "::")
 
 
@@ -41,13 +40,6 @@ class UiStarted:
 
     def as_json(self) -> dict[str, Any]:
         return {"address": self.address}
-
-
-def checked_reviewer(name: str) -> str:
-    """Return the name of a reviewer. Raises `UsageError` if it is not one line of text."""
-    if len(name) > MOST_NAME or not (name.isprintable() or not name):
-        raise UsageError(f"the name of a reviewer is one line of at most {MOST_NAME} characters")
-    return name.strip()
 
 
 def run_ui(request: UiRequest, reporter: Reporter, *, started: Callable[[UiStarted], None]) -> NoReturn:

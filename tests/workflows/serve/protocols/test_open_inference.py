@@ -62,7 +62,9 @@ def test_numbers_and_several_labels_have_outputs_of_their_own(client):
 
 
 def test_no_images_are_answered_with_no_rows(client):
-    assert outputs(infer(client, tensor([], [0, 4, 4, 3])))["label"].tolist() == []
+    found = outputs(infer(client, tensor([], [0, 4, 4, 3])))
+    assert found["label"].tolist() == []
+    assert found["probabilities"].shape == (0, 3)
 
 
 FLAT = LEVELS.ravel().tolist()

@@ -152,7 +152,13 @@ def test_the_state_and_the_signatures_of_a_model_are_answered(client):
         "status": {"error_code": "OK", "error_message": ""},
     }
     signatures = client.get(f"{BASE}/metadata").json()["metadata"]["signature_def"]["signature_def"]
-    assert set(signatures) == {"serving_default", "serve", "serve_bytes", "probabilities"}
+    assert list(signatures) == [
+        "serving_default",
+        "serve",
+        "serve_bytes",
+        "probabilities",
+        "probabilities_bytes",
+    ]
     assert list(signatures["probabilities"]["outputs"]) == ["probabilities"]
 
 

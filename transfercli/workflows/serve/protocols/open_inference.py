@@ -188,9 +188,8 @@ def _tensors(model: ServedModel, answers: Answers) -> dict[str, OutputTensor]:
 
 
 def _tensor(name: str, column: Column) -> OutputTensor:
-    first = column[0] if len(column) else None
-    width = (len(first),) if isinstance(first, (list, np.ndarray)) else ()
-    return OutputTensor(name, DATATYPES.get(name, FP32), (len(column), *width), column)
+    shape = column.shape if isinstance(column, np.ndarray) else np.shape(column)
+    return OutputTensor(name, DATATYPES.get(name, FP32), tuple(shape), column)
 
 
 def _outputs_of(model: ServedModel) -> list[tuple[str, str, list[int]]]:

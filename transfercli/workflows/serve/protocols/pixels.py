@@ -13,6 +13,7 @@ from transfercli.web.messages import Refusal
 
 CHANNELS = 3
 LEVELS = 256
+MOST_SIDE = 65_535  # pixels of a row
 FLAT_PIECE = 65_536  # numbers that are converted at once: others run between the pieces
 
 
@@ -28,7 +29,7 @@ def file_of_base64(text: Any, place: str) -> bytes:
 
 def image_of_lists(rows: Any, place: str) -> np.ndarray:
     """Return uint8 [H, W, 3] of lists of whole numbers. Raises `Refusal` if they are no image."""
-    if not isinstance(rows, list) or not rows:
+    if not isinstance(rows, list) or not rows or not all(_is_row(row) for row in rows):
         raise _no_image(place)
     try:
         image = np.stack([_levels(row) for row in rows])
@@ -37,6 +38,11 @@ def image_of_lists(rows: Any, place: str) -> np.ndarray:
     if image.ndim != 3 or image.shape[2] != CHANNELS or image.size == 0:
         raise _no_image(place)
     return image
+
+
+def _is_row(row: Any) -> bool:
+    """Return True if a row may be one of pixels: NumPy reads it in one call, which nothing interrupts."""
+    return isinstance(row, list) and 0 < len(row) <= MOST_SIDE and isinstance(row[0], list) and len(row[0]) == CHANNELS
 
 
 def levels_of_list(values: Sequence[Any], place: str) -> np.ndarray:

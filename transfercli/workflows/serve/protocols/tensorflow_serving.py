@@ -5,12 +5,13 @@ https://www.tensorflow.org/tfx/serving/api_rest. A version there is a whole numb
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from transfercli.web.messages import Answer, Refusal, Request, json_answer
 from transfercli.web.routes import Route
+from transfercli.workflows.serve.bodies import too_many_images
 from transfercli.workflows.serve.hosting import Answers, ServedModel
 from transfercli.workflows.serve.protocols.columns import (
     LABELS,
@@ -43,7 +44,8 @@ class _Asked:
     signature: str
 
 
-def _parsed(content: Any) -> _Asked:
+def _parsed(content: Any, most: int) -> _Asked:
+    """Return the request in a JSON value. most: images that are taken."""
     content = _object(content)
     signature = content.get("signature_name", DEFAULT) or DEFAULT
     if signature not in SIGNATURES:
@@ -57,6 +59,8 @@ def _parsed(content: Any) -> _Asked:
         values = _only(values, place)
     if not isinstance(values, list):
         raise Refusal(400, "json", f"'{place}' must be a list of images")
+    if len(values) > most:
+        raise too_many_images(most)
     return _Asked([_image(value, f"{place}[{number}]") for number, value in enumerate(values)], rows, signature)
 
 
@@ -84,11 +88,13 @@ def _object(content: Any) -> dict[str, Any]:
     return content
 
 
-def _examples(content: Any) -> Images:
+def _examples(content: Any, most: int) -> Images:
     """Return the images of a request to classify or regress."""
     examples = _object(content).get("examples")
     if not isinstance(examples, list):
         raise Refusal(400, "json", "the request must have 'examples', a list of objects")
+    if len(examples) > most:
+        raise too_many_images(most)
     places = [f"examples[{number}]" for number in range(len(examples))]
     return [_image(_only(_object(one), place), place) for one, place in zip(examples, places, strict=True)]
 
@@ -102,7 +108,7 @@ class TensorFlowServing:
     async def predict(self, request: Request) -> Answer:
         """Answer images in the format that they came in."""
         model = self._service.model(request)
-        asked: _Asked = await self._service.json(request, _parsed)
+        asked: _Asked = await self._json(request, _parsed)
         answers = await self._predict(request, model, asked.images, "instances" if asked.rows else "inputs")
         columns = {name: plain(column) for name, column in columns_of(model, answers).items()}
         if asked.signature in ALONE:
@@ -119,7 +125,7 @@ class TensorFlowServing:
         model = self._service.model(request)
         if model.has_numbers:
             raise Refusal(400, "signature", f"{model.name} gives numbers, not classes; :regress answers them")
-        answers = await self._predict(request, model, await self._service.json(request, _examples), "examples")
+        answers = await self._predict(request, model, await self._json(request, _examples), "examples")
         rows = plain(columns_of(model, answers)[PROBABILITIES])
         return json_answer({"result": [[list(pair) for pair in zip(answers.labels, row, strict=True)] for row in rows]})
 
@@ -128,7 +134,7 @@ class TensorFlowServing:
         model = self._service.model(request)
         if not model.has_numbers:
             raise Refusal(400, "signature", f"{model.name} gives classes, not numbers; :classify answers them")
-        answers = await self._predict(request, model, await self._service.json(request, _examples), "examples")
+        answers = await self._predict(request, model, await self._json(request, _examples), "examples")
         return json_answer({"result": [prediction.value for prediction in answers]})
 
     async def status(self, request: Request) -> Answer:
@@ -150,6 +156,11 @@ class TensorFlowServing:
         return json_answer(
             {"model_spec": spec, "metadata": {"signature_def": {"signature_def": signatures}}},
         )
+
+    async def _json(self, request: Request, work: Callable[[Any, int], Any]) -> Any:
+        """Return `work` of the JSON value in the body."""
+        most = self._service.settings.most_images
+        return await self._service.json(request, lambda content: work(content, most))
 
     async def _predict(self, request: Request, model: ServedModel, images: Images, place: str) -> Answers:
         answers = await self._service.predict(request, model, images)

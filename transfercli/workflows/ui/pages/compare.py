@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import QueryParams
 from starlette.responses import HTMLResponse
@@ -86,8 +86,17 @@ def seconds_beside(first: StoredRun, second: StoredRun) -> list[Sides]:
     return [Sides(name, spent["champion"], spent["challenger"]) for name, spent in stages]
 
 
-def check_answers(run: StoredRun, split: str) -> None:
-    """Raise `ArtefactError` if a comparison would have to evaluate a run first: the site writes nothing into runs."""
+def check_answers(runs: Sequence[StoredRun], split: str) -> bool:
+    """Return True if two runs can be compared as they are.
+
+    Raises `ArtefactError` if one would have to be evaluated first: the site writes nothing into runs.
+    """
+    for run in runs:
+        _check_answers(run, split)
+    return True
+
+
+def _check_answers(run: StoredRun, split: str) -> None:
     stored = split == "validation" and run.status == "completed" and run.held_out is not None
     if not stored and is_stale(run.folder, split):
         raise ArtefactError(
@@ -117,7 +126,7 @@ def routes(site: Site) -> Sequence[Route]:
         names, split = named(request.query_params), split_of(request.query_params)
         listing = site.index.listing()
         newest = sorted(listing.runs, key=lambda run: str(run.row.created or ""), reverse=True)
-        facts: dict[str, object] = {"names": names, "split": split, "splits": SPLITS, "offered": newest[:OFFERED]}
+        facts: dict[str, Any] = {"names": names, "split": split, "splits": SPLITS, "offered": newest[:OFFERED]}
         runs = part(lambda: two_runs(request)) if len(names) == 2 else None
         if runs is not None and runs.value:
             first, second = runs.value
@@ -126,14 +135,13 @@ def routes(site: Site) -> Sequence[Route]:
                 "metrics": part(lambda: metrics_beside(first, second)),
                 "config": part(lambda: config_beside(first, second)),
                 "seconds": part(lambda: seconds_beside(first, second)),
-                "blocked": part(lambda: [check_answers(run, split) for run in (first, second)]).problem,
+                "blocked": part(lambda: check_answers((first, second), split)).problem,
             }
         return site.page(request, "two_runs.html.j2", problem=runs.problem if runs else "", **facts)
 
     def whole(request: Request) -> Response:
         runs, split = two_runs(request), split_of(request.query_params)
-        for run in runs:
-            check_answers(run, split)
+        check_answers(runs, split)
         labels = tuple(f"{run.path.parent.name}/{run.path.name}" for run in runs)
         key = ("compare", labels, split, tuple(_stamp(run.folder, split) for run in runs))
         job = site.jobs.start(key, lambda reporter: comparison_page(labels, site.runs, split, reporter))

@@ -66,8 +66,8 @@ def keys_of(chosen: Sequence[Chosen]) -> list[str]:
 
 def default_keys(keys: Sequence[str]) -> list[str]:
     """Return the curves that are shown unasked."""
-    main = next((key for key in ("map", "mae", "accuracy") if key in keys), None)
-    return [key for key in ("loss", main) if key in keys]
+    main = [key for key in ("map", "mae", "accuracy") if key in keys]
+    return [key for key in ("loss", *main[:1]) if key in keys]
 
 
 def table_of(key: str, chosen: Sequence[Chosen]) -> CurveTable:

@@ -27,7 +27,7 @@ LIVE_SECONDS = 3  # between two looks at runs that train
 
 @dataclass(frozen=True)
 class Asked:
-    """What the address of a leaderboard asks for."""
+    """Conditions, order, columns and page that the address of a leaderboard asks for."""
 
     experiment: str = ""
     status: str = ""

@@ -17,8 +17,8 @@ from transfercli.web.answers import answer_for, error_answer
 from transfercli.workflows.ui.review.decisions import checked_label
 from transfercli.workflows.ui.review.pictures import LONGEST, SMALL, picture_of
 from transfercli.workflows.ui.review.reviews import Review, Reviews
+from transfercli.workflows.ui.reviewer import checked_reviewer
 from transfercli.workflows.ui.site import Section, Site
-from transfercli.workflows.ui.ui import checked_reviewer
 
 if TYPE_CHECKING:
     Handler = Callable[[Request], Awaitable[Response]]

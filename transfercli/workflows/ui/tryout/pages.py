@@ -18,6 +18,7 @@ from transfercli.runs.champions import champion_of
 from transfercli.runs.folder import RunFolder, has_checkpoint
 from transfercli.runs.listing import latest_completed, runs_of
 from transfercli.web.answers import answer_for, error_answer
+from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.result import versioned
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.ui.networks import HEAT_SIDE, LoadedNetwork
@@ -93,6 +94,7 @@ class TryoutPages:
             decoded = await self._decoded(request, run)
             if decoded.pixels is None:
                 return _unusable(decoded)
+            refuse_numbers(run.config.task, "the search for training images")
             run = await self.workers.networks.use(run, LoadedNetwork.load)
         except TransferError as error:
             return answer_for(error)

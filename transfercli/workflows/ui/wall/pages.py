@@ -64,7 +64,7 @@ class WallPages:
     def show(self, request: Request) -> Response:
         """Answer with the page of an evaluation."""
         wall, asked = self._wall(request), _asked(request)
-        images, evaluated = asked.of(wall.evaluated), wall.evaluated
+        images, evaluated = wall.images(asked), wall.evaluated
         pairs = [(*pair, count) for pair, count in evaluated.pairs.most_common() if pair[0] != pair[1]]
         return self.site.page(
             request,
@@ -84,7 +84,7 @@ class WallPages:
         """Answer with a part of the pictures, as HTML: `from` the first one, `count` of them."""
         wall, asked = self._wall(request), _asked(request)
         start, count = _number(request, "from", 0), min(_number(request, "count", FIRST), MOST)
-        images = asked.of(wall.evaluated)
+        images = wall.images(asked)
         shown = images[start : start + count]
         return self.site.page(
             request,

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
 
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.ui.pictures import RecordedFiles
-from transfercli.workflows.ui.wall.evaluated import TABLE, Evaluated, read_evaluated
+from transfercli.workflows.ui.wall.evaluated import TABLE, Asked, Evaluated, EvaluatedImage, read_evaluated
 
 MOST_KEPT = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Wall:
-    """Evaluation of a run that is looked at."""
+    """Evaluation of a run that is looked at. orders: those that were asked for last."""
 
     run: StoredRun
     split: str
     evaluated: Evaluated
 
+    orders: OrderedDict[Asked, list[EvaluatedImage]] = field(default_factory=OrderedDict)
+
     @cached_property
     def files(self) -> RecordedFiles:
         return RecordedFiles(self.run)
+
+    def images(self, asked: Asked) -> list[EvaluatedImage]:
+        """Return the images that are asked for, in their order; the last few orders are kept, as parts ask again."""
+        found = self.orders.get(asked)
+        if found is None:
+            found = self.orders[asked] = asked.of(self.evaluated)
+            while len(self.orders) > MOST_KEPT:
+                with suppress(KeyError):  # another thread was faster
+                    self.orders.popitem(last=False)
+        return found
 
 
 class Walls:
