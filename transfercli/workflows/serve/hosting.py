@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from transfercli.data.image import Geometry
-from transfercli.errors import TransferError
+from transfercli.errors import ArtefactError, TransferError
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
+from transfercli.text import first_line
 from transfercli.workflows.predict.predictions import Prediction
 from transfercli.workflows.serve.decoding import Decoders
 from transfercli.workflows.serve.errors import NotReady, Overloaded, TimedOut
@@ -190,12 +191,15 @@ class ServedModel:
 
     async def _start(self, source: Source) -> None:
         """Load a version beside the one that answers, and let it answer from now on."""
-        connection, self._starting = self._starting or self._connect(source), None
         try:
+            connection, self._starting = self._starting or self._connect(source), None
             greeting = await load(connection)
             recorder = await self._recorder(source, connection, greeting)
         except TransferError as error:
             self._refuse(source, error)
+            return
+        except Exception as error:  # of the system, as too many processes: the model is tried again
+            self._refuse(source, ArtefactError(f"it cannot be started: {first_line(error)}"))
             return
         shared = self._shared
         version = Version(self.name, source, connection, greeting, shared.decoders, shared.observer)
