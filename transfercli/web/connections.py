@@ -191,9 +191,8 @@ class Connection(HttpToolsProtocol):
         elif self.phase is Phase.BODY:
             if late > limits.seconds_to_body + self.count / limits.bytes_a_second:
                 self._refuse(HTTPStatus.REQUEST_TIMEOUT)
-        elif self.phase is Phase.DRAIN:
-            if late > limits.seconds_to_drain:
-                self.abort()
+        elif self.phase is Phase.DRAIN and late > limits.seconds_to_drain:
+            self.abort()
 
     def _is_read(self, now: float) -> bool:
         """Return True if an answer is being read; end the connection if its client reads too slowly or not at all."""
