@@ -16,7 +16,7 @@ def test_a_short_body_does_not_wait_for_a_long_one() -> None:
 
     async def run() -> int:
         service = Service({}, Settings(Address()), Metrics())
-        long = asyncio.create_task(service.parsed(lambda body: goes_on.wait(), bytes(LONG + 1)))
+        long = asyncio.create_task(service.parsed(lambda _: goes_on.wait(), bytes(LONG + 1)))
         await asyncio.sleep(0)
         found: int = await service.parsed(len, bytes(LONG))
         assert not long.done()
