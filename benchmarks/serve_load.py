@@ -207,7 +207,7 @@ def measure_promotion(runs: list[str], load: Load, image: bytes) -> dict[str, An
 
     promote(runs[0])
     with serving(f"{Path(runs[0]).parent.name}@champion", image, "--runs", str(folder)) as server:
-        process = load.start(server.port, 16, 40)
+        process = load.start(server.port, 16, 80)
         promote(runs[1])
         started, version = time.perf_counter(), ""
         while version != Path(runs[1]).name and process.poll() is None:

@@ -116,7 +116,7 @@ class RunFolder:
 
     @property
     def monitoring(self) -> Path:
-        """What `monitor` learnt from known shifts of the held-out images; made anew if it is missing."""
+        """The accuracy estimator that `monitor` learnt from known shifts; made anew if it is missing."""
         return self.path / "monitoring.safetensors"
 
     @property

@@ -80,7 +80,7 @@ def monitor(
     max_bad: MaxBad = None,
     runs: Runs = RUNS,
 ) -> MonitorResult:
-    """Estimate how good a run's answers to recent images are, without labels.
+    """Measure drift and estimate the accuracy, without labels.
 
     Shows drift, and the accuracy to expect with an interval. The first call for a run passes 8,000 changed held-out
     images through it, and keeps what it learnt. Exit 5 if a gate of --min-expected is not met.

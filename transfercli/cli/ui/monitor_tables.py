@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from transfercli.evaluation.monitoring.expected_accuracy import ExpectedValue
     from transfercli.workflows.monitor.result import MonitorResult
 
-SHOWN_CLASSES = 10  # lowest expected F1
+SHOWN_CLASSES = 5  # with the largest expected fall
 
 
 def show_monitor(result: MonitorResult) -> None:
@@ -41,11 +41,11 @@ def show_monitor(result: MonitorResult) -> None:
         [_row(name, value) for name, value in values.items() if "[" not in name],
     )
     of_classes = [(name, value) for name, value in values.items() if "[" in name and value.value is not None]
-    lowest = sorted(of_classes, key=lambda pair: pair[1].value or 0.0)
-    if lowest:
-        title = "classes" if len(lowest) <= SHOWN_CLASSES else f"{SHOWN_CLASSES} classes with the lowest expected F1"
-        print(f"\n{title}")
-        print_table(("expected", "value", "from", "to", "held-out", "drop"), [_row(*p) for p in lowest[:SHOWN_CLASSES]])
+    fallen = sorted(of_classes, key=lambda pair: -(pair[1].drop or 0.0))
+    if fallen and len(fallen) > SHOWN_CLASSES:
+        print(f"\nthe {SHOWN_CLASSES} largest drops of {len(fallen)} classes; --json lists all")
+    if fallen:
+        print_table(("expected", "value", "from", "to", "held-out", "drop"), [_row(*p) for p in fallen[:SHOWN_CLASSES]])
     print()
     print_table(
         ("accuracy by", "value"),

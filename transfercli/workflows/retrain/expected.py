@@ -54,7 +54,7 @@ def add_expected(state: RetrainState) -> RetrainState:
         "metrics": {
             gate["metric"]: {
                 "value": gate["value"],
-                "interval": values[gate["metric"]].interval,
+                "interval": list(values[gate["metric"]].interval or ()) or None,
                 "reference": values[gate["metric"]].reference,
             }
             for gate in gates

@@ -1,6 +1,7 @@
 """Application of `serve`: the protocols in one table, the guards before them, a line of the log behind each request.
 
-It is plain ASGI without a framework: of a small network's request, a router and its middleware would take a third.
+It is plain ASGI without a framework: a small network answers thousands of requests a second, and with its guards,
+limits and metrics a request costs little more than in the smallest application of one (benchmarks/serve_layer.py).
 """
 
 from __future__ import annotations
