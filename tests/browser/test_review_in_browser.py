@@ -117,7 +117,7 @@ def test_every_decision_can_be_made_with_the_keyboard(page: Any, server: Server)
 def test_a_key_never_decides_on_an_image_that_is_not_shown_yet(page: Any, server: Server) -> None:
     first = shown(page, 1)
     waiting: list[Any] = []
-    page.route(re.compile(r"/images/\d+$"), waiting.append)
+    page.route(re.compile(r"/images/\d+$"), lambda route: waiting.append(route))
     other = page.locator("#answers button[aria-pressed=false] span").first.inner_text()
     page.locator("#answers button[aria-pressed=false]").first.click()
     page.wait_for_function("document.getElementById('message').textContent.includes('was')")
