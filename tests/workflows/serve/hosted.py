@@ -25,6 +25,7 @@ class Events(Observer):
         self.batches: list[int] = []
         self.swaps: list[str] = []
         self.ends: list[str] = []
+        self.unlogged = 0  # images
 
     def batch(self, model: str, images: int, seconds: float) -> None:
         self.batches.append(images)
@@ -34,6 +35,9 @@ class Events(Observer):
 
     def ended(self, process: str) -> None:
         self.ends.append(process)
+
+    def left_out(self, model: str, images: int) -> None:
+        self.unlogged += images
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import asyncio
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from tests.workflows.serve.hosted import PATIENCE, kill, until
 from transfercli.data.decoding.decode import decode_file, resize_array
 from transfercli.data.image import Geometry
+from transfercli.workflows.serve import decoding
 from transfercli.workflows.serve.batching import Item, Job
 from transfercli.workflows.serve.decoding import CRASHED, MODULE, Decoders, Queue
 
@@ -165,3 +167,19 @@ def test_models_take_turns() -> None:
             await decoders.close()
 
     assert asyncio.run(run()) < 50
+
+
+def test_a_worker_that_the_system_cannot_start_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals = [BlockingIOError(11, "Resource temporarily unavailable")] * 3
+    start = decoding.start_child
+
+    def start_child(*arguments: Any, **options: Any) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(decoding, "start_child", start_child)
+    monkeypatch.setattr(decoding, "RESTART_SECONDS", 0.01)
+    (found,) = decoded([png(40)], workers=1)
+    assert isinstance(found, np.ndarray)
+    assert not refusals

@@ -325,3 +325,25 @@ def test_a_start_that_fails_is_tried_again_with_growing_pauses(champion: Path) -
     pauses = asyncio.run(run())
     assert pauses[:4] == [0.5, 1, 2, 4]
     assert pauses[-1] == hosting.LAST_RETRY
+
+
+def test_a_process_that_the_system_cannot_start_is_tried_again(
+    champion: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, refusals, listener = hosting.ModelConnection, [], Listener()
+
+    def connect(*arguments: Any, **options: Any) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return start(*arguments, **options)
+
+    async def run() -> None:
+        monkeypatch.setattr(hosting, "ModelConnection", connect)
+        async with hosted(champion, "digits@champion", export="onnx", reporter=listener) as (models, _):
+            refusals.append(BlockingIOError(11, "Resource temporarily unavailable"))
+            kill(PROCESS)
+            await until(lambda: models["digits"].state == "failed")
+            await until(lambda: models["digits"].state == "ready")
+
+    asyncio.run(run())
+    assert any("it cannot be started: " in text for text in listener.warnings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import pytest
 from tests.listener import Listener
 from tests.workflows.predict.predicted import said
 from tests.workflows.serve.conftest import SECOND
-from tests.workflows.serve.hosted import hosted, kill, until
+from tests.workflows.serve.hosted import Events, hosted, kill, until
 from transfercli.errors import TransferError
 from transfercli.evaluation.monitoring.kept_images import FOLDER
 from transfercli.evaluation.monitoring.log_folder import models_in, read_sketches
 from transfercli.io import atomic
+from transfercli.workflows.answer_log import AnswerLog
+from transfercli.workflows.serve import recording as recording_module
 from transfercli.workflows.serve.hosting import AnswerOptions
 from transfercli.workflows.serve.recording import Recording
 
@@ -99,3 +102,63 @@ def test_a_log_that_cannot_be_written_is_an_error_of_the_start(champion: Path, t
     (error,) = asyncio.run(start())
     assert error is not None
     assert "cannot write" in error.message
+
+
+def test_a_disk_that_hangs_stops_no_answer(
+    champion: Path, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has no room to wait is left out, counted, and said once."""
+    hangs, listener = threading.Event(), Listener()
+    recorded = AnswerLog.record
+
+    def record(*arguments: Any) -> None:
+        hangs.wait()
+        recorded(*arguments)
+
+    monkeypatch.setattr(AnswerLog, "record", record)
+    monkeypatch.setattr(recording_module, "WAITING_BYTES", 10_000)
+    image, asked = pictures[0].read_bytes(), 30
+
+    async def ask() -> Events:
+        recording = Recording(tmp_path / "log", 0, listener)
+        async with hosted(champion, "digits@champion", export="onnx", recording=recording) as (models, events):
+            for _ in range(asked):
+                await models["digits"].answer([image], OPTIONS)
+            await models["digits"].answer([b"no image"], OPTIONS)
+            hangs.set()
+        return events
+
+    events = asyncio.run(ask())
+    assert 0 < events.unlogged < asked
+    counts = read_sketches(tmp_path / "log").counts
+    assert counts.images + counts.failed + events.unlogged == asked + 1
+    assert len([text for text in listener.warnings if "is too slow or hangs" in text]) == 1
+    assert listener.warnings[-1] == f"the answers to {events.unlogged} images were left out of the log"
+
+
+def test_the_last_answers_of_a_version_that_was_exchanged_are_written_at_the_end(
+    runs: Path, pictures: list[Path], tmp_path: Path
+) -> None:
+    """The server stops while the version before still has requests: they end, and so do its process and its log."""
+    calibration = runs / "digits" / SECOND / "calibration.json"
+    calibration.write_text(calibration.read_text() + "\n")  # another model
+    image = pictures[0].read_bytes()
+
+    async def ask() -> None:
+        recording = Recording(tmp_path / "log", 0, Listener())
+        async with hosted(runs, "digits@champion", export="onnx", recording=recording) as (models, events):
+            model = models["digits"]
+            await model.answer([image] * 3, OPTIONS)
+            version = model._current
+            assert version is not None
+            busy = asyncio.create_task(version.answer([image] * 20_000, 1, abstain=True))
+            atomic.replace_symlink(runs / "digits" / "champion", SECOND)
+            await until(lambda: events.swaps)
+            assert not busy.done()
+        assert version.ended.cancelled()
+        busy.cancel()
+
+    asyncio.run(ask())
+    assert not kill("model_process")
+    (facts,) = models_in(tmp_path / "log").values()
+    assert read_sketches(tmp_path / "log", model=facts.key).images >= 3

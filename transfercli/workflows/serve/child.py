@@ -19,14 +19,18 @@ def start_child(
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start `python -m MODULE PARENT ARGUMENTS…`; return it and this end of its socket, which does not block."""
     ours, theirs = socket.socketpair()
-    with theirs:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module, str(os.getpid()), *arguments],
-            stdin=theirs.fileno(),
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-            env=SHARED_ACCELERATOR | child_environment(),
-            process_group=0,  # Ctrl-C reaches the server only
-        )
+    try:
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", module, str(os.getpid()), *arguments],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                env=SHARED_ACCELERATOR | child_environment(),
+                process_group=0,  # Ctrl-C reaches the server only
+            )
+    except OSError:
+        ours.close()
+        raise
     ours.setblocking(False)
     return process, ours

@@ -145,7 +145,11 @@ class Decoders:
     async def _keep_worker(self) -> None:
         """Run a worker; start another one whenever it ends."""
         while True:
-            worker = _Worker(self)
+            try:
+                worker = _Worker(self)
+            except OSError:  # too many processes or files: later there may be room
+                await asyncio.sleep(RESTART_SECONDS)
+                continue
             try:
                 if not await worker.run():
                     await asyncio.sleep(RESTART_SECONDS)

@@ -20,18 +20,26 @@ async def follow(
 ) -> None:
     """Call `changed` with the model that a link means, each time the link or what it points to was changed.
 
-    failed: called if it points to no model. The link is read in a thread, because storage may hang.
+    The first time is at the start: the link may have moved since it was read for the command. failed: called if it
+    points to no model, and not again for the same reason; it is read again each time, as storage may have failed for a
+    moment. The link is read in a thread, because storage may hang.
     """
-    seen = await asyncio.to_thread(target.glance)
+    seen: object = None
+    problem = ""
     while True:
-        await asyncio.sleep(seconds)
         glance = await asyncio.to_thread(target.glance)
-        if glance == seen:
-            continue
-        seen = glance
-        try:
-            changed(await asyncio.to_thread(target.source))
-        except TransferError as error:
-            failed(error)
-        except (OSError, ValueError) as error:
-            failed(ArtefactError(f"it cannot be read: {first_line(error)}"))
+        if glance != seen or problem:
+            try:
+                changed(await asyncio.to_thread(target.source))
+                problem = ""
+            except Exception as error:  # whatever its files hold, a later promotion is noticed
+                reason = error if isinstance(error, TransferError) else ArtefactError(_unreadable(error))
+                if glance != seen or reason.message != problem:
+                    failed(reason)
+                problem = reason.message
+            seen = glance
+        await asyncio.sleep(seconds)
+
+
+def _unreadable(error: Exception) -> str:
+    return f"it cannot be read: {first_line(error)}"

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from transfercli.data.image import Geometry
-from transfercli.errors import TransferError
+from transfercli.errors import ArtefactError, TransferError
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
+from transfercli.text import first_line
 from transfercli.workflows.predict.predictions import DEFAULT_TOP, Prediction
 from transfercli.workflows.serve.decoding import Decoders
 from transfercli.workflows.serve.defaults import QUEUE_IMAGES, SECONDS
@@ -79,6 +80,7 @@ class ServedModel:
         self.name, self._target, self._shared = target.name, target, shared
         self._wanted = self._good = source
         self._current: Version | None = None
+        self._versions: set[Version] = set()  # whose process runs: the current one, and those that end
         self._failures: dict[Source, tuple[int, float]] = {}  # number of failed starts, and the time of the next
         self._reason = ""
         self._starting: ModelConnection | None = self._connect(source)
@@ -93,6 +95,7 @@ class ServedModel:
         """End the process that was started first, if `run` was not."""
         if self._starting is not None:
             self._starting.process.kill()
+            self._starting.process.wait()
 
     # -- facts
 
@@ -173,8 +176,7 @@ class ServedModel:
                 following.cancel()
             if self._starting is not None:
                 await self._starting.close()
-            if self._current is not None:
-                await self._current.close()
+            await asyncio.gather(*(version.close() for version in self._versions), return_exceptions=True)
 
     def _next_source(self) -> Source | None:
         """Return what to load now: the wanted source, or the last good one if none answers; None if nothing is due."""
@@ -189,12 +191,15 @@ class ServedModel:
 
     async def _start(self, source: Source) -> None:
         """Load a version beside the one that answers, and let it answer from now on."""
-        connection, self._starting = self._starting or self._connect(source), None
         try:
+            connection, self._starting = self._starting or self._connect(source), None
             greeting = await load(connection)
             recorder = await self._recorder(source, connection, greeting)
         except TransferError as error:
             self._refuse(source, error)
+            return
+        except Exception as error:  # of the system, as too many processes: the model is tried again
+            self._refuse(source, ArtefactError(f"it cannot be started: {first_line(error)}"))
             return
         shared = self._shared
         version = Version(self.name, source, connection, greeting, shared.decoders, shared.observer)
@@ -207,9 +212,8 @@ class ServedModel:
             shared.observer.swap(self.name, DONE)
             shared.reporter.info(f"{self.name} answers with {source.version} now")
         self._announce(None)
-        version.ended.add_done_callback(
-            lambda ended: None if ended.cancelled() else self._lost(version, ended.result())
-        )
+        self._versions.add(version)
+        version.ended.add_done_callback(lambda ended: self._ended(version, ended))
 
     async def _recorder(self, source: Source, connection: ModelConnection, greeting: Greeting) -> Recorder | None:
         """Return the recorder of a loaded model, None for nobody; end its process if the log cannot be opened."""
@@ -235,6 +239,11 @@ class ServedModel:
         if not again or count == 1:
             self._shared.reporter.warning(f"{self.name}: {source.version} cannot be loaded: {error.message}; {kept}")
         self._announce(error)
+
+    def _ended(self, version: Version, ended: asyncio.Future[TransferError]) -> None:
+        self._versions.discard(version)
+        if not ended.cancelled():
+            self._lost(version, ended.result())
 
     def _lost(self, version: Version, reason: TransferError) -> None:
         """Start a version again whose process has ended by itself."""

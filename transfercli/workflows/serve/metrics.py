@@ -43,6 +43,7 @@ class Metrics(Observer):
         self._queue = Gauge("queue_images", "Images that wait for a forward pass.", **by_model)
         self._swaps = Counter("swaps", "Models that were exchanged for a newer one.", ("model", "outcome"), **names)
         self._ends = Counter("process_ends", "Processes that ended unexpectedly.", ("process",), **names)
+        self._left_out = Counter("log_images_left_out", "Images left out of the answer log.", **by_model)
         self._info = Gauge("model_info", "1 for the version that answers.", ("model", "version"), **names)
         self._ready = Gauge("model_ready", "1 if the model answers.", **by_model)
         self._children = functools.cache(lambda metric, *values: metric.labels(*values))
@@ -74,6 +75,9 @@ class Metrics(Observer):
 
     def ended(self, process: str) -> None:
         self._children(self._ends, process).inc()
+
+    def left_out(self, model: str, images: int) -> None:
+        self._children(self._left_out, model).inc(images)
 
     def answer(self, models: dict[str, tuple[str, bool]]) -> Answer:
         """Return all metrics in Prometheus' text format. models: name -> its version, and True if it is ready."""

@@ -22,3 +22,6 @@ class Observer:
 
     def ended(self, process: str) -> None:
         """Receive the unexpected end of a process: `model` or `decoder`."""
+
+    def left_out(self, model: str, images: int) -> None:
+        """Receive the number of images whose answers are not in the answer log, because it is too slow."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Version:
     """Loaded model that answers requests until it is retired, or until its process ends.
 
-    ended: set to the reason once the process has ended by itself. recorder: of its answers; None for nobody.
+    ended: set to the reason once the process has ended by itself; cancelled if it was closed. recorder: of its answers; None for nobody.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Version:
         self._jobs: dict[Job, asyncio.Future[None]] = {}
         self.waiting = 0  # images of requests under way
         self._retired = False
+        self._closing: asyncio.Task[None] | None = None
         decoders.open(self._queue)
         self._reading = asyncio.create_task(self._read_outputs())
 
@@ -104,8 +105,7 @@ class Version:
 
     def _undecoded(self, item: Item, problem: str) -> None:
         item.job.set(item.index, Prediction("", error=problem))
-        if self.recorder is not None:
-            self.recorder.failed(1)
+        self._record_failed(1)
         self._batcher.pump()  # it may have waited for this image
 
     async def _read_outputs(self) -> None:
@@ -116,15 +116,14 @@ class Version:
         except Exception as error:  # of this program: the version is started again, as after a crash
             asyncio.get_running_loop().call_exception_handler({"message": "bug in the engine", "exception": error})
             self._connection.process.kill()
-        if self._retired:
-            return
         reason = await self._connection.death()
         self._decoders.shut(self._queue)
         lost = NotReady("the process of the model ended; it is started again", "try again soon", retry_after=1)
         for job in list(self._jobs):
             self._fail_job(job, lost)
-        self.ended.set_result(reason)
         self._end_recording()
+        if not self._retired:
+            self.ended.set_result(reason)
 
     def _take(self, computed: Computed) -> None:
         """Answer the images of a batch; the next batch starts before."""
@@ -149,14 +148,17 @@ class Version:
             predictions = list(predictions_of(part, len(rows), labels, top, abstain=abstain))
             for row, prediction in zip(rows, predictions, strict=True):
                 items[row].job.set(items[row].index, prediction, output.probabilities[row])
-        if self.recorder is not None:
-            self.recorder.record(images, output, [item.file for item in items])
+        if self.recorder is not None and not self.recorder.record(images, output, [item.file for item in items]):
+            self._observer.left_out(self.name, len(items))
 
     def _fail(self, items: Sequence[Item], error: ServeError) -> None:
-        if self.recorder is not None:
-            self.recorder.failed(len(items))
+        self._record_failed(len(items))
         for job in {item.job for item in items}:
             self._fail_job(job, error)
+
+    def _record_failed(self, images: int) -> None:
+        if self.recorder is not None and not self.recorder.failed(images):
+            self._observer.left_out(self.name, images)
 
     def _fail_job(self, job: Job, error: ServeError) -> None:
         job.over = True
@@ -170,17 +172,17 @@ class Version:
         self._close_if_unused()
 
     def _close_if_unused(self) -> None:
-        if self._retired and not self._jobs and not self.ended.done():
-            self.ended.cancel()
-            self._closing = asyncio.create_task(self.close())
+        if self._retired and not self._jobs:
+            self._closing = self._closing or asyncio.create_task(self.close())
 
     async def close(self) -> None:
-        """End the process now."""
+        """End the process now; `ended` is cancelled once it has ended."""
         self._retired = True
         self._decoders.shut(self._queue)
         self._reading.cancel()
         self._end_recording()
         await self._connection.close()
+        self.ended.cancel()
 
     def _end_recording(self) -> None:
         """Write the last answers in a thread: the end of the event loop waits for it, also if tasks are cancelled."""
