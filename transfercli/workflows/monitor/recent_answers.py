@@ -16,9 +16,9 @@ from transfercli.evaluation.monitoring.sketch import Sketch
 from transfercli.evaluation.statistics.shift_tests import MAX_IMAGES, ModelOutputs
 from transfercli.io.addresses import is_remote
 from transfercli.text import counted
-from transfercli.workflows.answer_log import facts_of
 from transfercli.workflows.data.drift import load_recent
 from transfercli.workflows.data.image_features import ImageFeatures
+from transfercli.workflows.logged_model import facts_of
 from transfercli.workflows.predict.predictors import find_model
 from transfercli.workflows.stored_run import StoredRun
 
@@ -92,7 +92,7 @@ def _logged(run: StoredRun, recent: Recent) -> RecentAnswers:
             if sketch.model.run
             else "export the run again, so that its artefacts name it",
         )
-    if sketch.model.kind == "run" and sketch.model.sha256 != _now(run):
+    if sketch.model.kind == "run" and sketch.model.sha256 != _present_sha256(run):
         run.reporter.warning(
             f"{run.label} has changed since it gave the answers in {recent.folder}: its weights differ"
         )
@@ -105,7 +105,8 @@ def _logged(run: StoredRun, recent: Recent) -> RecentAnswers:
     return RecentAnswers(LOG, sketch.images, sampled_outputs(sketch), days_of(sketch))
 
 
-def _now(run: StoredRun) -> str:
+def _present_sha256(run: StoredRun) -> str:
+    """Return the SHA-256 of the run's weights and calibration as they are now."""
     return facts_of(find_model(str(run.path), run.path.parent.parent, run.reporter)).sha256
 
 

@@ -22,6 +22,7 @@ from transfercli.runs.folder import RunFolder
 from transfercli.text import shortened
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.ui.review.doubts import Doubts
+from transfercli.workflows.ui.stamps import Stamp, stamp_of
 
 
 def log_of(folder: RunFolder) -> Path:
@@ -57,7 +58,7 @@ class Decisions:
 
     def __init__(self, log: Path) -> None:
         self.log, self._lock = log, Lock()
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: Stamp | None = None
         self._of_image: Mapping[tuple[str, str], Sequence[Decision]] = {}
 
     def state(self, image: Record) -> State:
@@ -106,7 +107,7 @@ class Decisions:
 
     def _read(self) -> Mapping[tuple[str, str], Sequence[Decision]]:
         with self._lock:
-            stamp = _stamp(self.log)
+            stamp = stamp_of(self.log, follow=True)
             if stamp != self._stamp or stamp is None:
                 decisions = log.decisions if (log := read_log(self.log)) else ()
                 grouped: defaultdict[tuple[str, str], list[Decision]] = defaultdict(list)
@@ -172,11 +173,3 @@ def _unknown(given: object) -> UsageError:
 
 def _now() -> str:
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        info = path.stat()
-    except OSError:
-        return None
-    return info.st_ino, info.st_size, info.st_mtime_ns
