@@ -50,13 +50,14 @@ class AnswerOptions:
 class Answers(list[Prediction]):
     """Predictions of a request, all of one version of the model.
 
-    version, labels: of the model that answered. probabilities: float32 [C] of each image, or its number [1]; None for
-    an image that cannot be read.
+    version, labels, several, has_numbers: of the model that answered, which may be exchanged meanwhile. probabilities:
+    float32 [C] of each image, or its number [1]; None for an image that cannot be read.
     """
 
     def __init__(self, predictions: Sequence[Prediction], version: Version, rows: Sequence[np.ndarray | None]) -> None:
         super().__init__(predictions)
         self.version, self.labels, self.probabilities = version.source.version, version.labels, rows
+        self.several, self.has_numbers = version.greeting.several, version.greeting.has_numbers
 
 
 @dataclass

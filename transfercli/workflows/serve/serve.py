@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from transfercli.errors import TransferError, UsageError
 from transfercli.reporting import Forwarding, Reporter
@@ -88,7 +88,7 @@ def _run(
     models: Models,
     request: ServeRequest,
     token: str | None,
-    log: TextIO | None,
+    log: BinaryIO | None,
     reporter: Reporter,
     started: Callable[[ServeStarted], None],
 ) -> None:
@@ -104,6 +104,7 @@ def _run(
         seconds=request.seconds,
         log=log,
         report_bug=lambda error: reporter.warning(f"bug: {type(error).__name__}: {first_line(error)}"),
+        warn=reporter.warning,
     )
     ending, metrics = _Ending(reporter), Metrics()
     models.shared.observer = metrics
@@ -120,10 +121,10 @@ def _recording(request: ServeRequest, reporter: Reporter) -> Recording | None:
     return Recording(request.log, request.keep_images, reporter)
 
 
-def _opened(file: Path) -> TextIO:
+def _opened(file: Path) -> BinaryIO:
     """Open an access log to add lines. Raises `UsageError` if it cannot be written."""
     try:
-        return file.open("a", encoding="utf-8")
+        return file.open("ab", buffering=0)
     except OSError as error:
         raise UsageError(f"--access-log {file} cannot be written: {error.strerror}", "name another file") from error
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -28,7 +28,8 @@ class Settings:
 
     address: that it listens on; on loopback, other names of hosts are refused. token: that requests must have, or None.
     most_bytes: of a body; most_bytes_held: of all bodies at once. most_images: of a request. seconds: for an answer.
-    log: stream of the access log, or None. report_bug: gets an error that nobody expected.
+    log: stream of the access log without a buffer, or None. report_bug: gets an error that nobody expected. warn: gets
+    what the operator should read.
     """
 
     address: Address
@@ -37,8 +38,9 @@ class Settings:
     most_bytes_held: int = 512 * MEBIBYTE
     most_images: int = 256
     seconds: float = SECONDS
-    log: TextIO | None = None
+    log: BinaryIO | None = None
     report_bug: Callable[[BaseException], None] = lambda _: None
+    warn: Callable[[str], None] = lambda _: None
 
 
 class Service:

@@ -39,7 +39,7 @@ class Plain:
     async def predict(self, request: Request) -> Answer:
         """Answer an image with its prediction, and a form with a list of them."""
         service, model = self._service, self._service.model(request)
-        top, abstain, name = _options(request.query(), model)
+        top, abstain, name = _options(request.query())
         content_type = request.header(b"content-type")
         media = content_type.partition(";")[0].strip().lower()
         if media == FORM:
@@ -83,7 +83,7 @@ def _named(name: str, prediction: Prediction) -> dict[str, Any]:
     return {**prediction.as_json(), "path": name}
 
 
-def _options(query: dict[str, str], model: ServedModel) -> tuple[int, bool, str]:
+def _options(query: dict[str, str]) -> tuple[int, bool, str]:
     """Return the number of classes, if the model may abstain, and the name of a lone image."""
     unknown = sorted(set(query) - {"top", "abstain", "name"})
     if unknown:
@@ -94,7 +94,7 @@ def _options(query: dict[str, str], model: ServedModel) -> tuple[int, bool, str]
     abstain = SWITCHES.get(query.get("abstain", "true").lower())
     if abstain is None:
         raise Refusal(400, "query", "abstain must be true or false")
-    return min(int(top), max(1, len(model.labels))), abstain, shown_name(query.get("name", "image"))
+    return int(top), abstain, shown_name(query.get("name", "image"))
 
 
 def _described(model: ServedModel) -> dict[str, Any]:

@@ -129,14 +129,18 @@ def _image(review: Review, request: Request) -> Response:
 
 def _decide(review: Review, body: dict[str, Any]) -> dict[str, Any]:
     rows = review.rows_of(body.get("snapshot"), body.get("row"))
-    label = checked_label(body.get("label"), review.doubts)
+    present = review.decisions.state(review.record(rows[0])).label
+    label = checked_label(body.get("label"), review.doubts, present)
     review.decisions.decide([review.record(row) for row in rows], label, review.reviewer(_name(body)))
     return review.image(rows[0]) | {"progress": review.progress()}
 
 
 def _undo(review: Review, body: dict[str, Any]) -> dict[str, Any]:
     rows = review.rows_of(body.get("snapshot"), body.get("row"))
-    review.decisions.take_back([review.record(row) for row in rows], review.reviewer(_name(body)))
+    decision = body.get("decision")
+    if not isinstance(decision, str | None):
+        raise UsageError("the name of a decision is a text")
+    review.decisions.take_back([review.record(row) for row in rows], review.reviewer(_name(body)), decision)
     return review.image(rows[0]) | {"progress": review.progress()}
 
 
