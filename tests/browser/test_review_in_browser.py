@@ -105,7 +105,7 @@ def test_a_key_never_decides_on_an_image_that_is_not_shown_yet(page: Any, server
     page.route(re.compile(r"/images/\d+$"), lambda route: waiting.append(route))
     other = page.locator("#answers button[aria-pressed=false] span").first.inner_text()
     page.locator("#answers button[aria-pressed=false]").first.click()
-    page.wait_for_function("document.getElementById('message').textContent.includes('was')")
+    page.locator("#message").filter(has_text="was").wait_for()
     page.keyboard.press("k")  # meant for the second image, whose answer is still on its way
     page.unroute(re.compile(r"/images/\d+$"))
     for route in waiting:
