@@ -107,9 +107,10 @@ def test_a_key_never_decides_on_an_image_that_is_not_shown_yet(page: Any, server
     page.locator("#answers button[aria-pressed=false]").first.click()
     page.locator("#message").filter(has_text="was").wait_for()
     page.keyboard.press("k")  # meant for the second image, whose answer is still on its way
-    page.unroute(re.compile(r"/images/\d+$"))
+    assert waiting
     for route in waiting:
         route.continue_()
+    page.unroute(re.compile(r"/images/\d+$"))
     shown(page, 2)
     page.keyboard.press("s")
     shown(page, 3)
