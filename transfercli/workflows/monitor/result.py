@@ -113,10 +113,8 @@ class MonitorResult:
         most = int(now.argmax())
         if now[most] < ONE_ANSWER or before[most] >= USUAL:
             return []
-        return [
-            f"{now[most]:.0%} of the answers are {self.labels[most]}, and {before[most]:.0%} of those to held-out images:"
-            " images of one class, and a model that answers the same for all, look alike"
-        ]
+        shares = f"{now[most]:.0%} of the answers are {self.labels[most]}, and {before[most]:.0%} of those to held-out"
+        return [f"{shares} images: images of one class, and a model that answers the same for all, look alike"]
 
     @property
     def trusted(self) -> bool:
