@@ -159,6 +159,7 @@ CALLS: list[tuple[str, int, set[str]]] = [
     ("similar digits-source {IMAGE} --in new", 0, {"run", "base", "in", "searched", "images", "cache", "report"}),
     ("similar nobody {IMAGE}", 6, ERROR),
     ("serve nobody", 6, ERROR),  # one that answers has no end: tests/workflows/serve
+    ("ui --runs nowhere", 2, ERROR),  # one that answers has no end: tests/workflows/ui
     ("runs list", 0, {"runs", "decisions", "keys", "hidden"}),
     ("runs show digits-source", 0, {"run", "status", "metrics", "curves", "lineage", "files", "evaluations"}),
     (

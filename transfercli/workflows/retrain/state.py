@@ -59,7 +59,7 @@ class RetrainState:
         warnings: warnings of the reading of the images, not shown yet.
         loss: images that are gone since an earlier night, if there are many and the config does not expect it.
         drift: of the images that were added since the champion; None if it is not needed, or if there are none.
-        expected: of the champion's answers to recent images, by `expected_of_champion`; None if it is not needed.
+        expected: of the champion's answers to recent images, by `add_expected`; None if it is not needed.
     """
 
     request: RetrainRequest

@@ -16,8 +16,9 @@ from transfercli.errors import ArtefactError, TransferError
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.text import first_line
-from transfercli.workflows.predict.predictions import Prediction
+from transfercli.workflows.predict.predictions import DEFAULT_TOP, Prediction
 from transfercli.workflows.serve.decoding import Decoders
+from transfercli.workflows.serve.defaults import QUEUE_IMAGES, SECONDS
 from transfercli.workflows.serve.errors import NotReady, Overloaded, TimedOut
 from transfercli.workflows.serve.following import follow
 from transfercli.workflows.serve.model_connection import ModelConnection
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from transfercli.workflows.serve.recording import Recorder, Recording
 
 LOADING, READY, FAILED = "loading", "ready", "failed"
-QUEUE_IMAGES = 512  # that may wait for one model
 FIRST_RETRY, LAST_RETRY = 0.5, 60.0  # seconds between two starts of a model that fails, doubled each time
 STUCK_SECONDS, STUCK_DEADLINES = 60.0, 2.0  # a batch that takes longer than both never ends: of a runtime that hangs
 HEALTHY_SECONDS = 60.0  # after which a crash counts as the first again
@@ -43,9 +43,9 @@ class AnswerOptions:
     deadline: seconds after which nobody waits for the answer.
     """
 
-    top: int = 5
+    top: int = DEFAULT_TOP
     abstain: bool = True
-    deadline: float = 30.0
+    deadline: float = SECONDS
 
 
 class Answers(list[Prediction]):

@@ -13,15 +13,14 @@ from transfercli.errors import TransferError, UsageError
 from transfercli.reporting import Forwarding, Reporter
 from transfercli.text import first_line
 from transfercli.web.address import Address, check_installed
-from transfercli.workflows.serve.hosting import QUEUE_IMAGES, Models
+from transfercli.workflows.serve.defaults import MEBIBYTE, MOST_MEBIBYTES, QUEUE_IMAGES, SECONDS
+from transfercli.workflows.serve.hosting import Models
 from transfercli.workflows.serve.targets import Source, Target, parse_targets
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from transfercli.workflows.serve.recording import Recording
-
-MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class ServeRequest:
 
     targets: NAME=TARGET as typed. format: of the exports to serve in place of runs; None for the runs.
     token_file: holds the token that requests must have. queue_images: most images that may wait for a model.
-    seconds: for an answer. most_megabytes: of a request. access_log: file that gets a line of JSON for each request.
+    seconds: for an answer. most_mebibytes: of a request. access_log: file that gets a line of JSON for each request.
     log: folder of the answer log, which keeps `keep_images` of the least sure images; None for none.
     """
 
@@ -40,8 +39,8 @@ class ServeRequest:
     format: str | None = None
     token_file: Path | None = None
     queue_images: int = QUEUE_IMAGES
-    seconds: float = 30.0
-    most_megabytes: int = 64
+    seconds: float = SECONDS
+    most_mebibytes: int = MOST_MEBIBYTES
     access_log: Path | None = None
     log: Path | None = None
     keep_images: int = 0
@@ -101,7 +100,7 @@ def _run(
     settings = Settings(
         request.address,
         token,
-        most_bytes=request.most_megabytes * MEBIBYTE,
+        most_bytes=request.most_mebibytes * MEBIBYTE,
         seconds=request.seconds,
         log=log,
         report_bug=lambda error: reporter.warning(f"bug: {type(error).__name__}: {first_line(error)}"),

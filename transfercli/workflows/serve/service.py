@@ -13,11 +13,11 @@ import numpy as np
 from transfercli.web.address import Address
 from transfercli.web.messages import Refusal, Request
 from transfercli.workflows.serve.bodies import Budget, read_body, too_many_images
+from transfercli.workflows.serve.defaults import MEBIBYTE, MOST_MEBIBYTES, SECONDS
 from transfercli.workflows.serve.hosting import AnswerOptions, Answers, ServedModel
 from transfercli.workflows.serve.large_json import SMALL, parse_json
 from transfercli.workflows.serve.metrics import Metrics
 
-MEBIBYTE = 1024 * 1024
 LONG = MEBIBYTE  # bytes of a body that others do not wait for
 MOST_NAMED = 20  # models in a message
 Images = Sequence[bytes | np.ndarray]
@@ -35,10 +35,10 @@ class Settings:
 
     address: Address
     token: str | None = None
-    most_bytes: int = 64 * MEBIBYTE
+    most_bytes: int = MOST_MEBIBYTES * MEBIBYTE
     most_bytes_held: int = 512 * MEBIBYTE
     most_images: int = 256
-    seconds: float = 30
+    seconds: float = SECONDS
     log: BinaryIO | None = None
     report_bug: Callable[[BaseException], None] = lambda _: None
     warn: Callable[[str], None] = lambda _: None

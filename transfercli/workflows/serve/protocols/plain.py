@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from transfercli.redaction import hide_paths
+from transfercli.io.versioned import versioned
+from transfercli.web.answers import error_content
 from transfercli.web.messages import Answer, Refusal, Request, json_answer
 from transfercli.web.routes import Route
 from transfercli.workflows.predict.predictions import DEFAULT_TOP, Prediction
-from transfercli.workflows.result import versioned
 from transfercli.workflows.serve.bodies import files_of_form, shown_name
 from transfercli.workflows.serve.hosting import ServedModel
 from transfercli.workflows.serve.protocols.protocol import WireProtocol, headers_of
@@ -110,9 +110,8 @@ def _details(service: Service, request: Request) -> dict[str, Any]:
 
 def full_error(refusal: Refusal) -> Answer:
     """Return an error in the JSON of the command line; `code` is the HTTP status."""
-    hint = None if refusal.hint is None else hide_paths(refusal.hint)
-    error = {"code": refusal.status, "kind": refusal.kind, "message": hide_paths(refusal.message), "hint": hint}
-    return json_answer(versioned({"error": error}), refusal.status, headers_of(refusal))
+    content = error_content(refusal.status, refusal.kind, refusal.message, refusal.hint)
+    return json_answer(content, refusal.status, headers_of(refusal))
 
 
 def _routes(service: Service) -> Iterable[Route]:

@@ -12,7 +12,7 @@ from typing import Any
 from transfercli.web.messages import Answer, Refusal, Request, json_answer
 from transfercli.web.routes import Route
 from transfercli.workflows.serve.bodies import too_many_images
-from transfercli.workflows.serve.hosting import Answers, ServedModel
+from transfercli.workflows.serve.hosting import LOADING, READY, Answers, ServedModel
 from transfercli.workflows.serve.protocols.columns import (
     LABELS,
     PROBABILITIES,
@@ -31,7 +31,7 @@ ALONE = (PROBABILITIES, PROBABILITIES + BYTES, VALUE, VALUE + BYTES)  # without 
 SIGNATURES = (DEFAULT, "serve", f"serve{BYTES}", *ALONE)
 INPUTS = ("images", "encoded", "image", "image_bytes", "bytes")
 B64 = "b64"
-STATES = {"ready": ("AVAILABLE", "OK"), "loading": ("LOADING", "OK")}
+STATES = {READY: ("AVAILABLE", "OK"), LOADING: ("LOADING", "OK")}
 GONE = ("END", "UNKNOWN")  # could not be loaded
 
 
