@@ -51,7 +51,7 @@ test-slow: venv  ## run the slow tests
 
 test-jax:  ## run the fast tests with Keras on JAX in place of TensorFlow, in an environment of their own
 	$(PYTHON) -m venv build/jax
-	build/jax/bin/python -m pip install --quiet -e '.[jax,onnx,litert,openvino,dev]'
+	build/jax/bin/python -m pip install --quiet -e '.[jax,onnx,litert,openvino,serve,dev]'
 	KERAS_BACKEND=jax JAX_PLATFORMS=cpu build/jax/bin/python -m pytest -q -m "not slow and not browser and not mlflow" \
 	  -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 

@@ -31,7 +31,8 @@ from transfercli.evaluation.monitoring.log_folder import log_files, open_model_f
 from transfercli.evaluation.monitoring.model_facts import ModelFacts
 from transfercli.evaluation.monitoring.reservoir import Reservoir
 from transfercli.reporting import Reporter
-from transfercli.workflows.answer_log import AnswerLog, facts_of
+from transfercli.workflows.answer_log import AnswerLog
+from transfercli.workflows.logged_model import facts_of
 from transfercli.workflows.predict.loadable import with_features
 from transfercli.workflows.predict.predict import PredictRequest, predict_images
 from transfercli.workflows.predict.predictors import find_model

@@ -33,7 +33,8 @@ from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate.evaluate import evaluate_run
 from transfercli.workflows.evaluate.request import EvaluateRequest
 from transfercli.workflows.train.train import TrainRequest, train
-from transfercli.workflows.ui.review.doubts import LIKELY, find_doubts
+from transfercli.workflows.ui.review.doubts import find_doubts
+from transfercli.workflows.ui.review.queues import LIKELY
 
 FIRST = 50  # of the queue
 

@@ -114,6 +114,23 @@ def test_every_decision_can_be_made_with_the_keyboard(page: Any, server: Server)
     assert page.logged == []
 
 
+def test_a_key_never_decides_on_an_image_that_is_not_shown_yet(page: Any, server: Server) -> None:
+    first = shown(page, 1)
+    waiting: list[Any] = []
+    page.route(re.compile(r"/images/\d+$"), lambda route: waiting.append(route))
+    other = page.locator("#answers button[aria-pressed=false] span").first.inner_text()
+    page.locator("#answers button[aria-pressed=false]").first.click()
+    page.wait_for_function("document.getElementById('message').textContent.includes('was')")
+    page.keyboard.press("k")  # meant for the second image, whose answer is still on its way
+    page.unroute(re.compile(r"/images/\d+$"))
+    for route in waiting:
+        route.continue_()
+    shown(page, 2)
+    page.keyboard.press("s")
+    shown(page, 3)
+    assert [(row["path"], row["new"]) for row in server.decisions()] == [(first, other)]
+
+
 def test_every_control_is_reached_and_works_by_tab_and_enter(page: Any, server: Server) -> None:
     first = shown(page, 1)
     reached = set()

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 
 import pytest
 
@@ -12,13 +13,14 @@ from transfercli.web.limits import Limits, raise_file_limit
 LIMITS = Limits(
     seconds_to_headers=0.3, seconds_to_body=0.3, seconds_idle=0.6, seconds_to_drain=0.3, bytes_a_second=1_000_000
 )
+LARGE = 20_000_000  # bytes of an answer, more than the system holds for a connection
 HOST = b"Host: 127.0.0.1\r\n"
 GET = b"GET /x HTTP/1.1\r\n" + HOST + b"\r\n"
 LAST = b"GET /x HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
 
 
 async def echo(scope, receive, send):
-    """Answer with the path and the body's length; `/early` answers before it reads."""
+    """Answer with the path and the body's length; `/early` answers before it reads, `/large` with many spaces."""
     if scope["type"] == "lifespan":
         while True:
             message = await receive()
@@ -32,6 +34,7 @@ async def echo(scope, receive, send):
             return
         length, more = length + len(message["body"]), message["more_body"]
     body = json.dumps({"path": scope["path"], "length": length, "headers": len(scope["headers"])}).encode()
+    body += b" " * (LARGE if scope["path"] == "/large" else 0)
     headers = [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -156,6 +159,29 @@ def test_a_connection_between_two_requests_is_closed_after_a_while(server):
 def test_a_client_that_upgrades_is_answered_and_the_connection_ends(server):
     found = server.exchange(head(b"Host: a", b"Connection: Upgrade", b"Upgrade: h2c", first=b"GET /x HTTP/1.1"))
     assert status_of(found) == 200
+
+
+@pytest.mark.parametrize("end", [b"", b"Connection: close\r\n"])
+def test_a_client_that_reads_slowly_gets_its_answer_whole(server, end):
+    """It takes longer than a client that does not read at all may."""
+    with server.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.sendall(GET.replace(b"/x", b"/large").replace(b"\r\n\r\n", b"\r\n" + end + b"\r\n"))
+        started, count = time.monotonic(), 0
+        while count < LARGE and (part := client.recv(65536)):
+            count += len(part)
+            while time.monotonic() - started < 3 * LIMITS.seconds_idle * count / LARGE:
+                time.sleep(0.001)
+    assert count > LARGE
+
+
+def test_a_client_that_does_not_read_its_answer_is_left(server):
+    with server.connect() as client:
+        client.sendall(GET.replace(b"/x", b"/large"))
+        client.settimeout(20)
+        lines = iter(lambda: (client.sendall(b"\r\n"), time.sleep(0.01)), "never")
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            list(lines)
 
 
 def test_the_connection_that_waits_for_longest_gives_way():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from transfercli.workflows.result import FORMAT, ExternalFormat, document, versioned
+from transfercli.io.versioned import FORMAT, versioned
+from transfercli.workflows.result import ExternalFormat, document
 
 
 @dataclass(frozen=True)

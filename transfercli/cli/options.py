@@ -13,6 +13,7 @@ from transfercli.errors import UsageError
 from transfercli.io.addresses import as_given, is_remote
 from transfercli.runs.folder import DEFAULT_RUNS
 from transfercli.shards import Shard, parse_shard
+from transfercli.web.address import LOOPBACK
 
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="a YAML file that describes one experiment", show_default=False)
@@ -67,6 +68,12 @@ UnixSocket = Annotated[
     Path | None,
     typer.Option(
         "--unix-socket", metavar="FILE", help="listen on a Unix socket in place of a port", show_default=False
+    ),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file", metavar="FILE", help="a file that holds the token to ask each client for", show_default=False
     ),
 ]
 Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="time to wait for the experiment's lock")]
@@ -127,7 +134,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="print only warnings and er
 Verbose = Annotated[bool, typer.Option("--verbose", help="print more detail on stderr")]
 
 RUNS = DEFAULT_RUNS
-HOST = "127.0.0.1"
+HOST = LOOPBACK
 SERVE_PORT = 8500
 UI_PORT = 8600
 # The help of their argument.

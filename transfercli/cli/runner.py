@@ -29,9 +29,10 @@ from transfercli.errors import (
     is_out_of_space,
 )
 from transfercli.io.atomic import append_line
+from transfercli.io.versioned import versioned
 from transfercli.redaction import hide_package_folders, hide_paths
 from transfercli.text import without_colours
-from transfercli.workflows.result import Result, document, versioned
+from transfercli.workflows.result import Result, document
 
 R = TypeVar("R", bound=Result)
 

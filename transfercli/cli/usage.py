@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from transfercli.cli.runner import json_line
-from transfercli.workflows.result import versioned
+from transfercli.io.versioned import versioned
 
 # Command here -> its names in other programs.
 COMMANDS_ELSEWHERE = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import JSONResponse
 
 from transfercli.errors import (
@@ -13,6 +15,7 @@ from transfercli.errors import (
     TransferError,
     UsageError,
 )
+from transfercli.io.versioned import versioned
 from transfercli.redaction import hide_paths
 
 # The status code of each kind; the first class that an error is an instance of counts.
@@ -26,12 +29,15 @@ STATUS: tuple[tuple[type[TransferError], int], ...] = (
 )
 
 
-def error_answer(status: int, kind: str, message: str, hint: str | None = None) -> JSONResponse:
+def error_content(status: int, kind: str, message: str, hint: str | None = None) -> dict[str, Any]:
     """Return an error in the JSON of the command line; `code` is the HTTP status. Paths of the machine are hidden."""
     hidden = None if hint is None else hide_paths(hint)
-    return JSONResponse(
-        {"error": {"code": status, "kind": kind, "message": hide_paths(message), "hint": hidden}}, status
-    )
+    return versioned({"error": {"code": status, "kind": kind, "message": hide_paths(message), "hint": hidden}})
+
+
+def error_answer(status: int, kind: str, message: str, hint: str | None = None) -> JSONResponse:
+    """Return `error_content` as an answer."""
+    return JSONResponse(error_content(status, kind, message, hint), status)
 
 
 def status_of(error: TransferError) -> int:

@@ -84,6 +84,7 @@ class Connection(HttpToolsProtocol):
         self.count = self.header_count = self.host_count = 0  # bytes and headers of the request that arrives
         self.refused = False  # nothing more is read of this client
         self.has_body = False  # some of the body has come
+        self.unread: tuple[float, int] | None = None  # since when a client reads an answer, and its bytes then
 
     # -- events of the transport
 
@@ -178,6 +179,8 @@ class Connection(HttpToolsProtocol):
     def check(self, now: float) -> None:
         """End the connection if its client is late."""
         limits, late = self.limits, now - self.since
+        if self.phase not in (Phase.HEADERS, Phase.BODY) and self._is_read(now):
+            return
         if self.phase is Phase.IDLE:
             first = self.cycle is None
             if late > (limits.seconds_to_headers if first else limits.seconds_idle):
@@ -188,11 +191,23 @@ class Connection(HttpToolsProtocol):
         elif self.phase is Phase.BODY:
             if late > limits.seconds_to_body + self.count / limits.bytes_a_second:
                 self._refuse(HTTPStatus.REQUEST_TIMEOUT)
-        elif self.phase is Phase.DRAIN:
-            if late > limits.seconds_to_drain:
-                self.abort()
-        elif self.flow.write_paused and late > limits.seconds_idle:
+        elif self.phase is Phase.DRAIN and late > limits.seconds_to_drain:
             self.abort()
+
+    def _is_read(self, now: float) -> bool:
+        """Return True if an answer is being read; end the connection if its client reads too slowly or not at all."""
+        left = self.transport.get_write_buffer_size()
+        if not left:
+            self.unread = None
+            return False
+        if self.unread is None or left > self.unread[1]:
+            self.unread = now, left
+        since, most = self.unread
+        if now - since > self.limits.seconds_idle + (most - left) / self.limits.bytes_a_second:
+            self.abort()
+        elif self.phase is Phase.IDLE:
+            self.since = now
+        return True
 
     def abort(self) -> None:
         """Close the connection now; the system throws away what was not yet sent."""

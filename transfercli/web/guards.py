@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection
-from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,14 +59,11 @@ class HostGuard(Guard):
 
 
 class TokenGuard(Guard):
-    """Guard that asks for a token: `Authorization: Bearer TOKEN`, or the cookie of a page.
+    """Guard that asks for a token, `Authorization: Bearer TOKEN`. free: paths that need none."""
 
-    free: paths that need none. cookie: name of a cookie that may hold the token; "" for none.
-    """
-
-    def __init__(self, app: ASGIApp, token: str, free: Collection[str] = (), cookie: str = "") -> None:
+    def __init__(self, app: ASGIApp, token: str, free: Collection[str] = ()) -> None:
         super().__init__(app)
-        self.token, self.free, self.cookie = token.encode(), frozenset(free), cookie
+        self.token, self.free = token.encode(), frozenset(free)
 
     def refusal(self, scope: Scope) -> Refusal | None:
         if scope["path"] in self.free or self._knows(scope):
@@ -77,10 +73,7 @@ class TokenGuard(Guard):
 
     def _knows(self, scope: Scope) -> bool:
         scheme, _, given = header_of(scope, b"authorization").partition(" ")
-        if scheme.lower() != "bearer":
-            morsel = SimpleCookie(header_of(scope, b"cookie")).get(self.cookie) if self.cookie else None
-            given = morsel.value if morsel else ""
-        return hmac.compare_digest(given.strip().encode(), self.token)
+        return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self.token)
 
 
 class SameOriginGuard(Guard):

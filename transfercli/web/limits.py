@@ -16,8 +16,9 @@ class Limits:
     connections: open at once. header_bytes, headers: of one request, with its first line. url_bytes: of the address.
     seconds_to_headers: from the first byte of a request, or from the start of a connection, to the end of the headers.
     seconds_to_body, bytes_a_second: a body may take this long, and longer by its length at this rate. seconds_idle:
-    between two requests, and of a client that does not read its answer. seconds_to_drain: for the rest of a body that
-    was refused; an answer before the client has sent all of it would be lost with the connection.
+    between two requests; a client may take as long to read its answer, and longer at that rate. seconds_to_drain: for
+    the rest of a body that was refused; an answer before the client has sent all of it would be lost with the
+    connection.
     """
 
     connections: int = 8192

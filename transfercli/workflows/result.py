@@ -1,11 +1,10 @@
-"""Results of commands: their common protocol, and the version of their JSON."""
+"""Results of commands: their common protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Protocol
 
-FORMAT = 1  # of the JSON objects that commands print; 2 as soon as a key is removed or changes its meaning
+from transfercli.io.versioned import versioned
 
 
 class Result(Protocol):
@@ -23,8 +22,3 @@ class ExternalFormat:
 def document(result: Result) -> dict[str, Any]:
     """Return the JSON object of a result as it is printed."""
     return result.as_json() if isinstance(result, ExternalFormat) else versioned(result.as_json())
-
-
-def versioned(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a JSON object as it is printed: `"format": 1` first."""
-    return {"format": FORMAT, **content}

@@ -167,7 +167,7 @@ def test_sets_of_labels_are_written_as_in_dataset_csv(tmp_path: Path, grow: Any,
     before = load(tmp_path, "list.csv", **options).records[0]
     assert before.label == '["cat", "dog"]'
     log = tmp_path / "corrections.csv"
-    append_decisions(log, [Decision(before.path, before.sha256, before.label, "[]")])
+    append_decisions(log, [Decision(before.path, before.sha256, '["dog","cat"]', "[]")])  # by hand
     assert load(tmp_path, "list.csv", corrections=str(log), **options).records[0].label == "[]"
     append_decisions(log, [Decision(before.path, before.sha256, "[]", "cat")])
     with pytest.raises(DataError, match="'cat' is no list of labels"):

@@ -38,6 +38,20 @@ def test_folders_of_auxiliary_images_that_are_missing_are_named(write: Callable[
     assert listener.warnings[1].startswith(f"{path}:2: data.related[1]: gone is not there (yet)")
 
 
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ("log.csv", "log.csv is not there (yet); no label would be corrected"),
+        ("no/log.csv", "the folder of no/log.csv"),
+    ],
+)
+def test_a_missing_file_of_label_decisions_is_named(write: Callable[..., Path], given: str, words: str) -> None:
+    keys = f"data: {{train: ., corrections: {given}}}\nmodel: {{base: vgg16}}\ntransfer: {{strategy: auto}}\n"
+    path, listener = write(f"name: x\n{keys}"), Listener()
+    assert validate_configs([path], (), Path(), listener).as_json()["configs"][0]["missing"] == ["data.corrections"]
+    assert words in listener.warnings[0]
+
+
 def test_a_warm_up_that_a_training_refuses_is_a_warning(write: Callable[..., Path]) -> None:
     path, listener = write(GOOD + "training: {epochs: 3, schedule: {name: cosine, warmup_epochs: 50}}\n"), Listener()
     validate_configs([path], (), Path(), listener)

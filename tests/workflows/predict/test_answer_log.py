@@ -23,7 +23,7 @@ from transfercli.evaluation.monitoring.log_folder import models_in, read_sketche
 from transfercli.evaluation.predictions import Predictions
 from transfercli.reporting import Reporter
 from transfercli.shards import Shard
-from transfercli.workflows.answer_log import facts_of
+from transfercli.workflows.logged_model import facts_of
 from transfercli.workflows.predict.predict import PredictRequest, predict_images
 from transfercli.workflows.predict.predictors import find_model
 from transfercli.workflows.stored_run import StoredRun

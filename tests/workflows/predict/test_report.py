@@ -139,3 +139,28 @@ def test_an_output_gets_each_prediction_before_it_is_passed_on() -> None:
     seen = [(prediction.path, list(taken)) for prediction in passed]
     assert seen == [("a", ["a"]), ("b", ["a", "b"])]
     assert taken == ["a", "b", "end"]
+
+
+@pytest.mark.parametrize("name", ["index.html", "predictions.csv"])
+def test_a_file_that_no_such_page_wrote_is_never_replaced(run: Any, tmp_path: Path, name: str) -> None:
+    world, folder, files = run
+    (tmp_path / name).write_text("of somebody else")
+    with pytest.raises(UsageError, match="is no file of such a page"):
+        reported(world, folder, files, tmp_path)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "of somebody else")]
+
+
+def test_a_page_of_the_same_kind_is_replaced(run: Any, tmp_path: Path) -> None:
+    world, folder, files = run
+    for part in (files, files[:1]):
+        list(reported(world, folder, part, tmp_path / "page").answers)
+    assert len((tmp_path / "page" / "predictions.csv").read_text().splitlines()) == 2
+
+
+def test_the_predictions_of_an_evaluation_are_never_replaced(run: Any, tmp_path: Path) -> None:
+    world, folder, files = run
+    evaluation = tmp_path / "run" / "evaluation" / "test"
+    evaluation.mkdir(parents=True)
+    (tmp_path / "run" / "run.json").write_text("{}")
+    with pytest.raises(UsageError, match="is in the folder of the run"):
+        reported(world, folder, files, evaluation)

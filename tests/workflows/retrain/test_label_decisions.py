@@ -27,3 +27,18 @@ def test_a_decision_on_a_label_is_a_relabelled_image(nights: Nights) -> None:
     changes = decisions.read(nights.experiment)[-1].facts["changes"]
     assert (changes["relabelled"], changes["changed"], changes["added"]) == (1, 0, 0)
     assert nights.night()["decision"] == "unchanged"
+
+
+def test_labels_that_a_person_decided_are_no_alert_about_new_images(nights: Nights) -> None:
+    config = yaml.safe_load(nights.config.read_text())
+    config["data"]["corrections"] = "corrections.csv"
+    nights.config.write_text(yaml.safe_dump(config))
+    assert nights.night()["decision"] == "first"
+    champion = champion_of(nights.experiment)
+    assert champion is not None
+    images = [image for image in read_manifest(champion.dataset) if image.split == "test"]
+    label, other = sorted({image.label for image in images})[:2]
+    found = [Decision(one.path, one.sha256, label, other) for one in images if one.label == label][:12]
+    assert len(found) == 12
+    append_decisions(nights.config.parent / "corrections.csv", found)
+    assert nights.night()["alerts"] == []

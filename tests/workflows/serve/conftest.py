@@ -50,7 +50,7 @@ def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="package")
 def server(models: dict[str, FakeModel], log_file: Path) -> Iterator[RunningServer]:
     """Yield a server of all models."""
-    with log_file.open("w") as log:
+    with log_file.open("wb", buffering=0) as log:
         settings = Settings(Address(port=1), most_bytes=MOST_BYTES, most_images=MOST_IMAGES, log=log)
         with running_server(build_app(models, settings)) as running:  # type: ignore[arg-type]
             yield running

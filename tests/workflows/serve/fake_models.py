@@ -39,7 +39,9 @@ class FakeModel:
         self.asked.append(options)
         if self.failure is not None:
             raise self.failure
-        version: Any = SimpleNamespace(source=SimpleNamespace(version=self.version), labels=self.labels)
+        greeting = SimpleNamespace(several=self.several, has_numbers=self.has_numbers)
+        source = SimpleNamespace(version=self.version)
+        version: Any = SimpleNamespace(source=source, labels=self.labels, greeting=greeting)
         found = [self._answer(image, options) for image in images]
         return Answers([one for one, _ in found], version, [row for _, row in found])
 

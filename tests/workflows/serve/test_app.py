@@ -166,7 +166,7 @@ def test_compressed_bodies_are_refused(opened, encoding):
 
 
 def test_each_request_is_a_line_of_the_log_without_what_clients_sent(opened):
-    log = io.StringIO()
+    log = io.BytesIO()
     server = opened(log=log)
     server.ask("plain", **{"x-request-id": "abc-1"})
     server.client.post("/predict/colours?name=secret", content=b"hidden")
@@ -176,8 +176,8 @@ def test_each_request_is_a_line_of_the_log_without_what_clients_sent(opened):
     assert len(set(names)) == 2
     server.client.close()
     _ended()
-    assert "secret" not in log.getvalue()
-    assert "hidden" not in log.getvalue()
+    assert b"secret" not in log.getvalue()
+    assert b"hidden" not in log.getvalue()
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     assert [line["status"] for line in lines] == [200, 422, 404, 404, 200, 200]
     first = lines[0]
@@ -203,12 +203,45 @@ def _ended() -> None:
 
 def test_a_reader_of_the_log_that_stops_reading_stops_no_answer(opened):
     reading, writing = os.pipe()
-    with os.fdopen(reading, "rb") as unread, os.fdopen(writing, "w") as log:
+    with os.fdopen(reading, "rb") as unread, os.fdopen(writing, "wb", buffering=0) as log:
         server = opened(log=log)
         for _ in range(600):  # 600 lines of 200 bytes are more than a pipe holds
             assert server.client.get("/healthz").status_code == 200
-        unread.close()  # and the writer, which waits, ends
+        unread.close()
         _ended()
+
+
+class FullDisk(io.RawIOBase):
+    """File of a disk that takes half of what is written, then is full a few times, and takes all after that."""
+
+    def __init__(self) -> None:
+        self.content, self.refusals = b"", 3
+
+    def write(self, content):
+        if not self.content:
+            self.content += content[: len(content) // 2]
+            return len(self.content)
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError(28, "No space left on device")
+        self.content += content
+        return len(content)
+
+
+def test_a_full_disk_loses_no_line_of_the_log_and_is_said_once(opened):
+    warnings, disk = [], FullDisk()
+    server = opened(log=disk, warn=warnings.append)
+    server.ask("plain")
+    while disk.refusals:
+        server.ask("plain")
+    server.ask("plain", **{"x-request-id": "last"})
+    server.client.close()
+    while b"last" not in disk.content:
+        _ended()
+    lines = [json.loads(line) for line in disk.content.splitlines()]
+    assert lines[-1]["id"] == "last"
+    assert len(warnings) == 1
+    assert "No space left on device" in warnings[0]
 
 
 def test_metrics_name_known_models_alone(opened):

@@ -327,9 +327,7 @@ def test_a_start_that_fails_is_tried_again_with_growing_pauses(champion: Path) -
     assert pauses[-1] == hosting.LAST_RETRY
 
 
-def test_a_process_that_the_system_cannot_start_is_tried_again(
-    champion: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_the_system_cannot_start_is_tried_again(champion: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     start, refusals, listener = hosting.ModelConnection, [], Listener()
 
     def connect(*arguments: Any, **options: Any) -> Any:

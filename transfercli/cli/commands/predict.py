@@ -30,8 +30,8 @@ from transfercli.cli.runner import error_object, json_line
 from transfercli.cli.ui.prediction_table import write_table
 from transfercli.errors import DataError, UsageError
 from transfercli.io.spreadsheet import SpreadsheetWriter
+from transfercli.io.versioned import versioned
 from transfercli.reporting import Reporter
-from transfercli.workflows.result import versioned
 
 if TYPE_CHECKING:
     from transfercli.workflows.predict.predict import Prediction, PredictionList, Predictions, PredictRequest

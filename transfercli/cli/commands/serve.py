@@ -9,8 +9,21 @@ import typer
 
 from transfercli.cli import completion
 from transfercli.cli.command import Announce, serves
-from transfercli.cli.options import HOST, RUNS, SERVE_PORT, Host, KeepImages, Log, Port, Runs, UnixSocket, check_log
+from transfercli.cli.options import (
+    HOST,
+    RUNS,
+    SERVE_PORT,
+    Host,
+    KeepImages,
+    Log,
+    Port,
+    Runs,
+    TokenFile,
+    UnixSocket,
+    check_log,
+)
 from transfercli.reporting import Reporter
+from transfercli.workflows.serve.defaults import MOST_MEBIBYTES, QUEUE_IMAGES, SECONDS
 
 if TYPE_CHECKING:
     from transfercli.workflows.serve.serve import ServeStarted
@@ -23,10 +36,6 @@ Targets = Annotated[
         show_default=False,
         autocompletion=completion.runs,
     ),
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option("--token-file", metavar="FILE", help="a file that holds the token to ask for", show_default=False),
 ]
 Queue = Annotated[int, typer.Option("--queue", metavar="N", min=1, help="images that may wait for a model")]
 Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.01, help="time for an answer")]
@@ -61,9 +70,9 @@ def serve(
     unix_socket: UnixSocket = None,
     token_file: TokenFile = None,
     format: Format = None,
-    queue: Queue = 512,
-    timeout: Timeout = 30.0,
-    max_request: MaxRequest = 64,
+    queue: Queue = QUEUE_IMAGES,
+    timeout: Timeout = SECONDS,
+    max_request: MaxRequest = MOST_MEBIBYTES,
     access_log: AccessLog = None,
     log: Log = None,
     keep_images: KeepImages = 0,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from transfercli.cli.command import Announce, serves
-from transfercli.cli.options import HOST, RUNS, UI_PORT, Host, Port, Runs, UnixSocket
+from transfercli.cli.options import HOST, RUNS, UI_PORT, Host, Port, Runs, TokenFile, UnixSocket
 from transfercli.cli.ui.tables import print_pairs
 from transfercli.reporting import Reporter
 
@@ -17,14 +16,6 @@ if TYPE_CHECKING:
 
 AllowChanges = Annotated[
     bool, typer.Option("--allow-changes", help="let the pages write corrections of labels; images stay as they are")
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--token-file",
-        metavar="FILE",
-        help="file with a token that a browser must show once; without it, only --host of another network has one",
-    ),
 ]
 Reviewer = Annotated[
     str, typer.Option("--reviewer", metavar="NAME", help="name beside decisions on labels, if the page gives none")
@@ -48,6 +39,9 @@ def ui(
     reviewer: Reviewer = "",
 ) -> NoReturn:
     """Show all runs in a browser: a local page, read-only.
+
+    Listens on this machine only, unless --host says otherwise; then a browser must show a token, which is in the
+    address that is printed.
 
     Example: transfercli ui --runs runs
     """

@@ -37,7 +37,7 @@ def with_corrections(
     whole: all of the data, if the images are a part of it; decisions may then be about others. Raises `DataError` for a
     label that is no class of the data: a new class must be named in `data.expect.classes`, so that a slip makes none.
     """
-    decided, unused = _decided(findings.files, corrections)
+    decided, unused = _decided(findings.files, corrections, findings.listing.several)
     labels = _checked_labels(
         whole or findings.listing, [found[-1] for found in decided.values()], corrections.name, expected
     )
@@ -46,14 +46,15 @@ def with_corrections(
         found = decided.get(number)
         files.append(replace(file, label=labels[found[-1].new], decided=True) if found else file)
     changed = sum(file.label != before.label for file, before in zip(files, findings.files, strict=True))
-    applied = AppliedCorrections(corrections, changed, len(decided) - changed, {} if whole else unused)
+    contents = frozenset((files[row].entry.sha256, files[row].label) for row in decided)
+    applied = AppliedCorrections(corrections, changed, len(decided) - changed, {} if whole else unused, contents)
     applied.report(findings.reading.reporter)
     listing = _relabelled(findings.listing, [file.label for file in files])
     return replace(findings, listing=listing, files=files, corrections=applied)
 
 
 def _decided(
-    files: Sequence[IngestedFile], corrections: Corrections
+    files: Sequence[IngestedFile], corrections: Corrections, several: bool
 ) -> tuple[dict[int, list[Decision]], dict[str, list[str]]]:
     """Return the decisions of each file, by its row, and the paths of images whose decisions do not hold, by reason.
 
@@ -64,6 +65,7 @@ def _decided(
         by_path[file.name].append(row)
         by_content[file.entry.sha256].append(row)
     images = corrections.of_images()
+    known = {image: _labels_seen(found, several) for image, found in images.items()}
     decided: dict[int, list[Decision]] = {}
     unused: defaultdict[str, list[str]] = defaultdict(list)
     for (path, content), found in images.items():
@@ -72,9 +74,9 @@ def _decided(
             rows = [
                 row
                 for row in by_content[content]
-                if (files[row].name, content) not in images and _is_known(files[row].label, found)
+                if (files[row].name, content) not in images and files[row].label in known[path, content]
             ]
-        reason = _reason(files, rows, content, found)
+        reason = _reason(files, rows, content, known[path, content])
         if reason:
             unused[reason].append(path)
         else:
@@ -82,19 +84,29 @@ def _decided(
     return decided, unused
 
 
-def _reason(files: Sequence[IngestedFile], rows: Sequence[int], content: str, found: Sequence[Decision]) -> str:
-    """Return the reason that decisions do not hold for the files at `rows`, or ""."""
+def _reason(files: Sequence[IngestedFile], rows: Sequence[int], content: str, known: Collection[str]) -> str:
+    """Return the reason that decisions do not hold for the files at `rows`, or "". known: labels that they saw."""
     if not rows:
         return GONE
     contents = {files[row].entry.sha256 for row in rows}
     if contents != {content}:
         return UNREADABLE if contents == {""} else CHANGED
-    return "" if all(_is_known(files[row].label, found) for row in rows) else LABELLED_SINCE
+    return "" if all(files[row].label in known for row in rows) else LABELLED_SINCE
 
 
-def _is_known(label: str, found: Sequence[Decision]) -> bool:
-    """Return True if decisions are about this label of their image, which they saw or gave."""
-    return any(label in map(normalised_label, (decision.old, decision.new)) for decision in found)
+def _labels_seen(found: Sequence[Decision], several: bool) -> set[str]:
+    """Return the labels that decisions on an image saw or gave, as the data writes them."""
+    texts = {text for decision in found for text in (decision.old, decision.new)}
+    return {_set_text(text) if several else normalised_label(text) for text in texts}
+
+
+def _set_text(text: str) -> str:
+    """Return the text of a label set as the data writes it, if a person wrote it another way."""
+    try:
+        labels = LabelSet.read(text)
+    except ValueError:  # `new` is checked later
+        return text
+    return LabelSet.of(map(normalised_label, labels.has), map(normalised_label, labels.unknown)).text
 
 
 def _checked_labels(

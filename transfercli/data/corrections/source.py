@@ -43,12 +43,14 @@ class AppliedCorrections:
         changed: number of images with another label than their source gives them.
         kept: number of images that were looked at, and whose label stays.
         unused: reason -> paths of the images whose decision does not hold.
+        contents: SHA-256 and label of the images that a person looked at.
     """
 
     corrections: Corrections
     changed: int = 0
     kept: int = 0
     unused: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    contents: frozenset[tuple[str, str]] = frozenset()
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -48,15 +48,25 @@ def shrunk(image: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
 
 def image_data_url(image: npt.NDArray[np.uint8], side: int = SIDE) -> str:
     """Return the `data:` URL of an image uint8 [H, W, 3], reduced to at most `side` x `side` pixels."""
+    content = encoded(shrunk(image, side), lossless=max(image.shape[:2]) <= LOSSLESS)
+    return data_url(kind_of(content), content)
+
+
+def encoded(image: npt.NDArray[np.uint8], *, lossless: bool) -> bytes:
+    """Return an image uint8 [H, W, 3] as PNG if it is to be lossless, else as JPEG."""
     from PIL import Image
 
-    picture = Image.fromarray(shrunk(image, side))
-    buffer = io.BytesIO()
-    if max(image.shape[:2]) <= LOSSLESS:
+    picture, buffer = Image.fromarray(np.ascontiguousarray(image)), io.BytesIO()
+    if lossless:
         picture.save(buffer, "PNG", optimize=True)
-        return data_url("image/png", buffer.getvalue())
-    picture.save(buffer, "JPEG", quality=82, optimize=True)
-    return data_url("image/jpeg", buffer.getvalue())
+    else:
+        picture.save(buffer, "JPEG", quality=82, optimize=True)
+    return buffer.getvalue()
+
+
+def kind_of(content: bytes) -> str:
+    """Return the media type of what `encoded` returns."""
+    return "image/png" if content.startswith(b"\x89PNG") else "image/jpeg"
 
 
 def data_url(kind: str, content: bytes) -> str:

@@ -110,6 +110,10 @@ def _missing(config: ExperimentConfig, runs: Path) -> Iterator[tuple[str, str]]:
     for key, source in auxiliary:
         if not _may_be_there(source):
             yield key, f"{source} {STOPS}"
+    if config.data.corrections is not None and not (log := absolute_path(config.data.corrections)).exists():
+        named = config.data.corrections
+        late = f"{named} is not there (yet); no label would be corrected"
+        yield "data.corrections", late if log.parent.is_dir() else f"the folder of {named} {STOPS}"
     weights, base = config.model.weights, config.model.base
     if isinstance(weights, FileWeights) and not absolute_path(weights.path).exists():
         yield "model.weights.path", f"{weights.path} {STOPS}"

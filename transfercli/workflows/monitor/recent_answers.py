@@ -16,9 +16,9 @@ from transfercli.evaluation.monitoring.sketch import Sketch
 from transfercli.evaluation.statistics.shift_tests import MAX_IMAGES, ModelOutputs
 from transfercli.io.addresses import is_remote
 from transfercli.text import counted
-from transfercli.workflows.answer_log import facts_of
 from transfercli.workflows.data.drift import load_recent
 from transfercli.workflows.data.image_features import ImageFeatures
+from transfercli.workflows.logged_model import facts_of
 from transfercli.workflows.predict.predictors import find_model
 from transfercli.workflows.stored_run import StoredRun
 
@@ -97,7 +97,7 @@ def _logged(run: StoredRun, recent: Recent) -> RecentAnswers:
             if sketch.model.run
             else "export the run again, so that its artefacts name it",
         )
-    if sketch.model.kind == "run" and sketch.model.sha256 != _now(run):
+    if sketch.model.kind == "run" and sketch.model.sha256 != _present_sha256(run):
         run.reporter.warning(
             f"{run.label} has changed since it gave the answers in {recent.folder}: its weights differ"
         )
@@ -117,7 +117,7 @@ def _own_key(run: StoredRun, log: Path) -> str | None:
     """
     named = [facts for facts in models_in(log).values() if facts.run == run.label]
     of_run = [facts for facts in named if facts.kind == "run"]
-    own = [facts for facts in of_run if facts.sha256 == _now(run)] if len(named) > 1 else []
+    own = [facts for facts in of_run if facts.sha256 == _present_sha256(run)] if len(named) > 1 else []
     if len(own) != 1:
         return None
     run.reporter.warning(
@@ -126,7 +126,8 @@ def _own_key(run: StoredRun, log: Path) -> str | None:
     return own[0].key
 
 
-def _now(run: StoredRun) -> str:
+def _present_sha256(run: StoredRun) -> str:
+    """Return the SHA-256 of the run's weights and calibration as they are now."""
     return facts_of(find_model(str(run.path), run.path.parent.parent, run.reporter)).sha256
 
 

@@ -29,7 +29,8 @@ from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.shards import Shard
 from transfercli.text import counted
-from transfercli.workflows.answer_log import AnswerLog, check_log_place, facts_of
+from transfercli.workflows.answer_log import AnswerLog, check_log_place
+from transfercli.workflows.logged_model import facts_of
 from transfercli.workflows.predict.loadable import LoadableModel, ModelOutput, PredictBatch, with_features
 from transfercli.workflows.predict.predictions import DEFAULT_TOP, Prediction, padded, predictions_of
 from transfercli.workflows.predict.predictors import find_model, with_sets

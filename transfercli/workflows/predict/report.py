@@ -9,13 +9,14 @@ from pathlib import Path
 
 from transfercli.data.decoding.pictures import file_pictures
 from transfercli.data.sources.storage.remote_inputs import fetched_copies, lacking_copies
+from transfercli.errors import UsageError
 from transfercli.evaluation.report.predicted.chosen import ChosenImages
 from transfercli.evaluation.report.predicted.page import SIDE, PageFacts, images_shown, render_page
 from transfercli.evaluation.report.thumbnails import image_data_url
 from transfercli.io import atomic
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
-from transfercli.runs.output_paths import check_output_folder
+from transfercli.runs.output_paths import check_output_file, check_output_folder
 from transfercli.shards import Shard
 from transfercli.workflows.command_lines import command_line, runs_option, shown_path
 from transfercli.workflows.predict.outputs import Output
@@ -23,6 +24,8 @@ from transfercli.workflows.predict.predict import DEFAULT_TOP, Prediction, Predi
 from transfercli.workflows.predict.table import table_header, table_row
 
 OPTION = "--report"
+PAGE_MARK = b"<title>Predictions of "
+_HEAD = 4096  # bytes of a page that hold its title
 
 
 def report_into(
@@ -36,10 +39,11 @@ def report_into(
 
     The pictures are read again from the files, since they are larger there and have their own shape.
 
-    written: called with a sentence that names the files. Raises `UsageError` if the folder cannot be written to.
+    written: called with a sentence that names the files. Raises `UsageError` if the folder cannot be written to, or if
+    it has files of these names that no such page wrote.
     """
-    check_output_folder(folder, OPTION)
     page, table = file_names(request.shard)
+    _check_folder(folder, page, table)
 
     @contextmanager
     def files() -> Iterator[Callable[[Prediction], None]]:
@@ -64,6 +68,27 @@ def report_into(
         written(f"{folder / page} shows what was predicted; {folder / table} lists all images")
 
     return files()
+
+
+def _check_folder(folder: Path, page: str, table: str) -> None:
+    check_output_folder(folder, OPTION)
+    if not folder.is_dir():
+        return
+    for name in (page, table):
+        check_output_file(folder / name, OPTION)
+    if any((folder / name).exists() for name in (page, table)) and not _is_page(folder / page):
+        raise UsageError(
+            f"{OPTION} {str(folder)!r}: its {page} or {table} is no file of such a page, and would be replaced",
+            "name a new folder",
+        )
+
+
+def _is_page(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return PAGE_MARK in file.read(_HEAD)
+    except OSError:
+        return False
 
 
 def file_names(shard: Shard | None) -> tuple[str, str]:

@@ -97,17 +97,26 @@ class ChampionWatch:
         return {ALERTS: [alert.as_json() for alert in alerts]}
 
     def _of_images(self, champion: StoredRun, tested: TestedImages) -> list[Alert]:
-        """Return the alerts about images; those that the config turns off are not looked for."""
+        """Return the alerts about images; those that the config turns off are not looked for.
+
+        Images whose label a person decided take no part: with another label they are no new images, nobody need look
+        at them again, and a model chose many of them, so its errors on them say nothing of its usual ones.
+        """
         own = _contents(champion.images)
         of_tests = _answered_label_tests if champion.several else _answered_tests
-        answered = list(of_tests(champion, self.dataset.root, tested))
+        decided = self.dataset.corrections.contents if self.dataset.corrections else frozenset()
+        answered = [
+            (content, image)
+            for content, image in of_tests(champion, self.dataset.root, tested)
+            if content not in decided
+        ]
         found: list[Alert | None] = []
         if self.rule.champion_fell:
             found.append(champion_fell(_windows(champion, answered, self.rule.level, self.log), champion.label))
         if self.rule.labels_contradict:
             new = [image for content, image in answered if content not in own]
             earlier = [image for content, image in answered if content in own]
-            new += _answered_others(champion, self.dataset)
+            new += _answered_others(champion, self.dataset, decided)
             found.append(labels_contradict(new, earlier, champion.label, self.rule.level))
         return [alert for alert in found if alert]
 
@@ -226,16 +235,18 @@ def _label_answers(
             yield replace(image, label=label, champion_wrong=bool(wrong[0]), challenger_wrong=wrong[1])
 
 
-def _answered_others(champion: StoredRun, dataset: Dataset) -> list[AnsweredImage]:
+def _answered_others(champion: StoredRun, dataset: Dataset, decided: frozenset[Content]) -> list[AnsweredImage]:
     """Return the new training and validation images of classes that the champion knows, with its answers.
 
-    A challenger may know them by heart, so only the champion answers.
+    decided: images that are left out. A challenger may know them by heart, so only the champion answers.
     """
     known = {image.sha256 for image in champion.images} | {image.sha256 for image in learnt_records(champion, ())}
     new = [
         replace(image, split=_NEW)
         for image in dataset.records
-        if image.split in ("train", "validation") and image.sha256 not in known
+        if image.split in ("train", "validation")
+        and image.sha256 not in known
+        and (image.sha256, image.label) not in decided
     ]
     if not champion.several:
         new = [image for image in new if image.label in champion.labels]

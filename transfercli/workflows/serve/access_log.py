@@ -6,9 +6,11 @@ import json
 import threading
 import time
 from collections import deque
-from contextlib import suppress
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, BinaryIO
+
+from transfercli.text import first_line
 
 MOST_LINES = 20_000  # that wait for the writer; more are counted and left out
 SECONDS = 0.1  # between two writes
@@ -16,12 +18,17 @@ _ENCODER = json.JSONEncoder()
 
 
 class AccessLog:
-    """Log of requests. Lines hold no content of clients but an id of letters, digits, dots and dashes."""
+    """Log of requests. Lines hold no content of clients but an id of letters, digits, dots and dashes.
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
+    out: without a buffer. warn: called once if it cannot be written; it is tried again, and its lines wait meanwhile.
+    """
+
+    def __init__(self, out: BinaryIO, warn: Callable[[str], None] = lambda _: None) -> None:
+        self._out, self._warn = out, warn
         self._lines: deque[dict[str, Any]] = deque()
+        self._left = b""  # of the lines that were taken for writing
         self._lost = 0
+        self._is_failing = False
         self._ends = threading.Event()
         self._writer = threading.Thread(target=self._write, name="access-log", daemon=True)
         self._writer.start()
@@ -39,20 +46,39 @@ class AccessLog:
         self._writer.join(timeout=2)
 
     def _write(self) -> None:
-        with suppress(OSError, ValueError):  # the reader is gone, or the stream is closed: requests go on
-            while not self._ends.wait(SECONDS):
-                self._flush()
+        while not self._ends.wait(SECONDS):
+            self._try_flush()
+        self._try_flush()
+
+    def _try_flush(self) -> None:
+        """Write what waits; of several failures in a row, only the first is a warning."""
+        try:
             self._flush()
+            self._is_failing = False
+        except (OSError, ValueError) as error:  # the disk is full, the reader is gone, or the stream is closed
+            if not self._is_failing:
+                self._warn(f"the access log cannot be written, and is tried again: {first_line(error)}")
+            self._is_failing = True
 
     def _flush(self) -> None:
+        self._send()
+        if not self._left:
+            self._left = self._taken()
+            self._send()
+
+    def _taken(self) -> bytes:
+        """Take the lines that wait."""
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
         text = [_line(line) for line in lines]
         if self._lost:
             lost, self._lost = self._lost, 0
             text.append(_line({"time": time.time(), "lost_lines": lost}))
-        if text:
-            self._out.write("".join(text))
-            self._out.flush()
+        return "".join(text).encode("ascii")
+
+    def _send(self) -> None:
+        """Write the lines that were taken, as far as the stream takes them."""
+        while self._left and (count := self._out.write(self._left)):
+            self._left = self._left[count:]
 
 
 def _line(facts: dict[str, Any]) -> str:

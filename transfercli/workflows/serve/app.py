@@ -65,7 +65,7 @@ class ServeApp:
             self._guards.append(HostGuard(self))
         if settings.token is not None:
             self._guards.append(TokenGuard(self, settings.token, FREE))
-        self._log = AccessLog(settings.log) if settings.log is not None else None
+        self._log = AccessLog(settings.log, settings.warn) if settings.log is not None else None
         self._ids, self._prefix = itertools.count(1), secrets.token_hex(4)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,8 +16,9 @@ from transfercli.errors import ArtefactError, TransferError
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.text import first_line
-from transfercli.workflows.predict.predictions import Prediction
+from transfercli.workflows.predict.predictions import DEFAULT_TOP, Prediction
 from transfercli.workflows.serve.decoding import Decoders
+from transfercli.workflows.serve.defaults import QUEUE_IMAGES, SECONDS
 from transfercli.workflows.serve.errors import NotReady, Overloaded, TimedOut
 from transfercli.workflows.serve.following import follow
 from transfercli.workflows.serve.model_connection import ModelConnection
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from transfercli.workflows.serve.recording import Recorder, Recording
 
 LOADING, READY, FAILED = "loading", "ready", "failed"
-QUEUE_IMAGES = 512  # that may wait for one model
 FIRST_RETRY, LAST_RETRY = 0.5, 60.0  # seconds between two starts of a model that fails, doubled each time
 HEALTHY_SECONDS = 60.0  # after which a crash counts as the first again
 
@@ -42,21 +42,22 @@ class AnswerOptions:
     deadline: seconds after which nobody waits for the answer.
     """
 
-    top: int = 5
+    top: int = DEFAULT_TOP
     abstain: bool = True
-    deadline: float = 30.0
+    deadline: float = SECONDS
 
 
 class Answers(list[Prediction]):
     """Predictions of a request, all of one version of the model.
 
-    version, labels: of the model that answered. probabilities: float32 [C] of each image, or its number [1]; None for
-    an image that cannot be read.
+    version, labels, several, has_numbers: of the model that answered, which may be exchanged meanwhile. probabilities:
+    float32 [C] of each image, or its number [1]; None for an image that cannot be read.
     """
 
     def __init__(self, predictions: Sequence[Prediction], version: Version, rows: Sequence[np.ndarray | None]) -> None:
         super().__init__(predictions)
         self.version, self.labels, self.probabilities = version.source.version, version.labels, rows
+        self.several, self.has_numbers = version.greeting.several, version.greeting.has_numbers
 
 
 @dataclass

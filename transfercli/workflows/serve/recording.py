@@ -14,7 +14,8 @@ from transfercli.data.image import Geometry
 from transfercli.errors import TransferError
 from transfercli.reporting import Reporter
 from transfercli.text import first_line
-from transfercli.workflows.answer_log import AnswerLog, model_facts
+from transfercli.workflows.answer_log import AnswerLog
+from transfercli.workflows.logged_model import model_facts
 from transfercli.workflows.predict.loadable import ModelOutput
 from transfercli.workflows.serve.model_process import Greeting
 

@@ -7,21 +7,20 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from transfercli.errors import TransferError, UsageError
 from transfercli.reporting import Forwarding, Reporter
 from transfercli.text import first_line
 from transfercli.web.address import Address, check_installed
-from transfercli.workflows.serve.hosting import QUEUE_IMAGES, Models
+from transfercli.workflows.serve.defaults import MEBIBYTE, MOST_MEBIBYTES, QUEUE_IMAGES, SECONDS
+from transfercli.workflows.serve.hosting import Models
 from transfercli.workflows.serve.targets import Source, Target, parse_targets
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from transfercli.workflows.serve.recording import Recording
-
-MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class ServeRequest:
 
     targets: NAME=TARGET as typed. format: of the exports to serve in place of runs; None for the runs.
     token_file: holds the token that requests must have. queue_images: most images that may wait for a model.
-    seconds: for an answer. most_megabytes: of a request. access_log: file that gets a line of JSON for each request.
+    seconds: for an answer. most_mebibytes: of a request. access_log: file that gets a line of JSON for each request.
     log: folder of the answer log, which keeps `keep_images` of the least sure images; None for none.
     """
 
@@ -40,8 +39,8 @@ class ServeRequest:
     format: str | None = None
     token_file: Path | None = None
     queue_images: int = QUEUE_IMAGES
-    seconds: float = 30.0
-    most_megabytes: int = 64
+    seconds: float = SECONDS
+    most_mebibytes: int = MOST_MEBIBYTES
     access_log: Path | None = None
     log: Path | None = None
     keep_images: int = 0
@@ -89,7 +88,7 @@ def _run(
     models: Models,
     request: ServeRequest,
     token: str | None,
-    log: TextIO | None,
+    log: BinaryIO | None,
     reporter: Reporter,
     started: Callable[[ServeStarted], None],
 ) -> None:
@@ -101,10 +100,11 @@ def _run(
     settings = Settings(
         request.address,
         token,
-        most_bytes=request.most_megabytes * MEBIBYTE,
+        most_bytes=request.most_mebibytes * MEBIBYTE,
         seconds=request.seconds,
         log=log,
         report_bug=lambda error: reporter.warning(f"bug: {type(error).__name__}: {first_line(error)}"),
+        warn=reporter.warning,
     )
     ending, metrics = _Ending(reporter), Metrics()
     models.shared.observer = metrics
@@ -121,10 +121,10 @@ def _recording(request: ServeRequest, reporter: Reporter) -> Recording | None:
     return Recording(request.log, request.keep_images, reporter)
 
 
-def _opened(file: Path) -> TextIO:
+def _opened(file: Path) -> BinaryIO:
     """Open an access log to add lines. Raises `UsageError` if it cannot be written."""
     try:
-        return file.open("a", encoding="utf-8")
+        return file.open("ab", buffering=0)
     except OSError as error:
         raise UsageError(f"--access-log {file} cannot be written: {error.strerror}", "name another file") from error
 

@@ -6,18 +6,18 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from transfercli.web.address import Address
 from transfercli.web.messages import Refusal, Request
 from transfercli.workflows.serve.bodies import Budget, read_body, too_many_images
+from transfercli.workflows.serve.defaults import MEBIBYTE, MOST_MEBIBYTES, SECONDS
 from transfercli.workflows.serve.hosting import AnswerOptions, Answers, ServedModel
 from transfercli.workflows.serve.large_json import SMALL, parse_json
 from transfercli.workflows.serve.metrics import Metrics
 
-MEBIBYTE = 1024 * 1024
 MOST_NAMED = 20  # models in a message
 Images = Sequence[bytes | np.ndarray]
 
@@ -28,17 +28,19 @@ class Settings:
 
     address: that it listens on; on loopback, other names of hosts are refused. token: that requests must have, or None.
     most_bytes: of a body; most_bytes_held: of all bodies at once. most_images: of a request. seconds: for an answer.
-    log: stream of the access log, or None. report_bug: gets an error that nobody expected.
+    log: stream of the access log without a buffer, or None. report_bug: gets an error that nobody expected. warn: gets
+    what the operator should read.
     """
 
     address: Address
     token: str | None = None
-    most_bytes: int = 64 * MEBIBYTE
+    most_bytes: int = MOST_MEBIBYTES * MEBIBYTE
     most_bytes_held: int = 512 * MEBIBYTE
     most_images: int = 256
-    seconds: float = 30
-    log: TextIO | None = None
+    seconds: float = SECONDS
+    log: BinaryIO | None = None
     report_bug: Callable[[BaseException], None] = lambda _: None
+    warn: Callable[[str], None] = lambda _: None
 
 
 class Service:

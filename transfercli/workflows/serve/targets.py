@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transfercli.errors import ArtefactError, UsageError
+from transfercli.export.spec import EXPORTED
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import DEFAULT_RUNS, RUN_ID, RunFolder
 from transfercli.runs.listing import is_run_folder
 from transfercli.runs.lookup import find_run, find_run_and_warn
 
-EXPORTED = "export.json"
 FOLLOWED = ("@champion", "@latest")
 
 

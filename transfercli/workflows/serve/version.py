@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 class Version:
     """Loaded model that answers requests until it is retired, or until its process ends.
 
-    ended: set to the reason once the process has ended by itself; cancelled if it was closed. recorder: of its answers; None for nobody.
+    ended: set to the reason once the process has ended by itself; cancelled if it was closed. recorder: of its answers;
+    None for nobody.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from transfercli.errors import TransferError
-from transfercli.web.answers import STATUS
+from transfercli.web.answers import status_of
 from transfercli.web.guards import LOOPBACK_NAMES, HostGuard, SameOriginGuard
 from transfercli.web.page_token import PageTokenGuard
 from transfercli.workflows.ui.headers import SecurityHeaders
@@ -66,8 +66,7 @@ def _handlers(site: Site) -> dict[type[Exception], object]:
     """Return the answers to requests that an error ended, as pages."""
 
     def failed(request: Request, error: TransferError) -> Response:
-        status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
-        return site.page(request, "error.html.j2", status, message=error.message, hint=error.hint)
+        return site.page(request, "error.html.j2", status_of(error), message=error.message, hint=error.hint)
 
     def refused(request: Request, error: HTTPException) -> Response:
         return site.page(

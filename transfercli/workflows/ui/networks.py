@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -17,10 +16,11 @@ from starlette.exceptions import HTTPException
 from transfercli.data.dataset import Record
 from transfercli.data.image import Decoded, InputImage
 from transfercli.evaluation.explain.heatmaps import overlaid
-from transfercli.runs.folder import RunFolder
 from transfercli.workflows.predict.predict import Network, Prediction, PredictRequest, predict_outcomes
 from transfercli.workflows.predict.predictors import loadable_run
 from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.ui.recent import Recent
+from transfercli.workflows.ui.stamps import stamp_of
 
 if TYPE_CHECKING:
     from transfercli.evaluation.explain.attribution import GradientMethod
@@ -95,7 +95,7 @@ class Networks:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "networks")
-        self._kept: OrderedDict[tuple[Path, int], LoadedNetwork] = OrderedDict()
+        self._kept = Recent(MOST_LOADED, LoadedNetwork.close)
         self._waiting = 0
 
     async def use(self, run: StoredRun, work: Callable[[LoadedNetwork], Result]) -> Result:
@@ -109,23 +109,9 @@ class Networks:
             self._waiting -= 1
 
     def _loaded(self, run: StoredRun) -> LoadedNetwork:
-        key = run.path, _changed(run.folder)
-        if key not in self._kept:
-            while len(self._kept) >= MOST_LOADED:
-                self._kept.popitem(last=False)[1].close()
-            self._kept[key] = LoadedNetwork(run)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+        return self._kept.made((run.path, stamp_of(run.folder.record)), lambda: LoadedNetwork(run))
 
     def close(self) -> None:
         """End all threads."""
         self._thread.shutdown(cancel_futures=True)
-        for network in self._kept.values():
-            network.close()
-
-
-def _changed(folder: RunFolder) -> int:
-    try:
-        return folder.record.stat().st_mtime_ns
-    except OSError:
-        return 0
+        self._kept.clear()

@@ -7,7 +7,6 @@ is answered with a placeholder.
 from __future__ import annotations
 
 import asyncio
-import io
 from collections import OrderedDict
 from concurrent.futures import Future
 from threading import Lock
@@ -27,12 +26,13 @@ from transfercli.data.recorded_images import read_cached
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import base_folder
 from transfercli.data.sources.storage.table_paths import recorded_place
+from transfercli.evaluation.report.thumbnails import LOSSLESS, encoded, kind_of
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-SMALL, LARGE = 192, 640  # pixels of a picture on a wall, and of one that is opened
+SMALL, LARGE = 192, 1024  # pixels of a picture on a wall, and of one that is opened
 WORKERS = 2
 MOST_BYTES = 96 << 20  # of encoded pictures in memory
 PLACEHOLDER = (
@@ -90,7 +90,7 @@ class Pictures:
                 picture = await run_in_threadpool(files.cached, record)
             if picture is None:
                 return placeholder(reason)
-            content = encoded(picture)
+            content = encoded_picture(picture)
             self.cache.put(key, content)
         return Response(content, media_type=kind_of(content), headers=headers)
 
@@ -127,23 +127,9 @@ def placeholder(reason: str) -> Response:
     )
 
 
-def encoded(picture: npt.NDArray[np.uint8]) -> bytes:
+def encoded_picture(picture: npt.NDArray[np.uint8]) -> bytes:
     """Return a picture as PNG if it is small, else as JPEG."""
-    from PIL import Image
-
-    from transfercli.evaluation.report.thumbnails import LOSSLESS
-
-    buffer = io.BytesIO()
-    if max(picture.shape[:2]) <= LOSSLESS:
-        Image.fromarray(np.ascontiguousarray(picture)).save(buffer, "PNG")
-    else:
-        Image.fromarray(np.ascontiguousarray(picture)).save(buffer, "JPEG", quality=82)
-    return buffer.getvalue()
-
-
-def kind_of(content: bytes) -> str:
-    """Return the media type of an encoded picture."""
-    return "image/png" if content.startswith(b"\x89PNG") else "image/jpeg"
+    return encoded(picture, lossless=max(picture.shape[:2]) <= LOSSLESS)
 
 
 class RecordedFiles:

@@ -14,6 +14,7 @@ from transfercli.errors import TransferError
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.runs.rows import RunRow, links_of, row_of
 from transfercli.workflows.runs.run_fields import ListedRun
+from transfercli.workflows.ui.stamps import Stamp, stamp_of
 
 # Errors that reading damaged files may raise, whatever was done to them.
 DAMAGE = (TransferError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
@@ -21,7 +22,6 @@ MOST_WARM = 2_000  # configs that are read before somebody asks, at some 10 ms e
 MOST_RUNS = 50_000  # in the memory: about 10 kB each
 UNSETTLED = frozenset({"running", "interrupted"})  # states that depend on locks, which no time of a file shows
 
-Stamp = tuple[int, int, int]  # of a file: inode, bytes, time of change
 Signature = tuple[Stamp | None, ...]
 
 
@@ -35,7 +35,7 @@ class IndexedRun(ListedRun):
     @property
     def label(self) -> str:
         """EXPERIMENT/RUN_ID by the names of the folders."""
-        return f"{self.folder.path.parent.name}/{self.folder.path.name}"
+        return label_of(self.folder)
 
     def metric(self, name: str) -> float | None:
         if name not in self._metrics:
@@ -45,6 +45,11 @@ class IndexedRun(ListedRun):
                 self._metrics[name] = None
             self.__dict__.pop("_answers", None)
         return self._metrics[name]
+
+
+def label_of(run: RunFolder) -> str:
+    """Return EXPERIMENT/RUN_ID by the names of the folders, which an address of the site has, too."""
+    return f"{run.path.parent.name}/{run.path.name}"
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,11 @@ class Listing:
         for run in self.runs:
             found.setdefault(run.folder.path.parent.name, []).append(run)
         return found
+
+    @cached_property
+    def newest(self) -> list[IndexedRun]:
+        """All runs, the newest first."""
+        return sorted(self.runs, key=lambda run: str(run.row.created or ""), reverse=True)
 
     @cached_property
     def by_label(self) -> dict[str, IndexedRun]:
@@ -93,8 +103,7 @@ class RunIndex:
 
         is_stopped: returns True if nobody needs that any more.
         """
-        newest = sorted(self.listing().runs, key=lambda run: str(run.row.created or ""), reverse=True)
-        for run in newest[:MOST_WARM]:
+        for run in self.listing().newest[:MOST_WARM]:
             if is_stopped():
                 return
             with suppress(*DAMAGE):
@@ -113,7 +122,7 @@ class RunIndex:
 
     def _links_of(self, experiment: Path, records: Sequence[object]) -> dict[str, str]:
         """Return the names that mean a run, read again if a record or a link has changed."""
-        stamps = (tuple(records), *(_stamp(experiment / name) for name in ("latest", "champion")))
+        stamps = (tuple(records), *(stamp_of(experiment / name) for name in ("latest", "champion")))
         before = self._links.get(experiment)
         if before is None or before[0] != stamps:
             try:
@@ -153,12 +162,4 @@ def _folders(folder: Path, *, links: bool = False) -> list[Path]:
 def _signature(folder: Path) -> Signature:
     """Return the stamps of the files that a row is made from; that of the record is None if there is none."""
     names = ("run.json", "config.yaml", "evaluation/test/metrics.json")
-    return tuple(_stamp(folder / name) for name in names)
-
-
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        info = path.lstat()
-    except OSError:
-        return None
-    return info.st_ino, info.st_size, info.st_mtime_ns
+    return tuple(stamp_of(folder / name) for name in names)

@@ -66,7 +66,10 @@ def run_ui(request: UiRequest, reporter: Reporter, *, started: Callable[[UiStart
         threading.Thread(target=warm, name="index", daemon=True).start()
         started(UiStarted(real.text if token is None else f"{_opened(real)}/?token={quote(token, safe='')}"))
 
-    run_server(app, request.address, reporter, started=announce)
+    try:
+        run_server(app, request.address, reporter, started=announce)
+    finally:
+        site.workers.close()
     raise AssertionError("the server ends with an error")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.workflows.serve.conftest import GREY, MOST_IMAGES, RED
+from transfercli.workflows.serve.errors import NotReady
 
 BASE = "/v1/models/colours"
 
@@ -168,3 +169,29 @@ def test_a_version_is_the_name_of_the_run(client):
     assert other.status_code == 404
     assert "run-1" in other.json()["error"]
     assert client.get(f"{BASE}/versions/2").status_code == 404
+
+
+def test_an_answer_is_of_the_kind_of_the_model_that_gave_it(client, models, monkeypatch):
+    """A champion of another kind may be exchanged for the one that a request was answered by."""
+    model = models["colours"]
+    answer_of_before = model.answer
+
+    async def answer(images, options):
+        answers = await answer_of_before(images, options)
+        monkeypatch.setattr(model, "has_numbers", True)
+        return answers
+
+    monkeypatch.setattr(model, "answer", answer)
+    for signature in ("serve", "probabilities"):
+        answered = predict(client, {"signature_name": signature, "instances": [b64(RED)]})
+        assert "0.979" in answered.text
+        monkeypatch.setattr(model, "has_numbers", False)
+
+
+@pytest.mark.parametrize("method", ["predict", "classify", "regress"])
+def test_a_model_that_is_being_loaded_asks_to_come_again_whatever_its_kind(client, models, monkeypatch, method):
+    monkeypatch.setattr(models["number"], "has_numbers", False)  # what is said of it before it is loaded
+    monkeypatch.setattr(models["number"], "failure", NotReady("it is being loaded", retry_after=2))
+    content = {"instances": [b64(RED)]} if method == "predict" else {"examples": [{"image": b64(RED)}]}
+    answer = predict(client, content, f"/v1/models/number:{method}")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")

@@ -81,7 +81,7 @@ def test_undo_brings_back_what_was_before_and_adds_a_row(page: Page, folder: Pat
     second = page.undo(row).json()
     assert (second["label"], second["decided"], second["progress"]["decided"]) == (before, False, 0)
     assert page.undo(row).json()["label"] == before
-    assert len(rows_of(folder)) == 4
+    assert [row["new"] for row in rows_of(folder)] == [*others[:2], "", others[0], ""]
     assert row in page.rows("likely")
 
 
@@ -125,7 +125,6 @@ def test_decisions_are_what_data_diff_names_and_data_check_no_longer_lists(
 def test_a_read_only_site_shows_the_queues_and_writes_nothing(page_of: Callable[..., Page], folder: Path) -> None:
     page = page_of(folder, allow_changes=False)
     row = page.rows("likely")[0]
-    assert "csrf-token" not in page.get().text
     answer = page.decide(row, "0")
     assert answer.status_code == 403
     assert "--allow-changes" in answer.json()["error"]["hint"]

@@ -9,14 +9,14 @@ import numpy as np
 
 from transfercli.web.messages import Refusal
 from transfercli.workflows.predict.predictions import Prediction
-from transfercli.workflows.serve.hosting import Answers, ServedModel
+from transfercli.workflows.serve.hosting import Answers
 
 PROBABILITIES, VALUE, LABELS = "probabilities", "value", "labels"
 ANSWERED, UNSURE, UNKNOWN, STRANGE, ABSTAINED = "answered", "unsure", "unknown", "strange", "abstained"
 Column = np.ndarray | list[Any]
 
 
-def columns_of(model: ServedModel, answers: Answers) -> dict[str, Column]:
+def columns_of(answers: Answers) -> dict[str, Column]:
     """Return the columns of answers to images that could all be read.
 
     value: float32 [N, 1], alone, of a model that gives numbers. Else probabilities: float32 [N, C]; label and
@@ -24,7 +24,7 @@ def columns_of(model: ServedModel, answers: Answers) -> dict[str, Column]:
     bool [N, C], if an image may have several labels. A label is None if an image has none.
     """
     rows = [row for row in answers.probabilities if row is not None]
-    if model.has_numbers:
+    if answers.has_numbers:
         return {VALUE: np.reshape(np.asarray(rows, np.float32), (len(rows), 1))}
     best = [prediction.best for prediction in answers]
     found: dict[str, Column] = {
@@ -36,7 +36,7 @@ def columns_of(model: ServedModel, answers: Answers) -> dict[str, Column]:
     if any(prediction.unknown is not None for prediction in answers):
         found[UNKNOWN] = [prediction.unknown for prediction in answers]
         found[STRANGE] = [prediction.strange for prediction in answers]
-    if model.several:
+    if answers.several:
         found[ANSWERED] = [_has(answers.labels, (pair[0] for pair in one.answered or ())) for one in answers]
         if any(prediction.unsure is not None for prediction in answers):
             found[UNSURE] = [_has(answers.labels, prediction.unsure or ()) for prediction in answers]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from transfercli.io.versioned import versioned
 from transfercli.web.messages import Answer, Request, json_answer
 from transfercli.web.routes import Route
-from transfercli.workflows.result import versioned
 from transfercli.workflows.serve.hosting import READY
 from transfercli.workflows.serve.protocols.plain import full_error
 from transfercli.workflows.serve.protocols.protocol import WireProtocol

@@ -107,7 +107,7 @@ class OpenInference:
         asked: _Asked = await service.parsed(lambda body: _parsed(body, length, most), body)
         answers = await service.predict(request, model, asked.images)
         refuse_unread(answers, "inputs[0].data")
-        tensors = _tensors(model, answers)
+        tensors = _tensors(answers)
         wanted = asked.outputs
         if wanted is None:
             wanted = tuple(_Output(name, asked.binary) for name in tensors if name != LABELS)
@@ -180,9 +180,9 @@ def _parameters(holder: dict[str, Any]) -> dict[str, Any]:
     return parameters
 
 
-def _tensors(model: ServedModel, answers: Answers) -> dict[str, OutputTensor]:
-    tensors = {name: _tensor(name, column) for name, column in columns_of(model, answers).items()}
-    if not model.has_numbers:
+def _tensors(answers: Answers) -> dict[str, OutputTensor]:
+    tensors = {name: _tensor(name, column) for name, column in columns_of(answers).items()}
+    if not answers.has_numbers:
         tensors[LABELS] = _tensor(LABELS, list(answers.labels))
     return tensors
 

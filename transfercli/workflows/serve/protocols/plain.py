@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from transfercli.redaction import hide_paths
+from transfercli.io.versioned import versioned
+from transfercli.web.answers import error_content
 from transfercli.web.messages import Answer, Refusal, Request, json_answer
 from transfercli.web.routes import Route
 from transfercli.workflows.predict.predictions import DEFAULT_TOP, Prediction
-from transfercli.workflows.result import versioned
 from transfercli.workflows.serve.bodies import files_of_form, shown_name
 from transfercli.workflows.serve.hosting import ServedModel
 from transfercli.workflows.serve.protocols.protocol import WireProtocol, headers_of
@@ -39,7 +39,7 @@ class Plain:
     async def predict(self, request: Request) -> Answer:
         """Answer an image with its prediction, and a form with a list of them."""
         service, model = self._service, self._service.model(request)
-        top, abstain, name = _options(request.query(), model)
+        top, abstain, name = _options(request.query())
         content_type = request.header(b"content-type")
         media = content_type.partition(";")[0].strip().lower()
         if media == FORM:
@@ -83,7 +83,7 @@ def _named(name: str, prediction: Prediction) -> dict[str, Any]:
     return {**prediction.as_json(), "path": name}
 
 
-def _options(query: dict[str, str], model: ServedModel) -> tuple[int, bool, str]:
+def _options(query: dict[str, str]) -> tuple[int, bool, str]:
     """Return the number of classes, if the model may abstain, and the name of a lone image."""
     unknown = sorted(set(query) - {"top", "abstain", "name"})
     if unknown:
@@ -94,7 +94,7 @@ def _options(query: dict[str, str], model: ServedModel) -> tuple[int, bool, str]
     abstain = SWITCHES.get(query.get("abstain", "true").lower())
     if abstain is None:
         raise Refusal(400, "query", "abstain must be true or false")
-    return min(int(top), max(1, len(model.labels))), abstain, shown_name(query.get("name", "image"))
+    return int(top), abstain, shown_name(query.get("name", "image"))
 
 
 def _described(model: ServedModel) -> dict[str, Any]:
@@ -110,9 +110,8 @@ def _details(service: Service, request: Request) -> dict[str, Any]:
 
 def full_error(refusal: Refusal) -> Answer:
     """Return an error in the JSON of the command line; `code` is the HTTP status."""
-    hint = None if refusal.hint is None else hide_paths(refusal.hint)
-    error = {"code": refusal.status, "kind": refusal.kind, "message": hide_paths(refusal.message), "hint": hint}
-    return json_answer(versioned({"error": error}), refusal.status, headers_of(refusal))
+    content = error_content(refusal.status, refusal.kind, refusal.message, refusal.hint)
+    return json_answer(content, refusal.status, headers_of(refusal))
 
 
 def _routes(service: Service) -> Iterable[Route]:

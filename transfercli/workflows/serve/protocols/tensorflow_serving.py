@@ -12,7 +12,7 @@ from typing import Any
 from transfercli.web.messages import Answer, Refusal, Request, json_answer
 from transfercli.web.routes import Route
 from transfercli.workflows.serve.bodies import too_many_images
-from transfercli.workflows.serve.hosting import Answers, ServedModel
+from transfercli.workflows.serve.hosting import LOADING, READY, Answers, ServedModel
 from transfercli.workflows.serve.protocols.columns import (
     LABELS,
     PROBABILITIES,
@@ -31,7 +31,7 @@ ALONE = (PROBABILITIES, PROBABILITIES + BYTES, VALUE, VALUE + BYTES)  # without 
 SIGNATURES = (DEFAULT, "serve", f"serve{BYTES}", *ALONE)
 INPUTS = ("images", "encoded", "image", "image_bytes", "bytes")
 B64 = "b64"
-STATES = {"ready": ("AVAILABLE", "OK"), "loading": ("LOADING", "OK")}
+STATES = {READY: ("AVAILABLE", "OK"), LOADING: ("LOADING", "OK")}
 GONE = ("END", "UNKNOWN")  # could not be loaded
 
 
@@ -110,9 +110,9 @@ class TensorFlowServing:
         model = self._service.model(request)
         asked: _Asked = await self._json(request, _parsed)
         answers = await self._predict(request, model, asked.images, "instances" if asked.rows else "inputs")
-        columns = {name: plain(column) for name, column in columns_of(model, answers).items()}
+        columns = {name: plain(column) for name, column in columns_of(answers).items()}
         if asked.signature in ALONE:
-            name = _answer_of(model)
+            name = _answer_of(answers)
             columns = {name: columns[name]}
         if asked.rows:
             return json_answer({"predictions": _rows(columns, len(answers))})
@@ -123,18 +123,18 @@ class TensorFlowServing:
     async def classify(self, request: Request) -> Answer:
         """Answer each image with the pairs of all labels and their probabilities."""
         model = self._service.model(request)
-        if model.has_numbers:
-            raise Refusal(400, "signature", f"{model.name} gives numbers, not classes; :regress answers them")
         answers = await self._predict(request, model, await self._json(request, _examples), "examples")
-        rows = plain(columns_of(model, answers)[PROBABILITIES])
+        if answers.has_numbers:
+            raise Refusal(400, "signature", f"{model.name} gives numbers, not classes; :regress answers them")
+        rows = plain(columns_of(answers)[PROBABILITIES])
         return json_answer({"result": [[list(pair) for pair in zip(answers.labels, row, strict=True)] for row in rows]})
 
     async def regress(self, request: Request) -> Answer:
         """Answer each image with its number."""
         model = self._service.model(request)
-        if not model.has_numbers:
-            raise Refusal(400, "signature", f"{model.name} gives classes, not numbers; :classify answers them")
         answers = await self._predict(request, model, await self._json(request, _examples), "examples")
+        if not answers.has_numbers:
+            raise Refusal(400, "signature", f"{model.name} gives classes, not numbers; :classify answers them")
         return json_answer({"result": [prediction.value for prediction in answers]})
 
     async def status(self, request: Request) -> Answer:
@@ -175,7 +175,7 @@ def _rows(columns: dict[str, list[Any]], count: int) -> list[Any]:
     return [{name: values[number] for name, values in columns.items()} for number in range(count)]
 
 
-def _answer_of(model: ServedModel) -> str:
+def _answer_of(model: ServedModel | Answers) -> str:
     return VALUE if model.has_numbers else PROBABILITIES
 
 

@@ -20,17 +20,19 @@ from transfercli.workflows.compare.comparison import CompareRequest
 from transfercli.workflows.evaluate.provenance import is_stale
 from transfercli.workflows.runs.rows import evaluation_metrics, is_evaluation
 from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.ui.pages.choices import OFFERED, named_runs
 from transfercli.workflows.ui.pages.parts import part
 from transfercli.workflows.ui.pages.run_parts import Difference, shown_differences
 from transfercli.workflows.ui.pages.stored_files import page_policy
+from transfercli.workflows.ui.run_index import label_of
 from transfercli.workflows.ui.site import Section, Site
+from transfercli.workflows.ui.stamps import Stamp, stamp_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
 SPLITS = ("validation", "test")
-OFFERED = 500  # runs in the list of the fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,6 @@ class Sides:
     @property
     def difference(self) -> float | None:
         return None if self.first is None or self.second is None else self.second - self.first
-
-
-def named(query: QueryParams) -> list[str]:
-    """Return the first two different runs that an address names."""
-    return list(dict.fromkeys(text.strip() for text in query.getlist("run") if text.strip()))[:2]
 
 
 def split_of(query: QueryParams) -> str:
@@ -117,21 +114,20 @@ def routes(site: Site) -> Sequence[Route]:
     """Return the routes of the page and of the long comparison."""
 
     def two_runs(request: Request) -> list[StoredRun]:
-        names = named(request.query_params)
+        names = named_runs(request.query_params, 2)
         if len(names) < 2:
             raise UsageError(f"a comparison needs two runs; received {len(names)}", "choose two")
         return [StoredRun(site.run_folder(name), site.reporter) for name in names]
 
     def show(request: Request) -> Response:
-        names, split = named(request.query_params), split_of(request.query_params)
-        listing = site.index.listing()
-        newest = sorted(listing.runs, key=lambda run: str(run.row.created or ""), reverse=True)
+        names, split = named_runs(request.query_params, 2), split_of(request.query_params)
+        newest = site.index.listing().newest
         facts: dict[str, Any] = {"names": names, "split": split, "splits": SPLITS, "offered": newest[:OFFERED]}
         runs = part(lambda: two_runs(request)) if len(names) == 2 else None
         if runs is not None and runs.value:
             first, second = runs.value
             facts |= {
-                "labels": [f"{run.path.parent.name}/{run.path.name}" for run in runs.value],
+                "labels": [label_of(run.folder) for run in runs.value],
                 "metrics": part(lambda: metrics_beside(first, second)),
                 "config": part(lambda: config_beside(first, second)),
                 "seconds": part(lambda: seconds_beside(first, second)),
@@ -142,8 +138,8 @@ def routes(site: Site) -> Sequence[Route]:
     def whole(request: Request) -> Response:
         runs, split = two_runs(request), split_of(request.query_params)
         check_answers(runs, split)
-        labels = tuple(f"{run.path.parent.name}/{run.path.name}" for run in runs)
-        key = ("compare", labels, split, tuple(_stamp(run.folder, split) for run in runs))
+        labels = tuple(label_of(run.folder) for run in runs)
+        key = ("compare", labels, split, tuple(_stamps(run.folder, split) for run in runs))
         job = site.jobs.start(key, lambda reporter: comparison_page(labels, site.runs, split, reporter))
         if job.state == "done":
             return HTMLResponse(job.result, headers={"Content-Security-Policy": page_policy()})
@@ -155,10 +151,9 @@ def routes(site: Site) -> Sequence[Route]:
     return [Route("/compare", show), Route("/compare/page", whole)]
 
 
-def _stamp(run: RunFolder, split: str) -> tuple[int, ...]:
-    """Return the times of the files that a comparison reads; 0 for a missing one."""
-    files = (run.record, run.held_out, run.evaluation(split) / "predictions.csv")
-    return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
+def _stamps(run: RunFolder, split: str) -> tuple[Stamp | None, ...]:
+    """Return the stamps of the files that a comparison reads."""
+    return tuple(map(stamp_of, (run.record, run.held_out, run.evaluation(split) / "predictions.csv")))
 
 
 SECTION = Section("Compare", "/compare", routes)

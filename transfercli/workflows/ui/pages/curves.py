@@ -11,7 +11,8 @@ from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from transfercli.workflows.result import versioned
+from transfercli.io.versioned import versioned
+from transfercli.workflows.ui.pages.choices import LIVE_SECONDS, OFFERED, named_runs
 from transfercli.workflows.ui.pages.run_history import Histories, History
 from transfercli.workflows.ui.run_index import IndexedRun
 from transfercli.workflows.ui.site import Section, Site
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 MOST_RUNS = 24
-OFFERED = 500  # runs in the list of the field
 SHOWN_AT_ONCE = 12  # rows of runs to choose from
-LIVE_SECONDS = 3
 EPOCH_ROWS = 500  # of a table, the last ones
 VALIDATION = "val_"
 
@@ -51,7 +50,7 @@ class CurveTable:
 
 def chosen_runs(site: Site, histories: Histories, query: QueryParams) -> tuple[list[Chosen], list[str]]:
     """Return the runs that an address names, and the names of those that do not exist."""
-    names = list(dict.fromkeys(text.strip() for text in query.getlist("run") if text.strip()))[:MOST_RUNS]
+    names = named_runs(query, MOST_RUNS)
     known = site.index.listing().by_label
     found = [known[name] for name in names if name in known]
     return [Chosen(run, histories.read(run.folder.metrics)) for run in found], [n for n in names if n not in known]
@@ -107,8 +106,7 @@ def routes(site: Site) -> Sequence[Route]:
         keys = keys_of(chosen)
         asked = [key for key in dict.fromkeys(request.query_params.getlist("key")) if key in keys]
         shown = asked or default_keys(keys)
-        listing = site.index.listing()
-        newest = sorted(listing.runs, key=lambda run: str(run.row.created or ""), reverse=True)
+        newest = site.index.listing().newest
         labels = {each.label for each in chosen}
         return site.page(
             request,

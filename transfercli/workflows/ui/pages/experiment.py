@@ -15,7 +15,8 @@ from transfercli.runs.decisions import PROMOTIONS, Decision
 from transfercli.runs.lookup import is_experiment
 from transfercli.runs.test_ledger import read_test_ledger
 from transfercli.workflows.runs.run_fields import STATES
-from transfercli.workflows.ui.pages.leaderboard import LIVE_SECONDS, Asked, board_of
+from transfercli.workflows.ui.pages.choices import LIVE_SECONDS
+from transfercli.workflows.ui.pages.leaderboard import Asked, board_of
 from transfercli.workflows.ui.pages.parts import part
 from transfercli.workflows.ui.site import Section, Site
 

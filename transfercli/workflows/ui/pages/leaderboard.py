@@ -13,6 +13,7 @@ from starlette.routing import Route
 from transfercli.errors import TransferError
 from transfercli.workflows.runs.leaderboard import ListRequest, RunList, list_runs
 from transfercli.workflows.runs.run_fields import STATES
+from transfercli.workflows.ui.pages.choices import LIVE_SECONDS
 from transfercli.workflows.ui.pages.run_table import PER_PAGE, Column, TableRow, columns_of, offered, rows_of
 from transfercli.workflows.ui.run_index import IndexedRun, Listing
 from transfercli.workflows.ui.site import Section, Site
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 MOST_FILTERS = 8
-LIVE_SECONDS = 3  # between two looks at runs that train
 
 
 @dataclass(frozen=True)

@@ -12,21 +12,21 @@ from transfercli.text import byte_size, duration, printable
 from transfercli.workflows.runs.rows import row_of
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.ui.pages import run_parts, stored_files
+from transfercli.workflows.ui.pages.choices import LIVE_SECONDS
 from transfercli.workflows.ui.pages.parts import Part, part
+from transfercli.workflows.ui.run_index import label_of
 from transfercli.workflows.ui.site import Section, Site
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-LIVE_SECONDS = 3
-
 
 def facts_of(site: Site, run: StoredRun) -> dict[str, Any]:
     """Return the variables of the page of a run; each part that cannot be read has the reason."""
     folder = run.folder
     record: Part[RunRecord] = part(lambda: run.record)
-    label = f"{folder.path.parent.name}/{folder.path.name}"
+    label = label_of(folder)
     listed = site.index.listing().by_label.get(label)
     row = listed.row if listed is not None else row_of(folder, {})
     parent = part(lambda: run.record.parent).value

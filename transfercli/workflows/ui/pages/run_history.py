@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from transfercli.io.bounded import parse_json
 from transfercli.runs.untrusted import is_number
+from transfercli.workflows.ui.recent import Recent
 
 MOST_BYTES = 16 * 2**20
 MOST_EPOCHS = 20_000
@@ -43,8 +42,7 @@ class Histories:
     """Histories of files, the last ones kept in memory."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Path, History] = OrderedDict()
-        self._lock = Lock()
+        self._kept = Recent[History](MOST_KEPT)
 
     def read(self, path: Path) -> History:
         """Return the history in a file; that of a file that cannot be read is empty, and has the problem."""
@@ -59,16 +57,9 @@ class Histories:
             if not stat.S_ISREG(info.st_mode):
                 return History(problem=f"{path.name} is not a file")
             stamp = f"{info.st_ino}-{info.st_size}-{info.st_mtime_ns}"
-            with self._lock:
-                if (known := self._kept.get(path)) and known.stamp == stamp:
-                    self._kept.move_to_end(path)
-                    return known
-            found = parse(file.read(MOST_BYTES + 1), stamp)
-        with self._lock:
-            self._kept[path] = found
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-        return found
+            if (known := self._kept.get(path)) and known.stamp == stamp:
+                return known
+            return self._kept.put(path, parse(file.read(MOST_BYTES + 1), stamp))
 
 
 def parse(content: bytes, stamp: str) -> History:

@@ -12,6 +12,7 @@ from transfercli.config.differing_keys import differing_keys, public_text
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.metric_tables import ALL_METRICS
+from transfercli.export.spec import EXPORTED
 from transfercli.io.bounded import read_json
 from transfercli.redaction import hide_paths, hide_paths_in_yaml
 from transfercli.runs import decisions
@@ -110,7 +111,7 @@ def exports(run: RunFolder) -> list[Export]:
     """Return the artefacts in the folder of a run. Raises `ArtefactError` if one is damaged."""
     found = []
     for folder in _folders(run.exports):
-        facts = read_json(folder / "export.json") if (folder / "export.json").exists() else {}
+        facts = read_json(folder / EXPORTED) if (folder / EXPORTED).exists() else {}
         found.append(Export(folder.name, facts if isinstance(facts, dict) else {}, list(_files(folder))))
     return found
 

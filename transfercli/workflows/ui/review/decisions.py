@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 
@@ -15,12 +16,13 @@ from transfercli.config.paths import absolute_path
 from transfercli.data.corrections.log import MOST_TEXT, Decision, append_decisions, read_log
 from transfercli.data.dataset import Record
 from transfercli.data.label_sets import LabelSet
-from transfercli.data.sources.labels import find_label
-from transfercli.errors import UsageError
+from transfercli.data.sources.labels import find_label, normalised_label
+from transfercli.errors import BusyError, UsageError
 from transfercli.runs.folder import RunFolder
 from transfercli.text import shortened
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.ui.review.doubts import Doubts
+from transfercli.workflows.ui.stamps import Stamp, stamp_of
 
 
 def log_of(folder: RunFolder) -> Path:
@@ -39,11 +41,16 @@ def line_to_add(folder: RunFolder, log: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """State of one image. label: the present one; decided: by a person; who: the last reviewer, or ""."""
+    """State of one image.
+
+    label: the present one; decided: by a person; who: the last reviewer, or "". decision: name of the last decision
+    that stands, "" without one; a page that takes a decision back names the one that it means.
+    """
 
     label: str
     decided: bool = False
     who: str = ""
+    decision: str = ""
 
 
 class Decisions:
@@ -51,7 +58,7 @@ class Decisions:
 
     def __init__(self, log: Path) -> None:
         self.log, self._lock = log, Lock()
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: Stamp | None = None
         self._of_image: Mapping[tuple[str, str], Sequence[Decision]] = {}
 
     def state(self, image: Record) -> State:
@@ -79,24 +86,28 @@ class Decisions:
             ],
         )
 
-    def take_back(self, images: Sequence[Record], who: str) -> bool:
-        """Take the last decision on images back, by a further row; return False if there is none.
+    def take_back(self, images: Sequence[Record], who: str, decision: str | None = None) -> bool:
+        """Take the last decision on images with the same pixels back; return False if there is none.
 
-        The one before it counts again, if there is one.
+        A further row takes all decisions on an image back, and those before the last one follow it once more, so that
+        they count again. decision: name of the one that is meant, on the first image; None for any. Raises `BusyError`
+        if it is not the last one any more.
         """
         now, found, rows = _now(), self._read(), list[Decision]()
-        for image in images:
-            made = _standing(found.get((image.path, image.sha256), ()))
-            if made:
-                new = made[-2].new if len(made) > 1 else ""
-                rows.append(Decision(image.path, image.sha256, made[-1].new, new, who, now))
+        for number, image in enumerate(images):
+            standing = _standing(found.get((image.path, image.sha256), ()))
+            if not number and decision is not None and decision != _name(standing):
+                raise BusyError("another page has decided on this image since", "look at it again: b shows it")
+            if standing:
+                rows.append(Decision(image.path, image.sha256, standing[-1].new, "", who, now))
+                rows += standing[:-1]
         if rows:
             append_decisions(self.log, rows)
         return bool(rows)
 
     def _read(self) -> Mapping[tuple[str, str], Sequence[Decision]]:
         with self._lock:
-            stamp = _stamp(self.log)
+            stamp = stamp_of(self.log, follow=True)
             if stamp != self._stamp or stamp is None:
                 decisions = log.decisions if (log := read_log(self.log)) else ()
                 grouped: defaultdict[tuple[str, str], list[Decision]] = defaultdict(list)
@@ -109,27 +120,36 @@ class Decisions:
 def _state(image: Record, made: Sequence[Decision]) -> State:
     if not made:
         return State(image.label)
-    if made[-1].new:
-        return State(made[-1].new, True, made[-1].who)
-    return State(made[0].old)  # the label of the data, before the first decision
+    given, known = "", set[str]()  # given: by the data, as far as the rows show
+    for decision in made:
+        given = given if decision.old in known else decision.old
+        known |= {decision.old, decision.new}
+    if image.label not in known and image.label not in map(normalised_label, known):
+        return State(image.label)  # the data was edited since, so the decisions do not hold
+    if not (standing := _standing(made)):
+        return State(given)
+    return State(standing[-1].new, True, standing[-1].who, _name(standing))
 
 
 def _standing(made: Sequence[Decision]) -> list[Decision]:
-    """Return the decisions on an image that stand, in order: a row that takes one back removes it and itself."""
+    """Return the decisions on an image since they were last taken back."""
     standing: list[Decision] = []
     for decision in made:
-        before = standing[-2].new if len(standing) > 1 else ""
-        if standing and decision.old == standing[-1].new and decision.new == before != decision.old:
-            standing.pop()
-        elif decision.new:
-            standing.append(decision)
-        else:
-            standing.clear()
+        standing = [*standing, decision] if decision.new else []
     return standing
 
 
-def checked_label(given: object, doubts: Doubts) -> str:
-    """Return the label, or the text of the label set, that a page sends. Raises `UsageError` if it is none."""
+def _name(standing: Sequence[Decision]) -> str:
+    """Return a name of the last decision, which no other one shares, nor the same one after others."""
+    texts = [text for decision in standing for text in (decision.new, decision.who, decision.when)]
+    return sha256(json.dumps(texts).encode()).hexdigest()[:16] if standing else ""
+
+
+def checked_label(given: object, doubts: Doubts, present: str) -> str:
+    """Return the label, or the text of the label set, that a page sends. Raises `UsageError` if it is none.
+
+    present: the label or the set that the image has. Labels that nobody has judged stay so unless the page adds them.
+    """
     if not doubts.several:
         if isinstance(given, str) and (label := find_label(given, doubts.labels)) is not None:
             return label
@@ -137,7 +157,8 @@ def checked_label(given: object, doubts: Doubts) -> str:
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
         raise _unknown(given)
     found = [find_label(one, doubts.labels) for one in given]
-    text = LabelSet.of(label for label in found if label is not None).text
+    has = {label for label in found if label is not None}
+    text = LabelSet.of(has, {*LabelSet.read(present).unknown} - has).text
     if None in found or len(text) > MOST_TEXT:
         raise _unknown(given)
     return text
@@ -152,11 +173,3 @@ def _unknown(given: object) -> UsageError:
 
 def _now() -> str:
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        info = path.stat()
-    except OSError:
-        return None
-    return info.st_ino, info.st_size, info.st_mtime_ns

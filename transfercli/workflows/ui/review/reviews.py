@@ -18,8 +18,10 @@ from transfercli.runs.untrusted import check_run_folder
 from transfercli.text import shortened
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.ui.jobs import Job
+from transfercli.workflows.ui.pictures import RecordedFiles
 from transfercli.workflows.ui.review.decisions import Decisions, line_to_add, log_of
-from transfercli.workflows.ui.review.doubts import TITLES, Doubts, find_doubts
+from transfercli.workflows.ui.review.doubts import Doubts, find_doubts
+from transfercli.workflows.ui.review.queues import TITLES
 from transfercli.workflows.ui.site import Site
 
 MOST_CLASSES = 20_000  # that a page offers
@@ -45,6 +47,10 @@ class Review:
     @cached_property
     def run(self) -> StoredRun:
         return StoredRun(self.folder, self.site.reporter)
+
+    @cached_property
+    def files(self) -> RecordedFiles:
+        return RecordedFiles(self.run)
 
     @cached_property
     def line(self) -> str:
@@ -137,8 +143,10 @@ class Review:
             "row": row,
             "path": _shown(record.path),
             "label": _as_json(state.label, several=doubts.several),
+            "unknown": list(LabelSet.read(state.label).unknown) if doubts.several else [],
             "decided": state.decided,
             "who": state.who,
+            "decision": state.decision,
             "split": record.split,
             "size": [record.width, record.height],
             "answers": [list(answer) for answer in doubts.answers[row]],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -13,9 +13,10 @@ from starlette.routing import Route
 
 from transfercli.errors import TransferError, UsageError
 from transfercli.io.bounded import parse_json
+from transfercli.io.versioned import versioned
 from transfercli.web.answers import answer_for, error_answer
+from transfercli.workflows.ui.pictures import LARGE, SMALL
 from transfercli.workflows.ui.review.decisions import checked_label
-from transfercli.workflows.ui.review.pictures import LONGEST, SMALL, picture_of
 from transfercli.workflows.ui.review.reviews import Review, Reviews
 from transfercli.workflows.ui.reviewer import checked_reviewer
 from transfercli.workflows.ui.site import Section, Site
@@ -42,13 +43,22 @@ def routes(site: Site) -> Sequence[Route]:
         review = reviews.of(request.path_params["experiment"])
         return site.page(request, "review.html.j2", review=review)
 
+    async def picture(request: Request) -> Response:
+        try:
+            review = await run_in_threadpool(reviews.of, request.path_params["experiment"])
+            record = review.record(request.path_params["row"])
+        except TransferError as error:
+            return answer_for(error)
+        side = SMALL if "small" in request.query_params else LARGE
+        return await site.workers.pictures.answer(request, review.files, record, side)
+
     return [
         Route("/review", overview),
         Route(base, page),
         Route(f"{base}/state", _answering(reviews, _state)),
         Route(f"{base}/queues/{{queue}}", _answering(reviews, _queue)),
         Route(f"{base}/images/{{row:int}}", _answering(reviews, _image)),
-        Route(f"{base}/images/{{row:int}}/picture", _answering(reviews, _picture)),
+        Route(f"{base}/images/{{row:int}}/picture", picture),
         Route(f"{base}/decisions", _changing(reviews, _decide), methods=["POST"]),
         Route(f"{base}/undo", _changing(reviews, _undo), methods=["POST"]),
     ]
@@ -77,7 +87,7 @@ def _changing(reviews: Reviews, change: Callable[[Review, dict[str, Any]], Any])
         try:
             body = _object(await _body(request))
             review = await run_in_threadpool(reviews.of, request.path_params["experiment"])
-            return JSONResponse(await run_in_threadpool(partial(change, review, body)))
+            return JSONResponse(versioned(await run_in_threadpool(change, review, body)))
         except TransferError as error:
             return answer_for(error)
 
@@ -106,34 +116,31 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _state(review: Review, request: Request) -> Response:
-    return JSONResponse(review.state())
+    return JSONResponse(versioned(review.state()))
 
 
 def _queue(review: Review, request: Request) -> Response:
-    return JSONResponse(review.queue(request.path_params["queue"]))
+    return JSONResponse(versioned(review.queue(request.path_params["queue"])))
 
 
 def _image(review: Review, request: Request) -> Response:
-    return JSONResponse(review.image(request.path_params["row"]))
-
-
-def _picture(review: Review, request: Request) -> Response:
-    doubts, row = review.doubts, request.path_params["row"]
-    longest = SMALL if "small" in request.query_params else LONGEST
-    content, kind = picture_of(review.run, review.record(row), doubts.places[row], longest)
-    return Response(content, media_type=kind, headers={"Cache-Control": "private, max-age=3600"})
+    return JSONResponse(versioned(review.image(request.path_params["row"])))
 
 
 def _decide(review: Review, body: dict[str, Any]) -> dict[str, Any]:
     rows = review.rows_of(body.get("snapshot"), body.get("row"))
-    label = checked_label(body.get("label"), review.doubts)
+    present = review.decisions.state(review.record(rows[0])).label
+    label = checked_label(body.get("label"), review.doubts, present)
     review.decisions.decide([review.record(row) for row in rows], label, review.reviewer(_name(body)))
     return review.image(rows[0]) | {"progress": review.progress()}
 
 
 def _undo(review: Review, body: dict[str, Any]) -> dict[str, Any]:
     rows = review.rows_of(body.get("snapshot"), body.get("row"))
-    review.decisions.take_back([review.record(row) for row in rows], review.reviewer(_name(body)))
+    decision = body.get("decision")
+    if not isinstance(decision, str | None):
+        raise UsageError("the name of a decision is a text")
+    review.decisions.take_back([review.record(row) for row in rows], review.reviewer(_name(body)), decision)
     return review.image(rows[0]) | {"progress": review.progress()}
 
 

@@ -15,8 +15,10 @@ let rows = []; // the queue
 let place = 0; // in it
 let image = null; // the present one, as the server describes it
 let chosen = new Set(); // labels, if an image may have several
-let done = []; // rows in the order of the decisions of this page, for undo
+let done = []; // the decisions of this page in their order, for undo: place in the queue, name of the decision
 let busy = false;
+let drawn = 0; // number of the last call of draw: an answer to an earlier one comes too late
+let refused = 0; // status of the last request that was refused
 
 start();
 
@@ -54,6 +56,7 @@ async function ask(path, body) {
     const answer = await fetch(address + path, options ?? {});
     const content = await answer.json();
     if (answer.ok) return content;
+    refused = answer.status;
     say([content.error?.message, content.error?.hint].filter(Boolean).join("; "), true);
   } catch {
     say("The server does not answer: nothing was stored. Is transfercli ui still running?", true);
@@ -97,17 +100,18 @@ function drawQueues(current) {
 // -- the image
 
 async function draw() {
+  const number = ++drawn;
+  image = null; // until the next one is shown, a key may not decide on the one before
   const over = place >= rows.length;
   part("item").hidden = over;
   part("end").hidden = !over;
   if (over) {
-    image = null;
     part("end-text").textContent = rows.length ? "All of its images were shown. Load the page again for those that were skipped." : "Choose another queue above.";
     if (rows.length) part("end-title").focus();
     return;
   }
   const found = await ask(`/images/${rows[place]}`);
-  if (!found) return;
+  if (!found || number !== drawn) return;
   image = found;
   chosen = new Set(search.several ? image.label : []);
   part("item-title").textContent = `Image ${place + 1} of ${rows.length}`;
@@ -139,7 +143,7 @@ function drawPicture() {
 }
 
 function drawLabels() {
-  const label = search.several ? [...chosen].join(", ") || "no label" : image.label;
+  const label = search.several ? words([...chosen]) + unjudged() : image.label;
   part("label").textContent = label + (image.decided ? ` (decided${image.who ? ` by ${image.who}` : ""})` : "");
   const known = new Map(image.answers);
   const offered = search.several ? [...new Set([...image.label, ...chosen, ...known.keys()])] : [...known.keys()];
@@ -180,6 +184,7 @@ function drawNearest() {
 // -- decisions
 
 function choose(name) {
+  if (!image) return;
   if (!search.several) return decide(name);
   chosen.has(name) ? chosen.delete(name) : chosen.add(name);
   drawLabels();
@@ -190,7 +195,7 @@ function changed() {
 }
 
 function keep() {
-  return decide(search.several ? [...chosen] : image.label);
+  return image && decide(search.several ? [...chosen] : image.label);
 }
 
 async function decide(label) {
@@ -200,7 +205,7 @@ async function decide(label) {
   const stored = await ask("/decisions", { snapshot: search.snapshot, row: image.row, label, who: reviewer() });
   busy = false;
   if (!stored) return; // the message says why, and the image stays
-  done.push(place);
+  done.push({ place, decision: stored.decision });
   place += 1;
   say(`${before.path}: ${words(stored.label)}${words(stored.label) === words(before.label) ? " kept" : `, was ${words(before.label)}`}`);
   progress(stored.progress);
@@ -208,7 +213,7 @@ async function decide(label) {
 }
 
 async function skip() {
-  if (!image || busy) return;
+  if (busy || place >= rows.length) return;
   place += 1;
   say("Skipped.");
   await next();
@@ -224,11 +229,14 @@ async function undo() {
   if (busy || !done.length) return;
   busy = true;
   const last = done.at(-1);
-  const stored = await ask("/undo", { snapshot: search.snapshot, row: rows[last], who: reviewer() });
+  refused = 0;
+  const stored = await ask("/undo", { snapshot: search.snapshot, row: rows[last.place], decision: last.decision, who: reviewer() });
   busy = false;
+  if (!stored && refused === 409) done.pop(); // another page decided since: what was before it can still be taken back
+  if (part("undo")) part("undo").disabled = !done.length;
   if (!stored) return;
   done.pop();
-  place = last;
+  place = last.place;
   say(`${stored.path}: the decision is taken back, ${words(stored.label)} again.`);
   progress(stored.progress);
   await next();
@@ -241,6 +249,11 @@ async function next() {
 
 function words(label) {
   return Array.isArray(label) ? label.join(", ") || "no label" : label;
+}
+
+function unjudged() {
+  const names = image.unknown.filter((name) => !chosen.has(name));
+  return names.length ? ` (unknown: ${names.join(", ")})` : "";
 }
 
 function reviewer() {

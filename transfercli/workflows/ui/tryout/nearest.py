@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +16,7 @@ from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
 from transfercli.workflows.embed.candidates import Candidates, Search, find_candidates
 from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.ui.recent import Recent
 
 if TYPE_CHECKING:
     from transfercli.workflows.ui.jobs import Job, Jobs
@@ -70,32 +69,30 @@ class TrainingIndices:
     """The indices that were used last, at most `MOST_KEPT`; jobs make them."""
 
     def __init__(self, jobs: Jobs) -> None:
-        self._jobs, self._lock = jobs, Lock()
-        self._kept: OrderedDict[Path, TrainingIndex] = OrderedDict()
+        self._jobs, self._kept = jobs, Recent[TrainingIndex](MOST_KEPT)
 
     def of(self, run: StoredRun) -> TrainingIndex | Job:
         """Return the index of a run, or the job that makes it now or failed to."""
-        key = "training index", run.path
-        with self._lock:
-            if run.path in self._kept:
-                self._kept.move_to_end(run.path)
-                return self._kept[run.path]
-        job = self._jobs.start(key, lambda reporter: self._keep(run, TrainingIndex.of(run, reporter)))
-        if job.state == "done":
-            with self._lock:
-                found = self._kept.get(run.path)
-            if found is not None:
-                return found
-            self._jobs.forget(key)  # it gave way to others
-            return self._jobs.start(key, lambda reporter: self._keep(run, TrainingIndex.of(run, reporter)))
-        return job
+        if (kept := self._kept.get(run.path)) is not None:
+            return kept
+        job = self._start(run)
+        if job.state != "done":
+            return job
+        if (kept := self._kept.get(run.path)) is not None:
+            return kept
+        self._jobs.forget(_key(run))  # it gave way to others
+        return self._start(run)
 
     def failed(self, run: StoredRun) -> None:
         """Forget a job that failed, so that the next request begins it again."""
-        self._jobs.forget(("training index", run.path))
+        self._jobs.forget(_key(run))
 
-    def _keep(self, run: StoredRun, index: TrainingIndex) -> None:
-        with self._lock:
-            self._kept[run.path] = index
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
+    def _start(self, run: StoredRun) -> Job:
+        def make(reporter: Reporter) -> None:
+            self._kept.put(run.path, TrainingIndex.of(run, reporter))
+
+        return self._jobs.start(_key(run), make)
+
+
+def _key(run: StoredRun) -> tuple[str, Path]:
+    return "training index", run.path

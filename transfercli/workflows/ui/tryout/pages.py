@@ -14,12 +14,10 @@ from starlette.routing import Route
 from transfercli.data.image import Decoded, InputImage
 from transfercli.errors import TransferError
 from transfercli.evaluation.report.thumbnails import image_data_url
-from transfercli.runs.champions import champion_of
-from transfercli.runs.folder import RunFolder, has_checkpoint
-from transfercli.runs.listing import latest_completed, runs_of
+from transfercli.io.versioned import versioned
+from transfercli.runs.folder import has_checkpoint
 from transfercli.web.answers import answer_for, error_answer
 from transfercli.workflows.regression import refuse_numbers
-from transfercli.workflows.result import versioned
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.ui.networks import HEAT_SIDE, LoadedNetwork
 from transfercli.workflows.ui.pictures import SMALL, RecordedFiles
@@ -54,14 +52,12 @@ class TryoutPages:
         ]
 
     def list_runs(self, request: Request) -> Response:
-        """Answer with the runs that have a model: the champion of each experiment and its latest run first."""
-        experiments = sorted(path for path in self.site.runs.iterdir() if path.is_dir() and path.name[0] != ".")
-        found = []
-        for experiment in experiments:
-            runs = [run for run in reversed(runs_of(experiment)) if has_checkpoint(run)]
-            if runs:
-                champion, latest = _quietly(champion_of, experiment), _quietly(latest_completed, experiment)
-                found.append((experiment.name, champion, latest, runs[:MOST_RUNS]))
+        """Answer with the runs that have a model, by experiment, the newest first."""
+        trained = {
+            name: [run for run in reversed(runs) if has_checkpoint(run.folder)][:MOST_RUNS]
+            for name, runs in self.site.index.listing().by_experiment.items()
+        }
+        found = [(name, runs) for name, runs in trained.items() if runs]
         return self.site.page(request, "tryout_runs.html.j2", experiments=found[:MOST_RUNS])
 
     def show(self, request: Request) -> Response:
@@ -146,15 +142,6 @@ def _answer(decoded: Decoded, network: LoadedNetwork) -> dict[str, Any] | None:
 
 def _unusable(decoded: Decoded) -> Response:
     return error_answer(422, "image", f"this picture cannot be used: {decoded.problem}")
-
-
-def _quietly(find: Any, experiment: Any) -> RunFolder | None:
-    """Return the run that a link of an experiment means; None without one, or if it is damaged."""
-    try:
-        found: RunFolder | None = find(experiment)
-    except (TransferError, OSError):
-        return None
-    return found
 
 
 def routes(site: Site) -> Sequence[Route]:

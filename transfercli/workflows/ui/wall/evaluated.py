@@ -16,6 +16,7 @@ from transfercli.data.dataset import Record
 from transfercli.data.label_sets import LabelSet, label_targets
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.predictions import Predictions, read_table
+from transfercli.runs.folder import RunFolder
 from transfercli.workflows.stored_run import StoredRun
 
 TABLE = "predictions.csv"
@@ -78,16 +79,16 @@ class Evaluated:
         return [(self.labels[index], float(row[index])) for index in np.argsort(-row, kind="stable")[:most]]
 
 
-def splits_of(run: StoredRun) -> list[str]:
+def splits_of(run: RunFolder) -> list[str]:
     """Return the names of a run's evaluations, `test` first."""
-    folder = run.folder.evaluations
+    folder = run.evaluations
     names = [path.name for path in folder.iterdir() if (path / TABLE).is_file()] if folder.is_dir() else []
     return sorted(names, key=lambda name: (name != "test", name))
 
 
 def read_evaluated(run: StoredRun, split: str) -> Evaluated:
     """Return the images of an evaluation. Raises `ArtefactError` if there is none, or if a file is damaged."""
-    if split not in splits_of(run):
+    if split not in splits_of(run.folder):
         raise ArtefactError(
             f"{run.label} has no evaluation {split!r}", f"transfercli evaluate {run.label} --split test makes one"
         )

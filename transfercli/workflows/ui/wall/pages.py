@@ -15,11 +15,10 @@ from starlette.routing import Route
 
 from transfercli.data.dataset import Record
 from transfercli.data.image import InputImage
-from transfercli.runs.listing import all_runs
-from transfercli.workflows.result import versioned
-from transfercli.workflows.stored_run import StoredRun
+from transfercli.evaluation.report.thumbnails import kind_of
+from transfercli.io.versioned import versioned
 from transfercli.workflows.ui.networks import LoadedNetwork
-from transfercli.workflows.ui.pictures import LARGE, SMALL, BoundedCache, encoded, kind_of, placeholder
+from transfercli.workflows.ui.pictures import LARGE, SMALL, BoundedCache, encoded_picture, placeholder
 from transfercli.workflows.ui.site import Section, Site
 from transfercli.workflows.ui.wall.evaluated import ORDERS, Asked, EvaluatedImage, matrix_of, splits_of
 from transfercli.workflows.ui.wall.walls import Wall, Walls
@@ -57,9 +56,9 @@ class WallPages:
 
     def list_runs(self, request: Request) -> Response:
         """Answer with the runs that have an evaluation, the newest first."""
-        runs = [StoredRun(folder, self.site.reporter) for folder in all_runs(self.site.runs)]
-        found = [(run.label, splits) for run in runs if (splits := splits_of(run))]
-        return self.site.page(request, "wall_runs.html.j2", runs=found[::-1][:MOST_RUNS], count=len(found))
+        newest = self.site.index.listing().newest
+        found = [(run.label, splits) for run in newest if (splits := splits_of(run.folder))]
+        return self.site.page(request, "wall_runs.html.j2", runs=found[:MOST_RUNS], count=len(found))
 
     def show(self, request: Request) -> Response:
         """Answer with the page of an evaluation."""
@@ -75,7 +74,7 @@ class WallPages:
             images=images[:FIRST],
             count=len(images),
             address=_address(request),
-            splits=splits_of(wall.run),
+            splits=splits_of(wall.run.folder),
             matrix=matrix_of(evaluated, MATRIX_CLASSES),
             pairs=pairs[:PAIRS],
         )
@@ -137,7 +136,7 @@ class WallPages:
             pixels = await self._pixels(wall, image.record)
             if pixels is None:
                 return placeholder("not readable")
-            content = encoded(await self.workers.networks.use(wall.run, partial(_heat, pixels, label)))
+            content = encoded_picture(await self.workers.networks.use(wall.run, partial(_heat, pixels, label)))
             self.heats.put(key, content)
         return Response(content, media_type=kind_of(content), headers={"Cache-Control": "private, max-age=600"})
 
