@@ -29,6 +29,7 @@ COLUMNS = ("path", "sha256", "old", "new", "who", "when")
 LINE_END = b"\n"
 HEADER = ",".join(COLUMNS).encode() + LINE_END
 MAX_BYTES = 256 * 2**20
+MEND = "mend the row, or remove it"
 MOST_TEXT = 10_000  # characters of a label set or a name
 _SHA256 = re.compile("[0-9a-f]{64}")
 _WHEN = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?")
@@ -85,7 +86,9 @@ def read_log(path: Path) -> DecisionLog | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {error.strerror}") from error
+        raise DataError(
+            f"{path.name} cannot be read: {error.strerror}", "make it readable, or name another file"
+        ) from error
     with os.fdopen(handle, "rb") as file:
         _check_file(file, path.name)
         return _parsed(file.read(MAX_BYTES + 1), path.name)
@@ -103,6 +106,7 @@ def append_decisions(path: Path, decisions: Sequence[Decision]) -> None:
         end = file.seek(0, os.SEEK_END)
         file.seek(0)
         whole = _whole(file.read(MAX_BYTES + 1), path.name)
+        _check_columns(whole, path.name)
         start = b"" if whole else HEADER
         if whole and not whole.endswith(LINE_END):
             start = LINE_END  # a last row that an editor left without its line end
@@ -139,38 +143,51 @@ def _check_file(file: IO[bytes], name: str) -> None:
     if not stat.S_ISREG(info.st_mode):
         raise DataError(f"{name} is not a regular file", "name a CSV file of label decisions")
     if info.st_size > MAX_BYTES:
-        raise DataError(f"{name} has {info.st_size} bytes; at most {MAX_BYTES} are read")
+        raise _too_large(name)
+
+
+def _too_large(name: str) -> DataError:
+    message = f"{name} has more than {MAX_BYTES} bytes, the most that are read"
+    return DataError(message, "keep only the last row of each image")
 
 
 def _parsed(content: bytes, name: str) -> DecisionLog:
     whole = _whole(content, name)
     if not whole:
         return DecisionLog(torn=bool(content))
+    _check_columns(whole, name)
     decisions = []
     reader = csv.reader(io.StringIO(whole.decode("utf-8-sig", "surrogateescape"), newline=""), strict=True)
     try:
-        columns = next(reader)
-        if tuple(columns) != COLUMNS:
-            raise DataError(
-                f"{name} has the columns {shortened(','.join(columns), 100)}; expected {','.join(COLUMNS)}",
-                "name the file that the label review writes",
-            )
+        next(reader)
         for row in filter(None, reader):
             if reason := _fault(row):
-                raise DataError(f"{name}:{reader.line_num}: {reason}")
+                raise DataError(f"{name}:{reader.line_num}: {reason}", MEND)
             decisions.append(Decision(*row))
     except csv.Error as error:
-        raise DataError(f"{name}:{reader.line_num}: {error}") from error
+        raise DataError(f"{name}:{reader.line_num}: {error}", MEND) from error
     return DecisionLog(decisions, whole, torn=len(whole) < len(content))
+
+
+def _check_columns(whole: bytes, name: str) -> None:
+    """Raise `DataError` if the first of the whole rows, if there are any, is not the header."""
+    first = whole.partition(LINE_END)[0]
+    if whole and tuple(_cells(first)) != COLUMNS:
+        shown = shortened(first.decode("utf-8-sig", "replace").strip(), 100)
+        raise DataError(
+            f"{name} has the columns {shown}; expected {','.join(COLUMNS)}",
+            "name the file that the label review writes",
+        )
 
 
 def _whole(content: bytes, name: str) -> bytes:
     """Return the whole rows of a file's content: without the rest of a row that a kill cut short.
 
-    Raises `DataError` if the file is too large, or if a quote that is never closed swallows its last rows.
+    Raises `DataError` if the file is too large, if a quote that is never closed swallows its last rows, or if its only
+    line is no part of a header: it is another file then, or its lines end otherwise.
     """
     if len(content) > MAX_BYTES:
-        raise DataError(f"{name} has more than {MAX_BYTES} bytes")
+        raise _too_large(name)
     end = start = 0
     even = True  # an even number of quotes so far: a line end is then the end of a row
     while (stop := content.find(LINE_END, start)) >= 0:
@@ -182,16 +199,29 @@ def _whole(content: bytes, name: str) -> bytes:
             f"{name}:{content.count(LINE_END, 0, end) + 1}: a quote is opened and never closed",
             'write a cell with a quote as "a ""quoted"" word"',
         )
-    return content if _is_row(content[end:]) else content[:end]
+    if _is_row(content[end:]):
+        return content
+    if not end and not HEADER.startswith(content):
+        raise DataError(
+            f"{name} is no file of label decisions: it has no line end (LF)",
+            f"save it as CSV with the header {','.join(COLUMNS)}, in UTF-8, with line ends LF or CRLF",
+        )
+    return content[:end]
 
 
 def _is_row(tail: bytes) -> bool:
     """Return True if bytes without a line end are a whole row all the same, or the header: an editor left it out."""
+    row = _cells(tail)
+    return tuple(row) == COLUMNS or (bool(row) and not _fault(row))
+
+
+def _cells(line: bytes) -> list[str]:
+    """Return the values of one row; none if the bytes are none or several."""
     try:
-        rows = list(csv.reader([tail.decode("utf-8-sig", "surrogateescape")], strict=True))
+        rows = list(csv.reader([line.decode("utf-8-sig", "surrogateescape")], strict=True))
     except csv.Error:
-        return False
-    return len(rows) == 1 and (tuple(rows[0]) == COLUMNS or not _fault(rows[0]))
+        return []
+    return rows[0] if len(rows) == 1 else []
 
 
 def _fault(row: Sequence[str]) -> str:
