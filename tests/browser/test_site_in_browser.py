@@ -146,6 +146,16 @@ def test_conditions_stand_in_the_address_and_the_back_button_leaves_them(page: A
     assert page.locator(".runs tbody tr").count() == 2
 
 
+@pytest.mark.parametrize("address", ["/", "/compare"])
+def test_the_controls_of_a_form_stand_in_one_line(browser: Any, shown: Shown, address: str) -> None:
+    page = browser.new_page(viewport=DESKTOP)
+    page.goto(shown.address + address)
+    boxes = [each.bounding_box() for each in page.locator(".filters .fields :is(input, select, button)").all()]
+    assert len(boxes) > 3
+    assert len({(box["y"], box["height"]) for box in boxes}) == 1
+    page.close()
+
+
 def test_chosen_runs_lead_to_their_curves_and_comparison(page: Any, shown: Shown) -> None:
     page.goto("/experiments/digits")
     for box in page.locator("input[name=run]").all():

@@ -139,3 +139,24 @@ def test_reviewers_who_decide_at_once_lose_nothing(log: Path) -> None:
         list(pool.map(decide, made))
     found = decisions(log)
     assert [[one for one in found if one.who == f"r{who}"] for who in range(4)] == made
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"one line of notes",
+        b'{"a": 1}',
+        "path,sha256".encode("utf-16"),
+        HEADER.replace(b"\n", b"\r") + b"a/1.png," + b"a" * 64 + b",x,y,Ann,\r",
+        b"notes\nof two lines\n",
+        b"\n",
+    ],
+)
+def test_another_file_is_refused_and_never_written_to(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError):
+        read_log(path)
+    with pytest.raises(DataError):
+        append_decisions(path, [Decision("a/1.png", "a" * 64, "x", "y")])
+    assert path.read_bytes() == content

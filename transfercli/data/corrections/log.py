@@ -106,6 +106,7 @@ def append_decisions(path: Path, decisions: Sequence[Decision]) -> None:
         end = file.seek(0, os.SEEK_END)
         file.seek(0)
         whole = _whole(file.read(MAX_BYTES + 1), path.name)
+        _check_columns(whole, path.name)
         start = b"" if whole else HEADER
         if whole and not whole.endswith(LINE_END):
             start = LINE_END  # a last row that an editor left without its line end
@@ -154,15 +155,11 @@ def _parsed(content: bytes, name: str) -> DecisionLog:
     whole = _whole(content, name)
     if not whole:
         return DecisionLog(torn=bool(content))
+    _check_columns(whole, name)
     decisions = []
     reader = csv.reader(io.StringIO(whole.decode("utf-8-sig", "surrogateescape"), newline=""), strict=True)
     try:
-        columns = next(reader)
-        if tuple(columns) != COLUMNS:
-            raise DataError(
-                f"{name} has the columns {shortened(','.join(columns), 100)}; expected {','.join(COLUMNS)}",
-                "name the file that the label review writes",
-            )
+        next(reader)
         for row in filter(None, reader):
             if reason := _fault(row):
                 raise DataError(f"{name}:{reader.line_num}: {reason}", MEND)
@@ -172,10 +169,22 @@ def _parsed(content: bytes, name: str) -> DecisionLog:
     return DecisionLog(decisions, whole, torn=len(whole) < len(content))
 
 
+def _check_columns(whole: bytes, name: str) -> None:
+    """Raise `DataError` if the first of the whole rows, if there are any, is not the header."""
+    first = whole.partition(LINE_END)[0]
+    if whole and tuple(_cells(first)) != COLUMNS:
+        shown = shortened(first.decode("utf-8-sig", "replace").strip(), 100)
+        raise DataError(
+            f"{name} has the columns {shown}; expected {','.join(COLUMNS)}",
+            "name the file that the label review writes",
+        )
+
+
 def _whole(content: bytes, name: str) -> bytes:
     """Return the whole rows of a file's content: without the rest of a row that a kill cut short.
 
-    Raises `DataError` if the file is too large, or if a quote that is never closed swallows its last rows.
+    Raises `DataError` if the file is too large, if a quote that is never closed swallows its last rows, or if its only
+    line is no part of a header: it is another file then, or its lines end otherwise.
     """
     if len(content) > MAX_BYTES:
         raise _too_large(name)
@@ -190,16 +199,29 @@ def _whole(content: bytes, name: str) -> bytes:
             f"{name}:{content.count(LINE_END, 0, end) + 1}: a quote is opened and never closed",
             'write a cell with a quote as "a ""quoted"" word"',
         )
-    return content if _is_row(content[end:]) else content[:end]
+    if _is_row(content[end:]):
+        return content
+    if not end and not HEADER.startswith(content):
+        raise DataError(
+            f"{name} is no file of label decisions: it has no line end (LF)",
+            f"save it as CSV with the header {','.join(COLUMNS)}, in UTF-8, with line ends LF or CRLF",
+        )
+    return content[:end]
 
 
 def _is_row(tail: bytes) -> bool:
     """Return True if bytes without a line end are a whole row all the same, or the header: an editor left it out."""
+    row = _cells(tail)
+    return tuple(row) == COLUMNS or (bool(row) and not _fault(row))
+
+
+def _cells(line: bytes) -> list[str]:
+    """Return the values of one row; none if the bytes are none or several."""
     try:
-        rows = list(csv.reader([tail.decode("utf-8-sig", "surrogateescape")], strict=True))
+        rows = list(csv.reader([line.decode("utf-8-sig", "surrogateescape")], strict=True))
     except csv.Error:
-        return False
-    return len(rows) == 1 and (tuple(rows[0]) == COLUMNS or not _fault(rows[0]))
+        return []
+    return rows[0] if len(rows) == 1 else []
 
 
 def _fault(row: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,15 +23,12 @@ OFFERED_FACTS = ("created", "time", "workflow", "parent", "failure", "sweep", "t
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the table. name: as it stands in an address; title: as it stands above the column."""
+    """A column of the table. name: as in an address; title: as it stands above it; is_number: True for numbers."""
 
     name: str
     title: str
     field: Field
-
-    @property
-    def is_number(self) -> bool:
-        return self.field.kind == "metric" or self.name in ("time", "trial")
+    is_number: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,19 @@ def columns_of(names: Sequence[str], runs: Sequence[IndexedRun], shown: Sequence
     fields = {name: find_field(name, shown, "column") for name in dict.fromkeys(names) if name not in ALWAYS}
     if len(fields) > MOST_COLUMNS:
         raise UsageError(f"a table has at most {MOST_COLUMNS} columns; received {len(fields)}", "choose fewer")
-    return [Column(name, _title(name, field), field) for name, field in fields.items()]
+    return [Column(name, _title(name, field), field, _has_numbers(field, shown)) for name, field in fields.items()]
+
+
+def _has_numbers(field: Field, runs: Sequence[IndexedRun]) -> bool:
+    """Return True for a metric, and for another field that is a number wherever a run has one."""
+    if field.kind == "metric":
+        return True
+    values = list[object]()
+    for run in runs:
+        with suppress(*DAMAGE):
+            values.append(field.of(run))
+    given = [value for value in values if value is not None]
+    return bool(given) and all(map(is_number, given))
 
 
 def rows_of(runs: Sequence[IndexedRun], columns: Sequence[Column], best: IndexedRun | None) -> list[TableRow]:
