@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.workflows.conftest import World
+from transfercli.data.corrections.log import Decision, append_decisions
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.shards import Shard
 from transfercli.workflows.data.cache import merge_caches
-from transfercli.workflows.data.features import FeaturesRequest, fill_features
+from transfercli.workflows.data.features import FeaturesRequest, feature_plan, fill_features, resolved
 
 STRATEGIES: dict[str, dict[str, Any]] = {
     "linear_probe": {"transfer": {"strategy": "linear_probe"}},
@@ -93,3 +95,14 @@ def test_shards_of_several_hosts_are_merged_to_the_same_training(target: World, 
     assert trained["cache"]["images"] == {"hits": whole["cache"]["images"]["misses"], "misses": 0}
     assert trained["cache"]["features"] == {"hits": whole["cache"]["features"]["misses"], "misses": 0}
     assert trained["metrics"] == whole["metrics"]
+
+
+def test_shards_check_the_names_of_classes_as_label_decisions_leave_them(target: World, source: Any) -> None:
+    images = target.folder / "unsorted"
+    shutil.copytree(next(iter(sorted((target.samples / "digits-target" / "train").iterdir()))), images / "0")
+    log = target.folder / "corrections.csv"
+    append_decisions(log, [Decision("0/none.png", "a" * 64, "0", "1")])
+    data = {"train": str(images), "validation": 0.2, "corrections": str(log), "expect": {"classes": ["0", "1"]}}
+    config = target.config("unsorted", "", data=data, model={"weights": {"run": source[1]["run"]}})
+    request = FeaturesRequest(config, target.runs, shard=Shard(1, 2))
+    assert feature_plan(resolved(request, Reporter()), target.runs, Reporter()).labels == ("0", "1")

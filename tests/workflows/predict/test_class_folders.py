@@ -19,7 +19,23 @@ from transfercli.workflows.predict.placing import Source, put
 from transfercli.workflows.predict.predict import Prediction, Predictions, PredictRequest
 from transfercli.workflows.predict.sorting import sort_into
 
-HOSTILE = ["..", ".", "", "a/b", "/etc", "a\\b", "_abstained", "a\0b", "con", "LPT1.txt", "%2F", "x.", " y", "ü" * 300]
+HOSTILE = [
+    "..",
+    ".",
+    "",
+    "a/b",
+    "/etc",
+    "a\\b",
+    "_abstained",
+    "a\0b",
+    "con",
+    "LPT1.txt",
+    "%2F",
+    "x.",
+    " y",
+    "ü" * 300,
+    "\ud800",
+]
 
 
 def sorted_into(folder: Path, answers: list[Prediction], how: Any = "link", **facts: Any) -> list[str]:

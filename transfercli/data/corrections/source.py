@@ -11,6 +11,7 @@ from typing import Any
 from transfercli.config.paths import absolute_path
 from transfercli.config.schema import DataConfig
 from transfercli.data.corrections.log import Decision, DecisionLog, read_log
+from transfercli.data.sources.labels import normalised_label
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of
@@ -33,6 +34,10 @@ class Corrections:
         for decision in self.log.decisions:
             decisions[decision.image].append(decision)
         return {image: found for image, found in decisions.items() if found[-1].new}
+
+    def new_labels(self) -> set[str]:
+        """Return the labels that images get, of images with one label each."""
+        return {normalised_label(found[-1].new) for found in self.of_images().values()}
 
 
 @dataclass(frozen=True)

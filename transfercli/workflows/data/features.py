@@ -18,6 +18,7 @@ import numpy as np
 
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.cache.images import cache_root, pixel_space
+from transfercli.data.corrections.source import read_corrections
 from transfercli.data.dataset import CacheCounts, Dataset, Split
 from transfercli.data.ingest import Reading
 from transfercli.data.load import check_paths, load_dataset
@@ -167,10 +168,13 @@ def feature_plan(config: ExperimentConfig, runs: Path, reporter: Reporter) -> Fe
     """List all images of a config. Raises `DataError` if their names show that no training could begin."""
     listing, auxiliary = list_all(config.data, reporter, config.task)
     check_paths(listing, config.data, config.compute)
-    check_classes(listing)
-    check_label_names(listing, config.data.expect)
+    corrections = read_corrections(config.data, reporter)
+    if corrections is None:  # else the names of the classes follow from the images
+        check_classes(listing)
+        check_label_names(listing, config.data.expect)
     others = [*auxiliary.unlabelled, *(item for items in auxiliary.related for item in items)]
-    labels = tuple(sorted(listing.classes))
+    given = corrections.new_labels() if corrections and not listing.several else set()
+    labels = tuple(sorted(listing.classes | given))
     return FeaturePlan(config, runs, labels, replace(listing, items=[*listing.items, *others]))
 
 

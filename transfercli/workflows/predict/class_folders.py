@@ -11,7 +11,8 @@ from transfercli.workflows.predict.predict import Prediction
 ABSTAINED, UNREADABLE, UNLABELLED = "_abstained", "_unreadable", "_no_label"
 LONGEST = 200  # bytes; file systems allow 255
 # What no file system, or not each of them, allows in a name, and `%`, which stands before the code of such a character.
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\%:*?"<>|]|[. ]$|^[._ ]')
+# Surrogates that stand for no byte are in labels that a stranger wrote.
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\%:*?"<>|\ud800-\udc7f\udd00-\udfff]|[. ]$|^[._ ]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -30,7 +31,7 @@ def folder_of(label: str) -> str:
 
 
 def _coded(character: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogateescape"))
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
 
 
 def folders_of(prediction: Prediction) -> Iterator[str]:
