@@ -68,15 +68,26 @@ def visit(request: pytest.FixtureRequest, browser: Any, page_file: Path) -> Iter
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
+def driver() -> Iterator[Any]:
+    """Playwright, of which a process can have only one."""
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as found:
+        yield found
+
+
+def launched(driver: Any, *flags: str) -> Any:
+    """Return a browser with further flags."""
     program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     assert program, "no Chromium here: install one, or name it in the variable CHROMIUM"
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield found
-        found.close()
+    return driver.chromium.launch(executable_path=program, args=["--no-sandbox", *flags])
+
+
+@pytest.fixture(scope="session")
+def browser(driver: Any) -> Iterator[Any]:
+    found = launched(driver)
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="session")

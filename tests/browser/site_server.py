@@ -17,13 +17,13 @@ from tests.digits import all_digits
 class SiteServer:
     """A site that answers on a free port of this machine until it is stopped."""
 
-    def __init__(self, runs: Path) -> None:
+    def __init__(self, runs: Path, *, allow_changes: bool = False) -> None:
         import uvicorn
 
         from transfercli.workflows.ui.app import build_app
         from transfercli.workflows.ui.site import Site
 
-        self.site = Site(runs)
+        self.site = Site(runs, allow_changes)
         self.server = uvicorn.Server(uvicorn.Config(build_app(self.site), port=0, log_level="error"))
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()

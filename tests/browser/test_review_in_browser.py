@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.site_server import SiteServer
 
 pytestmark = pytest.mark.browser
 
@@ -30,31 +30,16 @@ def reviewed_runs(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path)
     return world.runs
 
 
-class Server:
-    """The site in a thread of its own. log: the decisions."""
+class Server(SiteServer):
+    """The site of an experiment that is reviewed. log: the decisions."""
 
     def __init__(self, runs: Path, *, allow_changes: bool = True) -> None:
-        import uvicorn
-
-        from transfercli.workflows.ui.app import build_app
-        from transfercli.workflows.ui.site import Site
-
+        super().__init__(runs, allow_changes=allow_changes)
         self.log = runs / "digits" / "corrections.csv"
-        app = build_app(Site(runs, allow_changes=allow_changes))
-        self.server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
-        self.thread.start()
-        while not self.server.started:
-            self.thread.join(0.01)
-        self.address = f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
 
     def decisions(self) -> list[dict[str, str]]:
         with self.log.open(newline="") as file:
             return list(csv.DictReader(file))
-
-    def stop(self) -> None:
-        self.server.should_exit = True
-        self.thread.join()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.conftest import DESKTOP, PHONE, launched
 from tests.browser.site_server import SiteServer, add_images, watched
 
 pytestmark = pytest.mark.browser
@@ -44,16 +43,11 @@ def label(world: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def camera() -> Iterator[Any]:
+def camera(driver: Any) -> Iterator[Any]:
     """A browser with a camera that shows a test picture."""
-    from playwright.sync_api import sync_playwright
-
-    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    flags = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program, args=flags)
-        yield found
-        found.close()
+    found = launched(driver, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    yield found
+    found.close()
 
 
 def index_of(page: Any) -> int:

@@ -66,7 +66,8 @@ def listen(address: Address) -> tuple[socket.socket, Address]:
         listener = socket.create_server((address.host, address.port), family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
         if getattr(error, "errno", None) == errno.EADDRINUSE:
-            raise UsageError(f"{address.text} is in use by another program", "choose another, as --port 0") from error
+            hint = "choose another, as --port 0" if address.unix is None else "choose another path"
+            raise UsageError(f"{address.text} is in use by another program", hint) from error
         raise UsageError(f"cannot listen on {address.text}: {error}", "name an address of this machine") from error
     return listener, Address(address.host, listener.getsockname()[1])
 
@@ -75,9 +76,12 @@ def _listen_unix(path: Path) -> socket.socket:
     """Return a listening Unix socket, open to this user alone; one that a dead server left is replaced."""
     if path.is_socket():
         with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(str(path)) == 0:
+            probe.setblocking(False)
+            if probe.connect_ex(str(path)) != errno.ECONNREFUSED:  # a busy server may have no room for the probe
                 raise OSError(errno.EADDRINUSE, "in use")
         path.unlink()
+    elif path.exists():
+        raise OSError(errno.EEXIST, "there is a file already, and it is no socket")
     listener = socket.socket(socket.AF_UNIX)
     former = os.umask(stat.S_IRWXG | stat.S_IRWXO)
     try:

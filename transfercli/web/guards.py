@@ -112,7 +112,8 @@ def read_token(path: Path) -> str:
     try:
         token = path.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
-        raise UsageError(f"--token-file {path} cannot be read: {error}", "name a file that holds the token") from error
+        reason = error.strerror if isinstance(error, OSError) else "it holds other characters than those of ASCII"
+        raise UsageError(f"--token-file {path} cannot be read: {reason}", "name a file that holds the token") from error
     if len(token) < LEAST_TOKEN or len(token.split()) != 1:
         raise UsageError(
             f"--token-file {path} must hold one word of {LEAST_TOKEN} characters or more",

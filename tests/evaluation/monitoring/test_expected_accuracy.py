@@ -76,6 +76,14 @@ def test_fewer_images_give_a_wider_interval() -> None:
     assert widths[0] > 1.3 * widths[1]
 
 
+def test_the_interval_of_few_sure_answers_holds_that_all_are_right() -> None:
+    recent = labelled(pixels()[RECENT], RECENT)
+    sure = recent.of_rows(np.argsort(-recent.answers.certainty[:, 0])[:40])
+    low, high = estimator().expect(sure.answers).values["accuracy"].interval or (0, 0)
+    assert sure.accuracy() == 1.0
+    assert (low > 0.0, high) == (True, 1.0)
+
+
 def test_copies_of_images_in_one_group_do_not_make_the_interval_narrower() -> None:
     rows = np.arange(100)
     recent = answers(pixels()[RECENT[rows]])

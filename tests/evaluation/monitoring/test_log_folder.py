@@ -100,6 +100,19 @@ def test_answers_of_several_models_are_never_added_up(folder: Path) -> None:
         read_sketches(folder.parent, model="pets/night-1")
 
 
+def test_a_log_is_not_opened_among_files_of_something_else(tmp_path: Path) -> None:
+    images = tmp_path / "digits"
+    (images / "train").mkdir(parents=True)
+    with pytest.raises(UsageError, match="'train', and no answers"):
+        open_model_folder(images, FACTS)
+    assert [path.name for path in images.iterdir()] == ["train"]
+    (images / "train").rmdir()
+    (images / ".hidden").touch()
+    folder = open_model_folder(images, FACTS)
+    (images / "README").touch()
+    assert open_model_folder(images, FACTS) == folder  # a person's note beside earlier answers
+
+
 def test_a_folder_without_answers_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="does not exist"):
         read_sketches(tmp_path / "none")

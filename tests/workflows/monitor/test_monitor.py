@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,20 @@ from typer.testing import CliRunner
 from tests.listener import Listener
 from transfercli.cli.app import app
 from transfercli.errors import ArtefactError, DataError, UsageError
+from transfercli.evaluation.monitoring.log_folder import models_in, open_model_folder
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
+from transfercli.workflows.answer_log import facts_of
 from transfercli.workflows.data.drift import DriftRequest, data_drift
 from transfercli.workflows.monitor import model_answers
 from transfercli.workflows.monitor.model_answers import held_out_images
 from transfercli.workflows.monitor.monitor import monitor
+from transfercli.workflows.monitor.recent_answers import Recent, has_answers
 from transfercli.workflows.monitor.request import MonitorRequest
 from transfercli.workflows.monitor.result import MonitorResult
 from transfercli.workflows.predict.predict import PredictRequest, predict_images
+from transfercli.workflows.predict.predictors import find_model
 from transfercli.workflows.stored_run import StoredRun
 
 
@@ -118,6 +123,31 @@ def test_a_log_has_the_same_expectation_as_its_images(copied: Any, noisy: Path, 
     assert of_log.as_json()["days"][0]["images"] == 178
     with pytest.raises(ArtefactError, match="no answers"):
         monitor(MonitorRequest(name, log, runs, model="nobody/run"), Reporter())
+
+
+def test_of_answers_of_the_run_and_its_artefact_those_of_the_run_are_compared(copied: Any, tmp_path: Path) -> None:
+    runs, name, images = copied
+    log, reporter = tmp_path / "log", Listener()
+    answers = predict_images(PredictRequest(name, runs, (str(images),), log=log), Reporter())
+    assert sum(1 for _ in answers.answers) == 178
+    ((_, facts),) = models_in(log).items()
+    assert has_answers(StoredRun(RunFolder(runs / name), Reporter()), Recent(log))
+    open_model_folder(log, replace(facts, kind="onnx"))
+    result = monitored(copied, log, reporter)
+    assert (result.recent.images, result.recent.has_features) == (178, True)
+    assert any("answers of 2 models" in text and "those of the run itself" in text for text in reporter.warnings)
+
+
+def test_a_log_that_was_opened_and_holds_no_answer_has_none(copied: Any, tmp_path: Path) -> None:
+    run = StoredRun(RunFolder(copied[0] / copied[1]), Reporter())
+    open_model_folder(tmp_path / "log", facts_of(find_model(copied[1], copied[0], Reporter())))
+    assert not has_answers(run, Recent(tmp_path / "log"))
+
+
+def test_answers_that_are_all_the_same_are_not_trusted(copied: Any) -> None:
+    result = monitored(copied, copied[2] / "0")
+    assert any("of the answers are 0" in reason and "look alike" in reason for reason in result.reasons)
+    assert not any("look alike" in reason for reason in monitored(copied, copied[2]).reasons)
 
 
 def test_few_images_and_images_that_no_shift_resembles_are_not_trusted(copied: Any, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.workflows.retrain.nights import Nights, write_config
-from transfercli.errors import ConfigError
+from transfercli.errors import ConfigError, DataError
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS
 from transfercli.runs import decisions
 from transfercli.workflows.monitor import model_answers
@@ -45,6 +45,16 @@ def test_new_images_train_only_once_the_expected_accuracy_is_below_its_bound(
     assert "not below 0.05" in night["reason"]
     assert night["expected"]["gates"][0]["passed"]
     assert night["expected"]["images"] == 45
+    few = recent.parent / "few"
+    few.mkdir()
+    for file in sorted(recent.glob("*.png"))[:5]:
+        (few / file.name).write_bytes(file.read_bytes())
+    _configure(nights, source, few, 1.0)
+    night = nights.night()
+    assert (night["decision"], "only 5 recent images" in night["reason"]) == ("unchanged", True)
+    _configure(nights, source, recent / "missing", 0.98)
+    with pytest.raises(DataError, match=r"retrain.monitor: .*missing' does not exist"):
+        nights.night()
     for number, file in enumerate(recent.glob("*.png")):
         pixels = CORRUPTIONS["noise"](np.asarray(Image.open(file).convert("RGB")), 5, 0, number)
         Image.fromarray(pixels).save(file)

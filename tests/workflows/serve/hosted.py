@@ -61,10 +61,10 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.01)
 
 
-def kill(module: str) -> int:
-    """Kill all child processes of this process that run a module; return their number."""
+def kill(module: str, number: int = signal.SIGKILL) -> int:
+    """Kill all child processes of this process that run a module, or send them another signal; return their number."""
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     killed = [int(child) for child in children if module in Path(f"/proc/{child}/cmdline").read_text()]
     for child in killed:
-        os.kill(child, signal.SIGKILL)
+        os.kill(child, number)
     return len(killed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,28 @@ def test_a_killed_process_is_started_again(champion: Path, pictures: list[Path])
 
     assert asyncio.run(run()) == ["model"]
     assert any("its process was killed" in text and "started again" in text for text in listener.warnings)
+
+
+def test_a_process_that_hangs_is_started_again(
+    champion: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosting, "STUCK_SECONDS", 0.1)
+    image = pictures[0].read_bytes()
+
+    async def run() -> None:
+        async with hosted(champion, "digits@champion", export="onnx") as (models, _):
+            model = models["digits"]
+            await model.answer([image], AnswerOptions())
+            kill(PROCESS, signal.SIGSTOP)
+            outcomes = []
+            while model.state == "ready":
+                request = model.answer([image], AnswerOptions(deadline=0.1))
+                outcomes += await asyncio.gather(request, return_exceptions=True)
+            assert {type(one) for one in outcomes} <= {TimedOut, NotReady}
+            await until(lambda: model.state == "ready")
+            assert len(await model.answer([image], AnswerOptions())) == 1
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("export", ["onnx", pytest.param(None, marks=pytest.mark.slow)])
@@ -327,9 +350,7 @@ def test_a_start_that_fails_is_tried_again_with_growing_pauses(champion: Path) -
     assert pauses[-1] == hosting.LAST_RETRY
 
 
-def test_a_process_that_the_system_cannot_start_is_tried_again(
-    champion: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_the_system_cannot_start_is_tried_again(champion: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     start, refusals, listener = hosting.ModelConnection, [], Listener()
 
     def connect(*arguments: Any, **options: Any) -> Any:

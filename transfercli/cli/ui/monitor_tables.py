@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from transfercli.evaluation.monitoring.expected_accuracy import ExpectedValue
     from transfercli.workflows.monitor.result import MonitorResult
 
+COLUMNS = ("expected", "value", "from", "to", "held-out", "drop")
 SHOWN_CLASSES = 5  # with the largest expected fall
 
 
@@ -37,7 +38,7 @@ def show_monitor(result: MonitorResult) -> None:
     values = result.named_values()
     print()
     print_table(
-        ("expected", "value", "from", "to", "held-out", "drop"),
+        COLUMNS,
         [_row(name, value) for name, value in values.items() if "[" not in name],
     )
     of_classes = [(name, value) for name, value in values.items() if "[" in name and value.value is not None]
@@ -45,7 +46,7 @@ def show_monitor(result: MonitorResult) -> None:
     if fallen and len(fallen) > SHOWN_CLASSES:
         print(f"\nthe {SHOWN_CLASSES} largest drops of {len(fallen)} classes; --json lists all")
     if fallen:
-        print_table(("expected", "value", "from", "to", "held-out", "drop"), [_row(*p) for p in fallen[:SHOWN_CLASSES]])
+        print_table(COLUMNS, [_row(*pair) for pair in fallen[:SHOWN_CLASSES]])
     print()
     print_table(
         ("accuracy by", "value"),

@@ -29,6 +29,7 @@ COLUMNS = ("path", "sha256", "old", "new", "who", "when")
 LINE_END = b"\n"
 HEADER = ",".join(COLUMNS).encode() + LINE_END
 MAX_BYTES = 256 * 2**20
+MEND = "mend the row, or remove it"
 MOST_TEXT = 10_000  # characters of a label set or a name
 _SHA256 = re.compile("[0-9a-f]{64}")
 _WHEN = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?")
@@ -85,7 +86,9 @@ def read_log(path: Path) -> DecisionLog | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {error.strerror}") from error
+        raise DataError(
+            f"{path.name} cannot be read: {error.strerror}", "make it readable, or name another file"
+        ) from error
     with os.fdopen(handle, "rb") as file:
         _check_file(file, path.name)
         return _parsed(file.read(MAX_BYTES + 1), path.name)
@@ -140,7 +143,12 @@ def _check_file(file: IO[bytes], name: str) -> None:
     if not stat.S_ISREG(info.st_mode):
         raise DataError(f"{name} is not a regular file", "name a CSV file of label decisions")
     if info.st_size > MAX_BYTES:
-        raise DataError(f"{name} has {info.st_size} bytes; at most {MAX_BYTES} are read")
+        raise _too_large(name)
+
+
+def _too_large(name: str) -> DataError:
+    message = f"{name} has more than {MAX_BYTES} bytes, the most that are read"
+    return DataError(message, "keep only the last row of each image")
 
 
 def _parsed(content: bytes, name: str) -> DecisionLog:
@@ -154,10 +162,10 @@ def _parsed(content: bytes, name: str) -> DecisionLog:
         next(reader)
         for row in filter(None, reader):
             if reason := _fault(row):
-                raise DataError(f"{name}:{reader.line_num}: {reason}")
+                raise DataError(f"{name}:{reader.line_num}: {reason}", MEND)
             decisions.append(Decision(*row))
     except csv.Error as error:
-        raise DataError(f"{name}:{reader.line_num}: {error}") from error
+        raise DataError(f"{name}:{reader.line_num}: {error}", MEND) from error
     return DecisionLog(decisions, whole, torn=len(whole) < len(content))
 
 
@@ -179,7 +187,7 @@ def _whole(content: bytes, name: str) -> bytes:
     line is no part of a header: it is another file then, or its lines end otherwise.
     """
     if len(content) > MAX_BYTES:
-        raise DataError(f"{name} has more than {MAX_BYTES} bytes")
+        raise _too_large(name)
     end = start = 0
     even = True  # an even number of quotes so far: a line end is then the end of a row
     while (stop := content.find(LINE_END, start)) >= 0:

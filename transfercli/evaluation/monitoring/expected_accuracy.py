@@ -165,7 +165,7 @@ class AccuracyEstimator:
                 parts = (margins[name] * deviation, _Z * factor * _spread(drawn[name]), _Z * _spread(resampled[name]))
                 margin = float(np.sqrt(np.square(parts).sum()))
                 low, high = from_log_odds(log_odds(value) + np.array([-margin, margin]))
-                interval = (min(float(low), value), max(float(high), value))
+                interval = _with_ends(min(float(low), value), max(float(high), value), pairs)
             found[name] = ExpectedValue(value, interval, reference)
         return found
 
@@ -275,6 +275,12 @@ def _spread(values: Array) -> float:
     """Return the standard deviation of log odds of the defined values."""
     defined = values[np.isfinite(values)]
     return float(log_odds(defined).std()) if len(defined) else 0.0
+
+
+def _with_ends(low: float, high: float, decisions: float) -> tuple[float, float]:
+    """Return an interval with 0 or 1 if it ends less than one decision from it: log odds never reach them."""
+    one = 1 / decisions
+    return 0.0 if low < one else low, 1.0 if high > 1 - one else high
 
 
 def _defined(value: float) -> float | None:

@@ -77,7 +77,10 @@ def read_log_file(path: Path, model: str, labels: int) -> LogFile:
         raise ArtefactError(f"{path.name} is not a regular file", HINT)
     if info.st_size > MAX_BYTES:
         raise ArtefactError(f"{path.name} has {info.st_size} bytes; at most {MAX_BYTES} are read", HINT)
-    tensors = read_safetensors(path)
+    try:
+        tensors = read_safetensors(path)
+    except ArtefactError as error:
+        raise ArtefactError(error.message, HINT) from error
     try:
         facts = parse_json(tensors["facts"].tobytes())
         if facts["format"] != FORMAT:

@@ -28,9 +28,11 @@ def model_folder(log: Path, facts: ModelFacts) -> Path:
 def open_model_folder(log: Path, facts: ModelFacts) -> Path:
     """Return the folder of a model, which is created if it is missing.
 
-    Raises `DiskError` or `UsageError` if it cannot be written, `ArtefactError` if it is of another model.
+    Raises `DiskError` or `UsageError` if it cannot be written, or if the log would be among files of something else,
+    `ArtefactError` if it is of another model.
     """
     folder = model_folder(log, facts)
+    _check_place(log)
     atomic.make_folder(folder)
     if (folder / MODEL).exists():
         _read_facts(folder)
@@ -91,6 +93,16 @@ def read_files(folder: Path, facts: ModelFacts) -> dict[str, LogFile]:
 def log_files(folder: Path) -> list[Path]:
     """Return the files of answers in a model's folder, by name."""
     return sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
+
+
+def _check_place(log: Path) -> None:
+    """Raise `UsageError` if a folder has other files, but no folder of a model: kept images must not become a class."""
+    names = [path.name for path in log.iterdir() if not path.name.startswith(".")] if log.is_dir() else []
+    if names and not any(_FOLDER.fullmatch(name) for name in names):
+        raise UsageError(
+            f"--log {log} is a folder of something else: it has {min(names)!r}, and no answers of a model",
+            "name a new or empty folder, or an earlier log",
+        )
 
 
 def _is_model_folder(path: Path) -> bool:

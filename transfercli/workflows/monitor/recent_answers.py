@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from transfercli.errors import ArtefactError, UsageError
-from transfercli.evaluation.monitoring.log_folder import is_log, models_in, read_sketches
+from transfercli.evaluation.monitoring.log_folder import is_log, models_in, read_files, read_sketches
 from transfercli.evaluation.monitoring.sketch import Sketch
 from transfercli.evaluation.statistics.shift_tests import MAX_IMAGES, ModelOutputs
 from transfercli.io.addresses import is_remote
@@ -59,10 +59,14 @@ class RecentAnswers:
 
 
 def has_answers(run: StoredRun, recent: Recent) -> bool:
-    """Return True if a log has answers of the run; also for a folder of images, which are predicted."""
+    """Return True if a log has answers of the run; also for a folder of images, which are predicted.
+
+    Raises `ArtefactError` if the log is damaged.
+    """
     if recent.source != LOG:
         return True
-    return any(facts.run == run.label for facts in models_in(recent.folder).values())
+    own = {folder: facts for folder, facts in models_in(recent.folder).items() if facts.run == run.label}
+    return any(len(file.sample) for folder, facts in own.items() for file in read_files(folder, facts).values())
 
 
 def recent_answers(run: StoredRun, extractor: ImageFeatures, recent: Recent) -> RecentAnswers:
@@ -83,7 +87,8 @@ def recent_answers(run: StoredRun, extractor: ImageFeatures, recent: Recent) -> 
 
 
 def _logged(run: StoredRun, recent: Recent) -> RecentAnswers:
-    sketch = read_sketches(recent.folder, recent.since, recent.until, recent.model or run.label)
+    name = recent.model or _own_key(run, recent.folder) or run.label
+    sketch = read_sketches(recent.folder, recent.since, recent.until, name)
     if sketch.model.run != run.label:
         raise ArtefactError(
             f"the answers of {recent.model} in {recent.folder} are those of {sketch.model.title},"
@@ -103,6 +108,22 @@ def _logged(run: StoredRun, recent: Recent) -> RecentAnswers:
             f"the log is of {sketch.model.title}, which gives no features: only the confidence can be compared"
         )
     return RecentAnswers(LOG, sketch.images, sampled_outputs(sketch), days_of(sketch))
+
+
+def _own_key(run: StoredRun, log: Path) -> str | None:
+    """Return the key of the run as it is now, if a log has other answers of it, too; else None.
+
+    Others are those of its artefacts, and of the run with an earlier calibration.
+    """
+    named = [facts for facts in models_in(log).values() if facts.run == run.label]
+    of_run = [facts for facts in named if facts.kind == "run"]
+    own = [facts for facts in of_run if facts.sha256 == _present_sha256(run)] if len(named) > 1 else []
+    if len(own) != 1:
+        return None
+    run.reporter.warning(
+        f"{log} has answers of {counted(len(named), 'model')} of {run.label}; those of the run itself are compared"
+    )
+    return own[0].key
 
 
 def _present_sha256(run: StoredRun) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 FEW_RECENT, FEW_HELD_OUT = 30, 50  # images, below which an expectation says little
 WIDEST = 0.5  # interval of an accuracy that says something
+# Share of one class among recent answers, if it is below `USUAL` among held-out ones, at which the expectation is wrong
+# too often: benchmarks/RESULTS.md, section "Expected accuracy".
+ONE_ANSWER, USUAL = 0.9, 0.8
 # True of every estimate without labels.
 BLIND_SPOT = (
     "no estimate without labels sees images of classes that the model does not know: each counts as one of a class that"
@@ -94,12 +97,24 @@ class MonitorResult:
             found.append("the model or an ancestor learnt from held-out images, so its confidence on them is too good")
         if not self.recent.has_features:
             found.append("the log has no features, so the confidence is not corrected")
+        found += self._one_answer()
         if expectation.beyond_known:
             found.append("the images are less like the held-out ones than under any known shift")
         interval = expectation.values["accuracy"].interval
         if interval is None or interval[1] - interval[0] > WIDEST:
             found.append("the interval of the accuracy is wide")
         return found
+
+    def _one_answer(self) -> list[str]:
+        """Return the reason of answers that are nearly all the same; [] if they are not, or were so before."""
+        if self.asked.several:
+            return []
+        now, before = (answers.answered.mean(axis=0) for answers in (self.asked, self.reference))
+        most = int(now.argmax())
+        if now[most] < ONE_ANSWER or before[most] >= USUAL:
+            return []
+        shares = f"{now[most]:.0%} of the answers are {self.labels[most]}, and {before[most]:.0%} of those to held-out"
+        return [f"{shares} images: images of one class, and a model that answers the same for all, look alike"]
 
     @property
     def trusted(self) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.paths import absolute_path
-from transfercli.errors import ConfigError, UsageError
+from transfercli.errors import ArtefactError, ConfigError, DataError, UsageError
 from transfercli.runs.decisions import Decision
 from transfercli.text import counted, decimal
 from transfercli.workflows.retrain.state import RetrainState
@@ -44,9 +46,10 @@ def add_expected(state: RetrainState) -> RetrainState:
     # A handle of its own: the champion's network is freed before the challenger trains.
     champion = StoredRun(state.champion.folder, state.champion.reporter)
     recent = Recent(absolute_path(settings.recent))
-    if not has_answers(champion, recent):
-        return state
-    result = monitor_run(champion, recent)
+    with _named_key():
+        if not has_answers(champion, recent):
+            return state
+        result = monitor_run(champion, recent)
     gates = checked_gates(_gates(state.config, champion.labels), result.expectation.values, champion.labels, "point")
     values = result.named_values()
     facts: dict[str, Any] = {
@@ -70,8 +73,13 @@ def decide_if_as_expected(state: RetrainState) -> Decision | None:
     """Return the decision "unchanged" if only a low expectation starts a training and there is none, else None."""
     if not state.needs_expected:
         return None
+    from transfercli.workflows.monitor.result import FEW_RECENT
+
     if state.expected is None:
         return state.decision("unchanged", "the log has no answers of the champion yet, so nothing is expected of them")
+    if state.expected["images"] < FEW_RECENT:
+        reason = f"there are only {counted(state.expected['images'], 'recent image')}, and {FEW_RECENT} say a little"
+        return state.decision("unchanged", reason, **state.watch.measured(None))
     if not all(gate["passed"] for gate in state.expected["gates"]):
         return None
     values = ", ".join(
@@ -81,6 +89,17 @@ def decide_if_as_expected(state: RetrainState) -> Decision | None:
     images = counted(state.expected["images"], "recent image")
     reason = f"expected of the champion on {images}: {values}{doubt}"
     return state.decision("unchanged", reason, **state.watch.measured(None))
+
+
+@contextmanager
+def _named_key() -> Iterator[None]:
+    """Add the key of the config to an error: a scheduled job has no command line that names the folder."""
+    try:
+        yield
+    except (DataError, UsageError, ArtefactError) as error:
+        error.message = f"retrain.monitor: {error.message}"
+        error.args = (error.message,)
+        raise
 
 
 def _gates(config: ExperimentConfig, labels: tuple[str, ...]) -> list[Gate]:

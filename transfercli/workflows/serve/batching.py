@@ -140,6 +140,7 @@ class Batcher:
         self._ready: deque[Item] = deque()
         self._sent: deque[tuple[list[Item], np.ndarray]] = deque()
         self._gathering_since: float | None = None
+        self._computing_since = 0.0
 
     def add(self, items: Iterable[Item]) -> None:
         """Add decoded images; start a batch if the model can take one."""
@@ -156,6 +157,8 @@ class Batcher:
             size = self.speed.best_size(waiting)
             items = [self._ready.popleft() for _ in range(size)]
             images = np.stack([item.pixels for item in items if item.pixels is not None])
+            if not self._sent:
+                self._computing_since = time.monotonic()
             self._sent.append((items, images))
             self._send(images)
 
@@ -181,8 +184,14 @@ class Batcher:
     def take(self) -> tuple[list[Item], np.ndarray]:
         """Return the items and pixels of the batch whose output has arrived, and start the next."""
         batch = self._sent.popleft()
+        self._computing_since = time.monotonic()
         self.pump()
         return batch
+
+    @property
+    def computing(self) -> float:
+        """Seconds for which the model has computed the oldest batch that it was handed; 0 if it has none."""
+        return time.monotonic() - self._computing_since if self._sent else 0.0
 
     @property
     def has_more(self) -> bool:

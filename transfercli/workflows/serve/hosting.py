@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 LOADING, READY, FAILED = "loading", "ready", "failed"
 FIRST_RETRY, LAST_RETRY = 0.5, 60.0  # seconds between two starts of a model that fails, doubled each time
+STUCK_SECONDS, STUCK_DEADLINES = 60.0, 2.0  # a batch that takes longer than both never ends: of a runtime that hangs
 HEALTHY_SECONDS = 60.0  # after which a crash counts as the first again
 
 
@@ -149,6 +150,7 @@ class ServedModel:
             async with asyncio.timeout(options.deadline):
                 job = await version.answer(images, options.top, abstain=options.abstain)
         except TimeoutError:
+            version.end_if_stuck(max(STUCK_SECONDS, STUCK_DEADLINES * options.deadline))
             raise TimedOut(f"{self.name} did not answer within {options.deadline:g} s") from None
         return Answers([one for one in job.predictions if one is not None], version, job.probabilities)
 

@@ -18,6 +18,7 @@ from transfercli.workflows.serve.hosting import AnswerOptions, Answers, ServedMo
 from transfercli.workflows.serve.large_json import SMALL, parse_json
 from transfercli.workflows.serve.metrics import Metrics
 
+LONG = MEBIBYTE  # bytes of a body that others do not wait for
 MOST_NAMED = 20  # models in a message
 Images = Sequence[bytes | np.ndarray]
 
@@ -49,7 +50,8 @@ class Service:
     def __init__(self, models: Mapping[str, ServedModel], settings: Settings, metrics: Metrics) -> None:
         self.models, self.settings, self.metrics = models, settings, metrics
         self.budget = Budget(settings.most_bytes_held)
-        self._parsing = ThreadPoolExecutor(1, "parse")  # one: others would wait for the interpreter anyway
+        # One for short and one for long bodies, which may take seconds: more would wait for the interpreter anyway.
+        self._parsing, self._parsing_long = ThreadPoolExecutor(1, "parse"), ThreadPoolExecutor(1, "parse-long")
 
     def model(self, request: Request) -> ServedModel:
         """Return the model that the path of a request names. Raises `Refusal` with those that there are."""
@@ -73,7 +75,8 @@ class Service:
         """Return `work(body)`, computed in a thread if the body is long."""
         if len(body) <= SMALL:
             return work(body)
-        return await asyncio.get_running_loop().run_in_executor(self._parsing, work, body)
+        thread = self._parsing_long if len(body) > LONG else self._parsing
+        return await asyncio.get_running_loop().run_in_executor(thread, work, body)
 
     async def json(self, request: Request, work: Callable[[Any], Any]) -> Any:
         """Return `work(value)` of the JSON value in the body of a request."""
@@ -98,8 +101,9 @@ class Service:
         return answers
 
     def close(self) -> None:
-        """End the thread that parses."""
-        self._parsing.shutdown(cancel_futures=True)
+        """End the threads that parse."""
+        for thread in (self._parsing, self._parsing_long):
+            thread.shutdown(wait=False, cancel_futures=True)
 
 
 def _check_version(request: Request, model: ServedModel, version: str) -> None:

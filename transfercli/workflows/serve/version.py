@@ -167,6 +167,11 @@ class Version:
         if future is not None and not future.done():
             future.set_exception(error)
 
+    def end_if_stuck(self, seconds: float) -> None:
+        """Kill the process if it has computed one batch for longer; the version is started again, as after a crash."""
+        if self._batcher.computing > seconds:
+            self._connection.process.kill()
+
     def retire(self) -> None:
         """End the process as soon as the requests under way are answered."""
         self._retired = True

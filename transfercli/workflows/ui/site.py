@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 TEMPLATES, STATIC = HERE / "templates", HERE / "static"
-STYLES = ("report.css", "site.css", "review.css")
+STYLES = ("report.css", "site.css")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Site:
 
     @cached_property
     def style(self) -> str:
-        """The style sheet of all pages: that of the reports, then those of the site."""
+        """The style sheet of all pages: that of the reports, then that of the site."""
         return "".join(self.environment.get_template(name).render() for name in STYLES)
 
     @property

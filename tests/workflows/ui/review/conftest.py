@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +82,14 @@ def page_of() -> Iterator[Callable[..., Page]]:
     from transfercli.workflows.ui.app import build_app
     from transfercli.workflows.ui.site import Site
 
-    def make(runs: Path, experiment: str = "digits", **options: Any) -> Page:
-        site = Site(runs, **({"allow_changes": True} | options))
-        return Page(build_app(site), site.secret, experiment)
+    with ExitStack() as sites:
 
-    return make
+        def make(runs: Path, experiment: str = "digits", **options: Any) -> Page:
+            site = Site(runs, **({"allow_changes": True} | options))
+            sites.callback(site.workers.close)
+            return Page(build_app(site), site.secret, experiment)
+
+        yield make
 
 
 @pytest.fixture

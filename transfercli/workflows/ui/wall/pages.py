@@ -19,7 +19,7 @@ from transfercli.evaluation.report.thumbnails import kind_of
 from transfercli.io.versioned import versioned
 from transfercli.workflows.ui.networks import LoadedNetwork
 from transfercli.workflows.ui.pictures import LARGE, SMALL, BoundedCache, encoded_picture, placeholder
-from transfercli.workflows.ui.site import Section, Site
+from transfercli.workflows.ui.site import Section, Site, run_address
 from transfercli.workflows.ui.wall.evaluated import ORDERS, Asked, EvaluatedImage, matrix_of, splits_of
 from transfercli.workflows.ui.wall.walls import Wall, Walls
 
@@ -56,7 +56,7 @@ class WallPages:
 
     def list_runs(self, request: Request) -> Response:
         """Answer with the runs that have an evaluation, the newest first."""
-        newest = self.site.index.listing().newest
+        newest = [run for run in self.site.index.listing().newest if run_address(run.label)]
         found = [(run.label, splits) for run in newest if (splits := splits_of(run.folder))]
         return self.site.page(request, "wall_runs.html.j2", runs=found[:MOST_RUNS], count=len(found))
 
