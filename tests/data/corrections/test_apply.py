@@ -73,6 +73,8 @@ def test_the_last_decision_counts_and_one_without_a_label_takes_them_back(world:
     applied = world.load().corrections
     assert applied is not None
     assert (applied.changed, applied.kept, dict(applied.unused)) == (0, 2, {})
+    facts = applied.as_json()  # five rows are on three images, one of which has no decision in the end
+    assert (facts["decisions"], facts["images"]) == (5, 2)
     assert world.labels()[second] == "cat"
 
 

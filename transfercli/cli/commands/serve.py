@@ -81,8 +81,8 @@ def serve(
     """Serve models over HTTP.
 
     Listens on this machine only, unless --host says otherwise. Speaks the protocols of TensorFlow Serving and KServe,
-    and takes plain images: POST /predict/NAME. Prints its address as soon as the models answer. EXPERIMENT@champion
-    follows promotions.
+    and takes plain images: POST /predict/NAME. Answers as predict --abstain does. Prints its address as soon as the
+    models answer. EXPERIMENT@champion follows promotions.
 
     Example: transfercli serve flowers=flowers@champion --port 8500
     """

@@ -38,10 +38,10 @@ def ui(
     token_file: TokenFile = None,
     reviewer: Reviewer = "",
 ) -> NoReturn:
-    """Show all runs in a browser: a local page, read-only.
+    """Show all runs in a browser: a local page.
 
-    Listens on this machine only, unless --host says otherwise; then a browser must show a token, which is in the
-    address that is printed.
+    It is read-only without --allow-changes. Listens on this machine only, unless --host says otherwise; then a browser
+    must show a token, which is in the address that is printed.
 
     Example: transfercli ui --runs runs
     """

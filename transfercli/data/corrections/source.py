@@ -60,7 +60,8 @@ class AppliedCorrections:
     def as_json(self) -> dict[str, Any]:
         return {
             "sha256": self.corrections.log.sha256,
-            "decisions": len(self.corrections.log.decisions),
+            "decisions": len(self.corrections.log.decisions),  # rows: an undo is one, too
+            "images": len(self.corrections.of_images()),
             "changed": self.changed,
             "kept": self.kept,
             "unused": {reason: len(paths) for reason, paths in self.unused.items()},

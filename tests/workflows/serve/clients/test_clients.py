@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,6 +22,32 @@ HTTP_CLIENTS = {
     "client.mjs": ("node",),
 }
 TOKEN = "a-token-of-nobody-0123456789"
+
+
+@contextmanager
+def answering(*answers: tuple[int, bytes]) -> Iterator[str]:
+    """Yield the address of a server that gives these answers, a status and a body each, one a request."""
+    left = list(answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            status, body = left.pop(0)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Retry-After", "1")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing: the output of the test is that of the client."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 def command(client: str) -> tuple[str, ...]:
@@ -74,6 +104,26 @@ def test_curl_prints_the_json_of_predict(server: Server, exported_digits: Export
     assert [(one["label"], one["probability"]) for one in answers] == [
         pytest.approx(pair) for pair in exported_digits.answers
     ]
+
+
+def test_curl_goes_on_after_a_file_without_an_answer(server: Server, exported_digits: Exported, tmp_path: Path) -> None:
+    """As the other clients: one line a file, and exit code 1 at the end."""
+    (tmp_path / "note.jpg").write_text("no image")
+    files = [str(tmp_path / "note.jpg"), str(tmp_path / "missing.jpg"), exported_digits.files[0]]
+    done = run_client("sh", str(RECIPES / "client.sh"), server.address, "digits", *files)
+    refused, missing, answered = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert "the image cannot be read" in refused["error"]["message"]
+    assert (missing, done.stderr) == (None, f"{files[1]}: there is no such file, or it cannot be read\n")
+    assert answered["label"] == exported_digits.answers[0][0]
+
+
+def test_curl_prints_the_last_answer_alone_if_the_server_was_busy(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_text("an image")
+    with answering((503, b'{"error": "busy"}'), (200, b'{"label": "rose"}'), (200, b'{"label": "lily"}')) as address:
+        call = ("sh", str(RECIPES / "client.sh"), address, "flowers", *[str(tmp_path / "photo.jpg")] * 2)
+        done = run_client(*call)
+    assert (done.returncode, done.stdout) == (0, '{"label": "rose"}\n{"label": "lily"}\n'), done.stderr
 
 
 def test_curl_fails_with_the_answer_of_the_server(server: Server, exported_digits: Exported) -> None:
