@@ -83,7 +83,7 @@ def version_hint(base: Path) -> str | None:
     """Return the hint for a folder that was named as a model and holds versions of one; None if it holds none."""
     models = (base / str(number) for number in reversed(numbers_in(base)))
     newest = next((path for path in models if (path / EXPORTED).is_file()), None)
-    return newest and f"{base} holds versions of a model: name one, such as {newest}, the newest"
+    return None if newest is None else f"{base} holds versions of a model: name one, such as {newest}, the newest"
 
 
 def _next_version(base: Path, artefact: Path, exported: Mapping[str, Any]) -> Version:
