@@ -253,6 +253,27 @@ def test_a_champion_without_the_export_keeps_the_one_before_until_it_is_exported
     asyncio.run(run())
 
 
+def test_warnings_of_a_version_are_said_once_although_its_process_is_started_again(
+    champion: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener, load = Listener(), hosting.load
+
+    async def warned(connection: Any) -> Any:
+        return replace(await load(connection), warnings=("it abstains",))
+
+    monkeypatch.setattr(hosting, "load", warned)
+
+    async def run() -> None:
+        async with hosted(champion, "digits@champion", export="onnx", reporter=listener) as (models, events):
+            model = models["digits"]
+            kill(PROCESS)
+            await until(lambda: events.ends)
+            await until(lambda: model.state == "ready")
+
+    asyncio.run(run())
+    assert [text for text in listener.warnings if "abstains" in text] == [f"digits: {FIRST}: it abstains"]
+
+
 def test_a_model_that_cannot_be_loaded_says_so_and_the_others_answer(runs: Path, pictures: list[Path]) -> None:
     image, listener = pictures[0].read_bytes(), Listener()
     (runs / "digits" / SECOND / "exports" / "onnx" / "model.onnx").write_bytes(b"no model")

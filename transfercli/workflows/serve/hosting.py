@@ -85,6 +85,7 @@ class ServedModel:
         self._versions: set[Version] = set()  # whose process runs: the current one, and those that end
         self._failures: dict[Source, tuple[int, float]] = {}  # number of failed starts, and the time of the next
         self._reason = self._refused = ""  # refused: the version that is counted as such, once
+        self._warned_of = ""  # the version whose warnings were said
         self._starting: ModelConnection | None = self._connect(source)
         self._changed = asyncio.Event()
         self.first_outcome: asyncio.Future[TransferError | None] | None = None
@@ -210,8 +211,10 @@ class ServedModel:
         before, self._current, self._good, self._reason = self._current, version, source, ""
         if source == self._wanted:
             self._refused = ""
-        for warning in greeting.warnings:
-            shared.reporter.warning(f"{self.name}: {warning}")
+        if source.version != self._warned_of:  # else its process was started again
+            for warning in greeting.warnings:
+                shared.reporter.warning(f"{self.name}: {source.version}: {warning}")
+            self._warned_of = source.version
         if before is not None:
             before.retire()
             shared.observer.swap(self.name, DONE)
