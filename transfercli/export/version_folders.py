@@ -81,8 +81,11 @@ def numbers_in(base: Path) -> list[int]:
 
 def version_hint(base: Path) -> str | None:
     """Return the hint for a folder that was named as a model and holds versions of one; None if it holds none."""
-    models = (base / str(number) for number in reversed(numbers_in(base)))
-    newest = next((path for path in models if (path / EXPORTED).is_file()), None)
+    try:
+        models = [base / str(number) for number in numbers_in(base)]
+    except OSError:  # a folder that cannot be read
+        return None
+    newest = next((path for path in reversed(models) if (path / EXPORTED).is_file()), None)
     return None if newest is None else f"{base} holds versions of a model: name one, such as {newest}, the newest"
 
 
