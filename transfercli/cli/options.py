@@ -10,10 +10,9 @@ import typer
 from transfercli.cli import completion
 from transfercli.cli.choices import Engine
 from transfercli.errors import UsageError
-from transfercli.io.addresses import as_given, is_remote
+from transfercli.io.addresses import LOOPBACK, as_given, is_remote
 from transfercli.runs.folder import DEFAULT_RUNS
 from transfercli.shards import Shard, parse_shard
-from transfercli.web.address import LOOPBACK
 
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="a YAML file that describes one experiment", show_default=False)

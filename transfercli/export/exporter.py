@@ -12,9 +12,10 @@ import numpy as np
 
 from transfercli.config.types import REGRESSION
 from transfercli.errors import ArtefactError, GateError, UsageError
+from transfercli.export.artefact_files import EXPORTED
 from transfercli.export.formats.embedded_spec import companions
 from transfercli.export.formats.registry import FORMATS, PARITY, Format, check_formats, check_installed
-from transfercli.export.spec import EXPORTED, ExportSpec, Network, WriteJob
+from transfercli.export.spec import ExportSpec, Network, WriteJob
 from transfercli.export.verify.checksums import CHECKSUMS, checksums_of
 from transfercli.export.verify.measures import Measures, measures_for, unit_of
 from transfercli.export.verify.parity import ParityInput, ParityOutput, run_in_child

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 CARD = "transfercli"  # the card's key in a format's own metadata
 CARD_FILE = f"{CARD}.json"
-EXPORTED = "export.json"  # in the folder of an artefact: the result of its export
 # Keys of a card; all others are its origin.
 OWN_KEYS = (
     *("task", "labels", "input", "temperature", "calibration", "thresholds", "threshold"),

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.errors import ArtefactError, UsageError
+from transfercli.export.artefact_files import EXPORTED
 from transfercli.export.formats.keras_writer import EXTRA, VERSION, link_file
-from transfercli.export.spec import CARD_FILE, EXPORTED
+from transfercli.export.spec import CARD_FILE
 from transfercli.export.verify.checksums import CHECKSUMS, verify_checksums
 from transfercli.io import atomic
 from transfercli.io.bounded import read_json

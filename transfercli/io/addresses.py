@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 SCHEMES = ("s3", "gs", "hf", "https", "http")
 COPIES = "remote"  # folder of the local copies, in the folder of the caches
 HIDDEN = "…"
+LOOPBACK = "127.0.0.1"  # of this machine alone
 
 _ADDRESS = re.compile(rf"({'|'.join(SCHEMES)})://", re.IGNORECASE)
 _WITHOUT_SLASH = re.compile(rf"^((?:{'|'.join(SCHEMES)}):)/(?!/)", re.IGNORECASE)

@@ -13,10 +13,10 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from transfercli.errors import UsageError
+from transfercli.io.addresses import LOOPBACK
 
 LIBRARIES = ("httptools", "prometheus_client", "python_multipart", "starlette", "uvicorn", "uvloop")
 BACKLOG = 2048  # connections that the kernel accepts before the program does
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 from transfercli.data.image import Geometry
 from transfercli.evaluation.monitoring.counts import Answers, one_hot
 from transfercli.evaluation.monitoring.model_facts import ModelFacts
-from transfercli.export.spec import EXPORTED
+from transfercli.export.artefact_files import EXPORTED
 from transfercli.export.verify.checksums import CHECKSUMS
 from transfercli.io.bounded import read_json
 from transfercli.io.checksum import file_sha256

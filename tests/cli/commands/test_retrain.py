@@ -40,6 +40,15 @@ def test_promote_names_the_champion_and_the_one_before(runs: Path) -> None:
     assert (runs / "exp" / "champion").resolve().name == "a"
 
 
+def test_promoting_the_champion_says_that_it_is_the_champion_already(runs: Path) -> None:
+    call(runs, "promote", "exp/a")
+    again = call(runs, "promote", "exp/a")
+    assert "replaced" not in again.stdout
+    assert "change      none: it is the champion already" in again.stdout
+    link = json.loads(call(runs, "promote", "exp@champion", "--json").stdout)
+    assert link["champion"] == link["previous"] == str(runs / "exp" / "a")
+
+
 @pytest.mark.parametrize(
     "words, code, kind",
     [(("promote",), 2, "usage"), (("promote", "exp/c"), 6, "artefact"), (("retrain", "no.yaml"), 3, "config")],

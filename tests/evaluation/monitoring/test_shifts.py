@@ -8,8 +8,10 @@ import pytest
 from tests.evaluation.monitoring.digit_answers import RECENT, answers, changed, held_out, pixels
 from transfercli.evaluation.monitoring.known_shifts import KNOWN_SHIFTS
 from transfercli.evaluation.monitoring.shift_process import MIX, ShiftProcess, without_own_kind
-from transfercli.evaluation.monitoring.shift_signals import DISTANCE, ShiftSignals
+from transfercli.evaluation.monitoring.shift_signals import ShiftSignals
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
+
+DISTANCE = 3  # from neighbours, among the signals of a set
 
 
 @pytest.mark.parametrize("kind", KNOWN_SHIFTS)

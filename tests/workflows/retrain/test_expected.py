@@ -53,7 +53,7 @@ def test_new_images_train_only_once_the_expected_accuracy_is_below_its_bound(
     night = nights.night()
     assert (night["decision"], "only 5 recent images" in night["reason"]) == ("unchanged", True)
     _configure(nights, source, recent / "missing", 0.98)
-    with pytest.raises(DataError, match=r"retrain.monitor: .*missing' does not exist"):
+    with pytest.raises(DataError, match=r"retrain\.monitor: .*missing' does not exist"):
         nights.night()
     for number, file in enumerate(recent.glob("*.png")):
         pixels = CORRUPTIONS["noise"](np.asarray(Image.open(file).convert("RGB")), 5, 0, number)

@@ -32,19 +32,22 @@ class Link:
         return outcome
 
 
-def followed(link: Link) -> tuple[list[Source], list[str]]:
+def followed(link: Link) -> tuple[list[Source], list[tuple[str, str]]]:
     """Return the sources and the errors that following reports until it has the new source."""
     sources: list[Source] = []
-    errors: list[TransferError] = []
+    errors: list[tuple[str, str]] = []
+
+    def failed(error: TransferError, run: str) -> None:
+        errors.append((error.message, run))
 
     async def run() -> None:
         target: Any = link
-        following = asyncio.create_task(follow(target, sources.append, errors.append, seconds=0.001))
+        following = asyncio.create_task(follow(target, sources.append, failed, seconds=0.001))
         await until(lambda: NEW in sources)
         following.cancel()
 
     asyncio.run(run())
-    return sources, [error.message for error in errors]
+    return sources, errors
 
 
 def test_a_link_that_moved_before_the_first_look_is_followed() -> None:
@@ -56,4 +59,5 @@ def test_a_link_that_could_not_be_read_is_read_again_and_said_once() -> None:
     sources, errors = followed(Link([failing, failing, KeyError("status"), NEW]))
     assert sources == [NEW]
     assert len(errors) == 2
-    assert "Input/output error" in errors[0]
+    assert "Input/output error" in errors[0][0]
+    assert [run for _, run in errors] == ["same", "same"]

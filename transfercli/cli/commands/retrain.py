@@ -60,7 +60,8 @@ def _gate(gate: dict[str, Any]) -> str:
 
 def _show_promoted(result: PromoteResult) -> None:
     figures = result.figures.text if result.figures and not result.figures.worse else ""  # the warning has them, too
-    pairs = [("experiment", result.experiment), ("champion", result.champion), ("replaced", result.previous)]
+    change = ("replaced", result.previous) if result.changed else ("change", "none: it is the champion already")
+    pairs = [("experiment", result.experiment), ("champion", result.champion), change]
     print_pairs([*pairs, ("figures", figures or None)])
 
 

@@ -22,11 +22,6 @@ _FLOOR = 0.02  # standard deviation of a component, at least
 _LEAST = 1e-3
 _LEAST_SPREAD = 1e-2
 
-# Signals of one image; a set has the mean and the spread of each, and then `OF_SETS`.
-OF_IMAGES = ("confidence", "margin", "entropy", "neighbour", "plane", "off_plane")
-OF_SETS = ("answered_mix", "answered_entropy", "dispersity", "mean_probability")
-DISTANCE = OF_IMAGES.index("neighbour")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureSpace:
@@ -76,6 +71,10 @@ class FeatureSpace:
 @dataclass(frozen=True, slots=True, eq=False)
 class ShiftSignals:
     """Signals relative to held-out images.
+
+    An image has six: confidence, margin, entropy, and its distances from neighbours, in the plane and from it. A set
+    has the mean of each, the spread of each, and four of its own: the shift of the answered classes, of their entropy,
+    of the dispersity and of the mean probabilities.
 
     centres: [C, 6], the mean signals of held-out images by answered class; spreads: [6], deviations from them; usual:
         [6], the deviations in units of `spreads`, 1 but for a signal that is the same for all images

@@ -10,7 +10,7 @@ from typing import Any
 
 from transfercli.data.cache.images import cache_root
 from transfercli.errors import ArtefactError, DataError, UsageError
-from transfercli.export.spec import EXPORTED
+from transfercli.export.artefact_files import EXPORTED
 from transfercli.io.addresses import as_given
 from transfercli.reporting import Reporter
 from transfercli.text import counted

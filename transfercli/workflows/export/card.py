@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from transfercli.config.loader import dump
 from transfercli.data.label_sets import labels_in
 from transfercli.errors import ArtefactError
+from transfercli.export.artefact_files import EXPORTED
 from transfercli.export.card.facts import ArtefactFacts, CardFacts, EvaluationFacts, RunFacts, validated
 from transfercli.export.formats.registry import FORMATS
-from transfercli.export.spec import EXPORTED
 from transfercli.io import atomic
 from transfercli.io.bounded import read_json
 from transfercli.models.bases import BASES

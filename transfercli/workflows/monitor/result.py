@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 FEW_RECENT, FEW_HELD_OUT = 30, 50  # images, below which an expectation says little
 WIDEST = 0.5  # interval of an accuracy that says something
-# Share of one class among recent answers, if it is below `USUAL` among held-out ones, at which the expectation is wrong
-# too often: benchmarks/RESULTS.md, section "Expected accuracy".
-ONE_ANSWER, USUAL = 0.9, 0.8
+# Rise of the share of one class among the answers, from which on intervals hold the truth too rarely:
+# benchmarks/RESULTS.md, section "Expected accuracy".
+RISE = 0.4
 # True of every estimate without labels.
 BLIND_SPOT = (
     "no estimate without labels sees images of classes that the model does not know: each counts as one of a class that"
@@ -106,12 +106,12 @@ class MonitorResult:
         return found
 
     def _one_answer(self) -> list[str]:
-        """Return the reason of answers that are nearly all the same; [] if they are not, or were so before."""
+        """Return the reason of answers that are mostly one class; [] if they are not, or were so before."""
         if self.asked.several:
             return []
         now, before = (answers.answered.mean(axis=0) for answers in (self.asked, self.reference))
-        most = int(now.argmax())
-        if now[most] < ONE_ANSWER or before[most] >= USUAL:
+        most = int((now - before).argmax())
+        if now[most] - before[most] < RISE:
             return []
         shares = f"{now[most]:.0%} of the answers are {self.labels[most]}, and {before[most]:.0%} of those to held-out"
         return [f"{shares} images: images of one class, and a model that answers the same for all, look alike"]

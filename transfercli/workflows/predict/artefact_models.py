@@ -13,9 +13,10 @@ import numpy as np
 
 from transfercli.config.types import REGRESSION
 from transfercli.errors import ArtefactError
+from transfercli.export.artefact_files import EXPORTED
 from transfercli.export.formats.readers import Artefact
 from transfercli.export.formats.registry import FORMATS, Format, check_installed
-from transfercli.export.spec import EXPORTED, ExportSpec, parse_card
+from transfercli.export.spec import ExportSpec, parse_card
 from transfercli.export.verify.checksums import verify_checksums
 from transfercli.export.verify.sandbox import read_sandboxed
 from transfercli.io.bounded import read_json

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfercli.config.paths import absolute_path
-from transfercli.export.spec import EXPORTED
+from transfercli.export.artefact_files import EXPORTED
 from transfercli.export.version_folders import VERSIONED, Version, add_version
 from transfercli.reporting import Reporter
 from transfercli.runs.champions import champion_of

@@ -46,6 +46,11 @@ class PromoteResult:
     previous: Path | None
     figures: ChampionFigures | None = None
 
+    @property
+    def changed(self) -> bool:
+        """False if the run was the champion already."""
+        return self.previous is None or self.previous.name != self.champion.name
+
     def as_json(self) -> dict[str, Any]:
         return {
             "experiment": self.experiment,

@@ -15,14 +15,15 @@ LOOK_SECONDS = 1.0
 async def follow(
     target: Target,
     changed: Callable[[Source], None],
-    failed: Callable[[TransferError], None],
+    failed: Callable[[TransferError, str], None],
     seconds: float = LOOK_SECONDS,
 ) -> None:
     """Call `changed` with the model that a link means, each time the link or what it points to was changed.
 
     The first time is at the start: the link may have moved since it was read for the command. failed: called if it
-    points to no model, and not again for the same reason; it is read again each time, as storage may have failed for a
-    moment. The link is read in a thread, because storage may hang.
+    points to no model, with the reason and the run that it points to ("" if there is none), and not again for the same
+    reason; it is read again each time, as storage may have failed for a moment. The link is read in a thread, because
+    storage may hang.
     """
     seen: object = None
     problem = ""
@@ -35,7 +36,7 @@ async def follow(
             except Exception as error:  # whatever its files hold, a later promotion is noticed
                 reason = error if isinstance(error, TransferError) else ArtefactError(_unreadable(error))
                 if glance != seen or reason.message != problem:
-                    failed(reason)
+                    failed(reason, str(glance[0]) if glance else "")
                 problem = reason.message
             seen = glance
         await asyncio.sleep(seconds)

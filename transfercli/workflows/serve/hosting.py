@@ -84,7 +84,7 @@ class ServedModel:
         self._current: Version | None = None
         self._versions: set[Version] = set()  # whose process runs: the current one, and those that end
         self._failures: dict[Source, tuple[int, float]] = {}  # number of failed starts, and the time of the next
-        self._reason = ""
+        self._reason = self._refused = ""  # refused: the version that is counted as such, once
         self._starting: ModelConnection | None = self._connect(source)
         self._changed = asyncio.Event()
         self.first_outcome: asyncio.Future[TransferError | None] | None = None
@@ -208,6 +208,8 @@ class ServedModel:
         version = Version(self.name, source, connection, greeting, shared.decoders, shared.observer)
         version.recorder = recorder
         before, self._current, self._good, self._reason = self._current, version, source, ""
+        if source == self._wanted:
+            self._refused = ""
         for warning in greeting.warnings:
             shared.reporter.warning(f"{self.name}: {warning}")
         if before is not None:
@@ -235,13 +237,19 @@ class ServedModel:
         again = error.message == self._reason
         self._reason = error.message
         if self._current is not None:
-            self._shared.observer.swap(self.name, REFUSED)
+            self._count_refused(source.version)
             kept = f"{self._current.source.version} goes on to answer"
         else:
             kept = "it does not answer"
         if not again or count == 1:
             self._shared.reporter.warning(f"{self.name}: {source.version} cannot be loaded: {error.message}; {kept}")
         self._announce(error)
+
+    def _count_refused(self, version: str) -> None:
+        """Count a version that cannot take over, once, however often it is tried."""
+        if self._current is not None and version != self._refused:
+            self._shared.observer.swap(self.name, REFUSED)
+            self._refused = version
 
     def _ended(self, version: Version, ended: asyncio.Future[TransferError]) -> None:
         self._versions.discard(version)
@@ -283,12 +291,16 @@ class ServedModel:
 
     async def _follow(self) -> None:
         def changed(source: Source) -> None:
+            if source.version != self._refused:
+                self._refused = ""
             if source != self._wanted:
                 self._wanted = source
                 self._failures.pop(source, None)
                 self._changed.set()
 
-        def failed(error: TransferError) -> None:
+        def failed(error: TransferError, version: str) -> None:
+            if version and version != self.version:  # else nothing is to be swapped
+                self._count_refused(version)
             self._shared.reporter.warning(f"{self.name}: {self._target.text}: {error.message}; nothing is changed")
 
         await follow(self._target, changed, failed)

@@ -18,7 +18,7 @@ class Observer:
         """Receive the size of a batch, and the seconds of its forward pass."""
 
     def swap(self, model: str, outcome: str) -> None:
-        """Receive the end of the loading of another version: `DONE`, or `REFUSED` if the one before goes on."""
+        """Receive the end of the loading of another version: `DONE`, or `REFUSED`, once, if the one before goes on."""
 
     def ended(self, process: str) -> None:
         """Receive the unexpected end of a process: `model` or `decoder`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transfercli.errors import ArtefactError, UsageError
-from transfercli.export.spec import EXPORTED
+from transfercli.export.artefact_files import EXPORTED
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import DEFAULT_RUNS, RUN_ID, RunFolder

@@ -72,7 +72,7 @@ def test_the_last_row_of_an_image_is_its_label_after_an_undo(decisions: Decision
 
 
 def test_labels_that_nobody_has_judged_stay_so_unless_they_are_added() -> None:
-    doubts = Doubts("exp/run", ("blurry", "green", "sharp"), True, (), (), {}, {}, ())
+    doubts = Doubts("exp/run", ("blurry", "green", "sharp"), True, (), {}, {}, ())
     present = LabelSet.of(["green"], ["blurry", "sharp"]).text
     assert LabelSet.read(checked_label(["green"], doubts, present)) == LabelSet.read(present)
     assert LabelSet.read(checked_label(["sharp"], doubts, present)) == LabelSet.of(["sharp"], ["blurry"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from PIL import Image
 
 from tests.workflows.ui.review.conftest import COPY, WRONG, Page
@@ -207,6 +208,20 @@ def test_images_are_read_anew_when_that_is_asked_for(
     assert page.state()["state"] == "failed"
     assert page.client.get(f"{page.base}?again", follow_redirects=False).status_code == 303
     assert page.state()["state"] == "done"
+
+
+def test_a_run_cannot_name_a_file_of_another_kind_for_the_first_decision(
+    page_of: Callable[..., Page], folder: Path, tmp_path: Path
+) -> None:
+    for config in {path.resolve() for path in (folder / "digits").glob("*/config.yaml")}:
+        content = yaml.safe_load(config.read_text())
+        content["data"]["corrections"] = str(tmp_path / ".bash_login")
+        config.write_text(yaml.safe_dump(content))
+    page = page_of(folder)
+    answer = page.get("/state")
+    assert (answer.status_code, answer.json()["error"]["kind"]) == (400, "usage")
+    assert page.post("/decisions", {"snapshot": "", "row": 0, "label": "0"}).status_code == 400
+    assert not (tmp_path / ".bash_login").exists()
 
 
 def test_an_experiment_without_a_completed_run_is_not_found(page_of: Callable[..., Page], folder: Path) -> None:

@@ -12,7 +12,7 @@ from transfercli.config.differing_keys import differing_keys, public_text
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.metric_tables import ALL_METRICS
-from transfercli.export.spec import EXPORTED
+from transfercli.export.artefact_files import EXPORTED
 from transfercli.io.bounded import read_json
 from transfercli.redaction import hide_paths, hide_paths_in_yaml
 from transfercli.runs import decisions

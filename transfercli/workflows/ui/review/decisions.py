@@ -26,9 +26,21 @@ from transfercli.workflows.ui.stamps import Stamp, stamp_of
 
 
 def log_of(folder: RunFolder) -> Path:
-    """Return the file of an experiment's decisions: that of its config, else one beside its runs."""
+    """Return the file of an experiment's decisions: that of its config, else one beside its runs.
+
+    Raises `UsageError` for a file of another kind that the first decision would make: the run may come from a stranger,
+    and a shell reads some files of some names.
+    """
     corrections = StoredRun(folder).config.data.corrections
-    return folder.path.parent / "corrections.csv" if corrections is None else absolute_path(corrections)
+    if corrections is None:
+        return folder.path.parent / "corrections.csv"
+    log = absolute_path(corrections)
+    if log.suffix.lower() != ".csv" and not log.is_file():
+        raise UsageError(
+            f"data.corrections: {log.name!r} is not there, and a label review makes no file of this kind",
+            "name a file that ends in .csv",
+        )
+    return log
 
 
 def line_to_add(folder: RunFolder, log: Path) -> str:
