@@ -20,8 +20,8 @@ from transfercli.evaluation.monitoring.log_folder import models_in, open_model_f
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.answer_log import facts_of
 from transfercli.workflows.data.drift import DriftRequest, data_drift
+from transfercli.workflows.logged_model import facts_of
 from transfercli.workflows.monitor import model_answers
 from transfercli.workflows.monitor.model_answers import held_out_images
 from transfercli.workflows.monitor.monitor import monitor
