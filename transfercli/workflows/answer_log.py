@@ -23,7 +23,7 @@ from transfercli.evaluation.monitoring.compaction import compact, new_name
 from transfercli.evaluation.monitoring.counts import Answers, Counts
 from transfercli.evaluation.monitoring.kept_images import KeptImages, content_of
 from transfercli.evaluation.monitoring.log_files import LogFile, write_log_file
-from transfercli.evaluation.monitoring.log_folder import open_model_folder
+from transfercli.evaluation.monitoring.log_folder import logs_among, open_model_folder
 from transfercli.evaluation.monitoring.model_facts import ModelFacts
 from transfercli.evaluation.monitoring.reservoir import Keys, Reservoir, Sample, keys_of
 from transfercli.evaluation.monitoring.sketch import sum_of
@@ -218,11 +218,16 @@ class _Day:
 
 
 def check_log_place(log: Path, images: Sequence[Path]) -> None:
-    """Raise `UsageError` if a log is in a folder whose images are predicted: those that it keeps would be, too."""
+    """Raise `UsageError` if images that a log keeps would be asked for again: of this one, or of another."""
     place = log.resolve()
-    for folder in images:
-        if folder.is_dir() and place.is_relative_to(folder.resolve()):
-            raise UsageError(f"--log {log} is in {folder}, whose images are predicted", "name a folder outside of it")
+    for path in images:
+        if path.is_dir() and place.is_relative_to(path.resolve()):
+            raise UsageError(f"--log {log} is in {path}, whose images are predicted", "name a folder outside of it")
+        if kept_by := logs_among(path):
+            raise UsageError(
+                f"--log {log}: {path} has images that the log {kept_by[0]} kept, which were asked for before",
+                "leave out --log, or name other images",
+            )
 
 
 def _utc_day(now: float) -> date:

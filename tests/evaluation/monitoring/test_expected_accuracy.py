@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from tests.digits import all_digits
 from tests.evaluation.monitoring.digit_answers import (
@@ -115,6 +118,27 @@ def test_a_class_that_the_model_does_not_know_is_not_seen() -> None:
     of_known = labelled(pixels()[RECENT][known], RECENT[known])
     found = estimator().expect(of_known.answers)
     assert found.values["accuracy"].value == pytest.approx(of_known.accuracy(), abs=0.08)
+
+
+@pytest.mark.parametrize("present", [range(6), (5, 7, 9)])
+def test_classes_without_recent_images_have_no_f1_and_do_not_lower_the_means(present: Sequence[int]) -> None:
+    rows = RECENT[np.isin(all_digits().labels[RECENT], list(present))]
+    recent = labelled(pixels()[rows], rows)
+    found = estimator().expect(recent.answers).values
+    assert [index for index in range(10) if found[f"f1[{index}]"].value is not None] == list(present)
+    absent = found[f"f1[{min(set(range(10)) - set(present))}]"]
+    assert (absent.interval, absent.drop, absent.reference is None) == (None, None, False)
+    truth = f1_score(all_digits().labels[rows], recent.answers.classes, labels=list(present), average="macro")
+    assert found["macro_f1"].value == pytest.approx(truth, abs=0.02)
+    low, high = found["macro_f1"].interval or (1, 0)
+    assert low <= truth <= high
+
+
+def test_a_class_is_expected_though_a_shift_hides_nearly_all_of_its_images() -> None:
+    recent = labelled(changed(RECENT, "noise", 5), RECENT)
+    hidden = recent.of_rows(np.flatnonzero(recent.answers.classes != 9))
+    assert (hidden.truth[:, 9] == 1).sum() > 20
+    assert estimator("noise").expect(hidden.answers).values["f1[9]"].value is not None
 
 
 def test_the_same_images_give_the_same_numbers() -> None:

@@ -192,6 +192,27 @@ def test_a_missing_folder_and_one_without_images_are_errors(copied: Any, tmp_pat
             monitored(copied, folder)
 
 
+def test_images_that_a_log_kept_are_no_recent_images(copied: Any, tmp_path: Path) -> None:
+    runs, name, images = copied
+    log = tmp_path / "logs" / "night"
+    answers = predict_images(PredictRequest(name, runs, (str(images / "0"),), log=log, keep_images=9), Reporter())
+    asked = sum(1 for _ in answers.answers)
+    (model,) = models_in(log)
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "logs").symlink_to(log.parent)
+    for place in (log.parent, tmp_path, tmp_path / "linked", model, model / "kept"):
+        for read in (monitored, lambda _, place: data_drift(DriftRequest(name, place, runs), Reporter())):
+            with pytest.raises(DataError, match=r"logs/night kept, which are those that .* least sure of") as caught:
+                read(copied, place)
+            assert "logs/night" in (caught.value.hint or "")
+    assert monitored(copied, log).recent.images == asked
+    again = PredictRequest(name, runs, (str(log.parent),), log=tmp_path / "other")
+    with pytest.raises(UsageError, match=r"has images that the log .*night kept"):
+        predict_images(again, Reporter())
+    assert not (tmp_path / "other").exists()
+    assert sum(1 for _ in predict_images(replace(again, log=None), Reporter()).answers) == 9
+
+
 def test_held_out_images_are_test_and_validation_unless_the_model_learnt_from_the_latter(
     copied: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

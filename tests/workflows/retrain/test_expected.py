@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.workflows.retrain.nights import Nights, write_config
 from transfercli.errors import ConfigError, DataError
+from transfercli.evaluation.monitoring.model_facts import KEY
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS
 from transfercli.runs import decisions
 from transfercli.workflows.monitor import model_answers
@@ -54,6 +55,13 @@ def test_new_images_train_only_once_the_expected_accuracy_is_below_its_bound(
     assert (night["decision"], "only 5 recent images" in night["reason"]) == ("unchanged", True)
     _configure(nights, source, recent / "missing", 0.98)
     with pytest.raises(DataError, match=r"retrain\.monitor: .*missing' does not exist"):
+        nights.night()
+    model = recent.parent / "logs" / "night" / f"run-{'0' * KEY}"
+    (model / "kept").mkdir(parents=True)
+    (model / "kept" / "0.png").write_bytes((recent / "0.png").read_bytes())
+    (model / "model.json").write_text("{}")
+    _configure(nights, source, recent.parent / "logs", 0.98)
+    with pytest.raises(DataError, match=r"retrain\.monitor: .*logs/night kept"):
         nights.night()
     for number, file in enumerate(recent.glob("*.png")):
         pixels = CORRUPTIONS["noise"](np.asarray(Image.open(file).convert("RGB")), 5, 0, number)

@@ -19,7 +19,7 @@ from transfercli.evaluation.monitoring.expected_accuracy import AccuracyEstimato
 from transfercli.io import atomic
 from transfercli.models.weights.safetensors_reader import read_safetensors
 
-VERSION = 1  # of the shifts and of what is learnt from them
+VERSION = 2  # of the shifts and of what is learnt from them
 HINT = "remove the file: monitor makes it anew"
 
 

@@ -21,6 +21,7 @@ from transfercli.evaluation.monitoring.answered_images import (
     from_log_odds,
     log_odds,
 )
+from transfercli.evaluation.monitoring.class_presence import ClassPresence
 from transfercli.evaluation.monitoring.confidence_estimates import CertaintyMap
 from transfercli.evaluation.monitoring.expected_metrics import (
     class_probabilities,
@@ -84,8 +85,9 @@ class ExpectedValue:
 class Expectation:
     """Expectation about recent images.
 
-    values: by metric, those of one class as `f1[3]`, with its index. method: `LEARNT` or `CONFIDENCE`. estimates:
-    of the accuracy by each single method, in [0, 1]. correction: of the confidence, in log odds, and its deviation.
+    values: by metric, those of one class as `f1[3]`, with its index. Means are over the classes that images are
+    expected of; the others have no value. method: `LEARNT` or `CONFIDENCE`. estimates: of the accuracy by each single
+    method, in [0, 1]. correction: of the confidence, in log odds, and its deviation.
     farthest: the largest deviation of a known shift from those of other kinds. effective: number of held-out images
     that are like recent ones, by their features; None without features. unlike: share of recent images that are unlike
     all held-out ones, of which 0.05 are; None without features.
@@ -112,6 +114,7 @@ class AccuracyEstimator:
         self.held_out, self.known, self.seed = held_out, known, seed
         self.signals, _ = ShiftSignals.fit(held_out.answers)
         self.certainty = CertaintyMap.fit(held_out)
+        self.presence = ClassPresence.fit(held_out, self.certainty)
         expected, deviations = without_own_kind(known.signals, known.corrections, known.kinds)
         self.process = ShiftProcess.fit(known.signals, known.corrections)
         self.noise = _noise(expected, known.kinds)
@@ -151,7 +154,8 @@ class AccuracyEstimator:
         names, several = metric_names(recent.probabilities.shape[1], several=self.several), self.several
         pairs = float(certainty.size)
         probabilities = class_probabilities(recent, certainty)
-        values = metric_values(expected_counts(recent, probabilities), pairs, names, several=several)
+        among = self.presence.expected(probabilities)
+        values = metric_values(expected_counts(recent, probabilities), pairs, names, several=several, among=among)
         drawn = metric_values(drawn_counts(recent, probabilities, self.seed), pairs, names, several=several)
         counts, own_pairs = resampled_counts(self.held_out, self.seed)
         resampled = metric_values(counts, own_pairs, names, several=several)
@@ -207,8 +211,8 @@ def learn_known_shifts(held_out: LabelledAnswers, shifts: Sequence[KnownShift], 
         kinds,
         of_sets,
         corrections,
-        _margins(answered, certainty, confidence + moved, deviations),
-        _margins(answered, certainty, confidence, np.ones(len(sets))),
+        _margins(held_out, answered, confidence + moved, deviations),
+        _margins(held_out, answered, confidence, np.ones(len(sets))),
     )
 
 
@@ -237,19 +241,22 @@ def _mixed_rows(held_out: LabelledAnswers, seed: int) -> list[np.ndarray]:
 
 
 def _margins(
-    sets: Sequence[LabelledAnswers], certainty: CertaintyMap, accuracy: Array, deviations: Array
+    held_out: LabelledAnswers, sets: Sequence[LabelledAnswers], accuracy: Array, deviations: Array
 ) -> dict[str, float]:
     """Return by metric the `LEVEL` quantile of errors over deviations, if the accuracy is estimated with log odds [S].
 
     A metric that is defined in too few sets has none.
     """
     several, classes = sets[0].answers.several, sets[0].truth.shape[1]
+    certainty = CertaintyMap.fit(held_out)
+    presence = ClassPresence.fit(held_out, certainty)
     names = metric_names(classes, several=several)
     errors = []
     for labelled, estimate in zip(sets, accuracy, strict=True):
         moved = moved_to(certainty.right(labelled.answers), float(from_log_odds(estimate)))
-        counts = expected_counts(labelled.answers, class_probabilities(labelled.answers, moved))
-        values = metric_values(counts, float(moved.size), names, several=several)
+        probabilities = class_probabilities(labelled.answers, moved)
+        counts, among = expected_counts(labelled.answers, probabilities), presence.expected(probabilities)
+        values = metric_values(counts, float(moved.size), names, several=several, among=among)
         truth = metric_values(_one(labelled), float(labelled.known.sum()), names, several=several)
         errors.append([abs(float(log_odds(values[name][0]) - log_odds(truth[name][0]))) for name in names])
     scaled = np.array(errors) / deviations[:, None]

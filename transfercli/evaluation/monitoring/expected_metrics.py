@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from transfercli.evaluation.metrics import confusion
 from transfercli.evaluation.metrics.confusion import Array, Counts, ratio
@@ -18,23 +19,23 @@ STEPS = 60  # of the bisection
 FARTHEST = 30.0  # log odds
 DRAWS = 200  # of labels, and of held-out images
 
-# Counts with arrays [R, C], and the number of decisions per set -> [R].
-Rule = Callable[[Counts, float | Array], Array]
+Present = npt.NDArray[np.bool_]
+# Counts with arrays [R, C], the number of decisions per set, and the classes that have images, [R, C] -> [R].
+Rule = Callable[[Counts, float | Array, Present], Array]
 
 
 def _over_present(metric: Callable[[Counts], Array]) -> Rule:
-    def rule(counts: Counts, _: float | Array) -> Array:
-        present = counts.support >= PRESENT
+    def rule(counts: Counts, _: float | Array, present: Present) -> Array:
         return ratio(np.where(present, np.nan_to_num(metric(counts)), 0.0).sum(axis=-1), present.sum(axis=-1))
 
     return rule
 
 
 def _over_all(metric: Callable[[Counts], Array]) -> Rule:
-    return lambda counts, _: metric(Counts(*(each.sum(axis=-1) for each in _parts(counts))))
+    return lambda counts, *_: metric(Counts(*(each.sum(axis=-1) for each in _parts(counts))))
 
 
-def _accuracy_of_pairs(counts: Counts, pairs: float | Array) -> Array:
+def _accuracy_of_pairs(counts: Counts, pairs: float | Array, _: Present) -> Array:
     right, answered, support = (each.sum(axis=-1) for each in _parts(counts))
     return (pairs - answered - support + 2 * right) / pairs
 
@@ -62,13 +63,17 @@ def metric_rules(*, several: bool) -> Mapping[str, Rule]:
     return OF_LABELS if several else OF_CLASSES
 
 
-def metric_values(counts: Counts, pairs: float | Array, names: Sequence[str], *, several: bool) -> dict[str, Array]:
+def metric_values(
+    counts: Counts, pairs: float | Array, names: Sequence[str], *, several: bool, among: Present | None = None
+) -> dict[str, Array]:
     """Return each metric of counts with arrays [R, C], [R]; NaN if it is not defined.
 
-    pairs: number of decisions, of all sets or of each. The F1 of a class is under `f1[3]` and so on, with its index.
+    pairs: number of decisions, of all sets or of each. among: classes that images are expected of, [C], if some of the
+    counted ones are doubtful. The F1 of a class is under `f1[3]` and so on, with its index.
     """
-    values = {name: rule(counts, pairs) for name, rule in metric_rules(several=several).items()}
-    of_classes = np.where(counts.support >= PRESENT, confusion.f1(counts), np.nan)
+    present = (counts.support >= PRESENT) & (True if among is None else among)
+    values = {name: rule(counts, pairs, present) for name, rule in metric_rules(several=several).items()}
+    of_classes = np.where(present, confusion.f1(counts), np.nan)
     values |= {of_one(label): of_classes[..., label] for label in range(of_classes.shape[-1])}
     return {name: values[name] for name in names}
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
+from transfercli.data.sources.folders import walk
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.evaluation.monitoring.log_files import FORMAT, NAME, LogFile, read_log_file
 from transfercli.evaluation.monitoring.model_facts import KEY, ModelFacts
@@ -58,6 +59,17 @@ def is_log(folder: Path) -> bool:
     return folder.is_dir() and any(_is_model_folder(path) for path in folder.iterdir())
 
 
+def logs_among(images: Path) -> list[Path]:
+    """Return the logs whose kept images are at a place, a file or a folder: in it, at any depth, or around it.
+
+    Links to folders are followed, as when images are listed. Raises `DataError` if a folder cannot be listed.
+    """
+    if around := [path.parent for path in images.resolve().parents if _has_facts(path)]:
+        return around
+    inside = (Path(file).parent for file in (walk(images) if images.is_dir() else ()) if Path(file).name == MODEL)
+    return sorted({path.parent for path in inside if _has_facts(path)})
+
+
 def read_sketches(log: Path, since: date | None = None, until: date | None = None, model: str | None = None) -> Sketch:
     """Return the sketch of a model's answers, of all processes.
 
@@ -106,7 +118,11 @@ def _check_place(log: Path) -> None:
 
 
 def _is_model_folder(path: Path) -> bool:
-    return _FOLDER.fullmatch(path.name) is not None and (path / MODEL).is_file() and not path.is_symlink()
+    return _has_facts(path) and not path.is_symlink()
+
+
+def _has_facts(path: Path) -> bool:
+    return _FOLDER.fullmatch(path.name) is not None and (path / MODEL).is_file()
 
 
 def _read_facts(folder: Path) -> ModelFacts:

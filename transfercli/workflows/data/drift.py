@@ -18,10 +18,11 @@ from transfercli.data.sources.listing import base_folder
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.unlabelled_images import list_unlabelled, load_unlabelled
 from transfercli.errors import DataError
+from transfercli.evaluation.monitoring.log_folder import logs_among
 from transfercli.evaluation.statistics.shift_tests import MAX_IMAGES, ModelOutputs, detect_shift, sample_indices
 from transfercli.io.addresses import is_remote
 from transfercli.reporting import Reporter
-from transfercli.text import counted
+from transfercli.text import counted, first_of
 from transfercli.workflows.data.image_features import ImageFeatures
 from transfercli.workflows.regression import refuse_numbers
 from transfercli.workflows.stored_run import StoredRun
@@ -194,12 +195,27 @@ def base_trained(phases: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def load_recent(run: StoredRun, recent: Path | Split) -> tuple[Split, int]:
-    """Return at most `MAX_IMAGES` recent images, chosen at random, and the number of all."""
+    """Return at most `MAX_IMAGES` recent images, chosen at random, and the number of all.
+
+    Raises `DataError` for a folder without images, or with an answer log.
+    """
     if isinstance(recent, Split):
         return recent.at(sample_indices(len(recent), MAX_IMAGES, run.config.seed)), len(recent)
+    _check_no_log(recent)
     items = list_unlabelled(recent, run.reading)
     chosen = [items[row] for row in sample_indices(len(items), MAX_IMAGES, run.config.seed)]
     return load_unlabelled(chosen, run.reading, _groups(run, chosen)), len(items)
+
+
+def _check_no_log(folder: Path) -> None:
+    """Raise `DataError` if a folder has answer logs: the images that they keep are the least sure of all."""
+    logs = [] if is_remote(str(folder)) or not folder.is_dir() else logs_among(folder)
+    if logs:
+        raise DataError(
+            f"{folder} is no folder of recent images: it has the images that"
+            f" {first_of(list(map(str, logs)), 5)} kept, which are those that a model was least sure of",
+            f"name a folder without a log, or the log itself: transfercli monitor RUN {logs[0]}",
+        )
 
 
 def _groups(run: StoredRun, items: Sequence[Item]) -> dict[str, str]:
