@@ -81,7 +81,7 @@ def test_every_decision_can_be_made_with_the_keyboard(page: Any, server: Server)
     second = shown(page, 2)
     answer = page.locator("#answers button").nth(1)
     chosen = answer.locator("span").first.inner_text()
-    page.keyboard.press("2")
+    page.keyboard.press(chosen)  # the key of a label that is named by a digit, whatever its place in the list
     third = shown(page, 3)
     page.keyboard.press("s")
     fourth = shown(page, 4)
@@ -97,6 +97,47 @@ def test_every_decision_can_be_made_with_the_keyboard(page: Any, server: Server)
     assert [row["new"] for row in rows[1:]] == [chosen, "3", ""]
     assert third not in {row["path"] for row in rows}
     assert page.logged == []
+
+
+def test_a_label_named_by_a_digit_has_this_key_also_beyond_the_list(page: Any, server: Server) -> None:
+    names = page.locator("#answers span:first-child").all_text_contents()
+    assert sorted(names) == ["0", "1", "2", "3", "4"]
+    assert page.locator("#answers kbd").all_text_contents() == names
+
+    def fewer(route: Any) -> None:
+        found = route.fetch()
+        route.fulfill(response=found, json=found.json() | {"answers": [["3", 0.6], ["zebra", 0.3], ["ant", 0.1]]})
+
+    page.route(re.compile(r"/images/\d+$"), fewer)
+    page.keyboard.press("s")
+    second = shown(page, 2)
+    keys = [page.locator("#answers li").nth(place).locator("kbd") for place in range(3)]
+    assert [key.count() for key in keys] == [1, 0, 0]  # 2 and 3 are names of other labels
+    page.keyboard.press("0")
+    shown(page, 3)
+    assert [(row["path"], row["new"]) for row in server.decisions()] == [(second, "0")]
+
+
+def test_labels_with_names_have_the_key_of_their_place(page: Any, server: Server) -> None:
+    names = ["ant", "bee", "cat"]
+
+    def state(route: Any) -> None:
+        found = route.fetch()
+        route.fulfill(response=found, json=found.json() | {"labels": names})
+
+    def image(route: Any) -> None:
+        found = route.fetch()
+        answers = [[name, 0.3] for name in names]
+        route.fulfill(response=found, json=found.json() | {"label": "ant", "answers": answers})
+
+    page.route(re.compile(r"/state$"), state)
+    page.route(re.compile(r"/images/\d+$"), image)
+    page.reload()
+    shown(page, 1)
+    assert page.locator("#answers kbd").all_text_contents() == ["1", "2", "3"]
+    with page.expect_request(re.compile("/decisions$")) as sent:
+        page.keyboard.press("2")
+    assert sent.value.post_data_json["label"] == "bee"
 
 
 def test_a_key_never_decides_on_an_image_that_is_not_shown_yet(page: Any, server: Server) -> None:

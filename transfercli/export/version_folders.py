@@ -79,6 +79,13 @@ def numbers_in(base: Path) -> list[int]:
     return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
 
 
+def version_hint(base: Path) -> str | None:
+    """Return the hint for a folder that was named as a model and holds versions of one; None if it holds none."""
+    models = (base / str(number) for number in reversed(numbers_in(base)))
+    newest = next((path for path in models if (path / EXPORTED).is_file()), None)
+    return None if newest is None else f"{base} holds versions of a model: name one, such as {newest}, the newest"
+
+
 def _next_version(base: Path, artefact: Path, exported: Mapping[str, Any]) -> Version:
     """Return the newest version if it is the same model as the artefact, else the next one, which is not there yet."""
     newest = max(numbers_in(base), default=0)

@@ -35,6 +35,7 @@ def test_two_images_that_change_places_are_relabelled_or_renamed_and_not_changed
     found = compare(ALL, (replace(CAT, sha256="b2"), replace(DOG, sha256="a1"), OWL))
     assert (found.relabelled, found.changed, found.renamed) == (["cat/1.png", "dog/2.png"], [], [])
     assert found.earlier_labels == {"cat/1.png": "dog", "dog/2.png": "cat"}
+    assert found.label_changes == [("cat/1.png", "dog", "cat"), ("dog/2.png", "cat", "dog")]
     assert not found.unchanged
     two = replace(CAT, path="cat/2.png", sha256="a2")
     within = compare((CAT, two), (replace(CAT, sha256="a2"), replace(two, sha256="a1")))

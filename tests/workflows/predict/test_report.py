@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,18 @@ def test_an_output_gets_each_prediction_before_it_is_passed_on() -> None:
     seen = [(prediction.path, list(taken)) for prediction in passed]
     assert seen == [("a", ["a"]), ("b", ["a", "b"])]
     assert taken == ["a", "b", "end"]
+
+
+@pytest.mark.parametrize("inside", [".", "page"])
+@pytest.mark.parametrize("option", ["paths", "watch"])
+def test_a_folder_of_images_gets_no_page(tmp_path: Path, inside: str, option: str) -> None:
+    predictions = Predictions(("cat", "dog"), 2, iter(()))
+    request = PredictRequest("run", Path("runs"), (str(tmp_path),) if option == "paths" else ())
+    if option == "watch":
+        request = replace(request, watch=tmp_path)
+    with pytest.raises(UsageError, match="whose images are predicted"):
+        report_into(tmp_path / inside, predictions, request, Reporter(), print)
+    assert not (tmp_path / "page").exists()
 
 
 @pytest.mark.parametrize("name", ["index.html", "predictions.csv"])

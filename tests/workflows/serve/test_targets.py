@@ -10,6 +10,8 @@ import pytest
 from tests.workflows.serve.conftest import FIRST, SECOND
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.io import atomic
+from transfercli.reporting import Reporter
+from transfercli.workflows.predict.predictors import find_model
 from transfercli.workflows.serve.targets import parse_targets
 
 
@@ -29,6 +31,20 @@ def test_a_version_is_the_id_of_the_run(champion: Path, text: str, version: str)
     (export,) = parse_targets([f"a={text}"], champion, "onnx")
     assert (run.name, run.source().version, export.source().version) == ("a", version, version)
     assert export.source().location == run.source().location / "exports" / "onnx"
+
+
+def test_a_folder_of_versions_is_an_error_that_names_the_newest_one(champion: Path, tmp_path: Path) -> None:
+    for number in ("2", "10", "lost+found"):
+        (tmp_path / "vers" / number).mkdir(parents=True)
+        (tmp_path / "vers" / number / "export.json").write_text("{}")
+    (tmp_path / "vers" / "11").mkdir()
+    for text in (str(tmp_path / "vers"), f"a={tmp_path / 'vers'}"):
+        with pytest.raises(ArtefactError, match="no run") as error:
+            parse_targets([text], champion)[0].source()
+        assert str(error.value.hint).endswith(f"such as {tmp_path / 'vers' / '10'}, the newest")
+    with pytest.raises(ArtefactError) as error:
+        find_model(str(tmp_path / "vers"), champion, Reporter())
+    assert str(error.value.hint).endswith(f"such as {tmp_path / 'vers' / '10'}, the newest")
 
 
 @pytest.mark.parametrize(

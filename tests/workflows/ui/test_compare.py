@@ -61,6 +61,19 @@ def test_a_run_without_answers_is_not_evaluated_by_a_page(client: TestClient, ru
     assert not (runs / "digits/second/evaluation").exists()
 
 
+def test_test_images_are_compared_unless_one_run_has_no_answers_to_them(
+    client: TestClient, runs: Path, first: str
+) -> None:
+    query = f"run={first}&run=digits/second"
+    assert "<option selected>test</option>" in client.get(f"/compare?{query}").text
+    assert "<option selected>validation</option>" in client.get(f"/compare?{query}&split=validation").text
+    assert "<option selected>test</option>" in client.get("/compare").text
+    shutil.rmtree(runs / "digits/second/evaluation")
+    found = client.get(f"/compare?{query}").text
+    assert "<option selected>validation</option>" in found
+    assert "image by image" in found
+
+
 @pytest.mark.parametrize("query", ["", "?run=digits/second", "?run=digits/second&run=digits/second"])
 def test_a_comparison_needs_two_runs(client: TestClient, query: str) -> None:
     assert client.get(f"/compare{query}").status_code == 200

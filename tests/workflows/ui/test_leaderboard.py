@@ -152,6 +152,16 @@ def test_a_run_shows_all_its_parts(client: TestClient, runs: Path, first: str) -
     assert client.get(f"/runs/{first}/pictures/history").content.startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("value", "shown"), [(0.8333333333333334, "0.8333"), (None, "no value"), (1, "1")])
+def test_the_value_of_a_gate_is_rounded_as_in_the_report(
+    client: TestClient, runs: Path, first: str, value: float | None, shown: str
+) -> None:
+    gate = {"metric": "accuracy", "op": ">=", "bound": 0.9, "value": value, "passed": False}
+    edit(runs / first / "evaluation/test/metrics.json", gates=[gate])
+    text = client.get(f"/runs/{first}").text
+    assert re.search(rf"Gate not met: accuracy &gt;= 0\.9, received {shown}<", text)
+
+
 def test_a_run_shows_what_differs_from_its_parent(client: TestClient, runs: Path, first: str) -> None:
     edit(runs / "digits/second/run.json", parent=first)
     text = client.get("/runs/digits/second").text

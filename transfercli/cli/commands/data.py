@@ -318,7 +318,7 @@ def _show_diff(result: DiffResult) -> None:
     print_pairs([("unchanged", "yes" if difference.unchanged else "no"), ("same", difference.same), *pairs])
     for name in ("added", "removed", "changed"):
         _print_first(name, ("path",), [(path,) for path in counts[name]])
-    _print_first("relabelled", ("path", "former label"), difference.former_labels)
+    _print_first("relabelled", ("path", "former label", "label"), difference.label_changes)
     _print_first("moved to another split", ("path",), [(path,) for path in difference.moved])
     _print_first("renamed", ("former path", "path"), difference.renamed)
     for name in ("new classes", "lost classes"):

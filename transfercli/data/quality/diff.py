@@ -19,11 +19,11 @@ class Difference:
     Attributes:
         changed: images with other bytes under the same path, or that became usable or unusable.
         relabelled: images with the same bytes in another class; the present path if it changed.
-        earlier_labels: path of each relabelled image -> its earlier class.
+        earlier_labels: path of each relabelled image -> its earlier class; present_labels: -> its present one.
         renamed: [earlier, present] path of images with the same bytes and class; not counted as a change.
         moved: unchanged images that are in another split than before.
         same: number of images without any change.
-        several: an image may have several labels: each of `earlier_labels` is the text of a label set.
+        several: an image may have several labels: each of these classes is the text of a label set.
         auxiliary: `unlabelled` and `related` -> the difference of these images; empty if neither has any.
     """
 
@@ -34,6 +34,7 @@ class Difference:
     new_classes: list[str] = field(default_factory=list)
     lost_classes: list[str] = field(default_factory=list)
     earlier_labels: dict[str, str] = field(default_factory=dict)
+    present_labels: dict[str, str] = field(default_factory=dict)
     renamed: list[list[str]] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     same: int = 0
@@ -70,10 +71,13 @@ class Difference:
         return json.loads(label) if self.several else label
 
     @property
-    def former_labels(self) -> list[tuple[str, str]]:
-        """Path and former class of each relabelled image, or its former labels for a person to read."""
-        labels = self.earlier_labels
-        return [(path, LabelSet.read(labels[path]).shown if self.several else labels[path]) for path in self.relabelled]
+    def label_changes(self) -> list[tuple[str, str, str]]:
+        """Path, former and present class of each relabelled image, or its labels for a person to read."""
+        former, present = self.earlier_labels, self.present_labels
+        return [(path, self._shown(former[path]), self._shown(present[path])) for path in self.relabelled]
+
+    def _shown(self, label: str) -> str:
+        return LabelSet.read(label).shown if self.several else label
 
     @property
     def image_lists(self) -> dict[str, list[str]]:
@@ -125,6 +129,7 @@ def compare(earlier: Sequence[Record], present: Sequence[Record], *, several: bo
         new_classes=sorted(classes[1] - classes[0]),
         lost_classes=sorted(classes[0] - classes[1]),
         earlier_labels=relabelled,
+        present_labels={path: now[path].label for path in relabelled},
         renamed=[[old.path, record.path] for old, record in renamed],
         moved=sorted(moved),
         same=same,

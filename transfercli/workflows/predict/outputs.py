@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 from transfercli.errors import DataError
-from transfercli.workflows.predict.predict import Prediction, Predictions
+from transfercli.io.addresses import is_remote
+from transfercli.workflows.predict.predict import Prediction, Predictions, PredictRequest
 
 # Block whose value takes each prediction; the files are complete at its end.
 Output = AbstractContextManager[Callable[[Prediction], None]]
+
+
+def image_folders(request: PredictRequest) -> Iterator[tuple[str, Path]]:
+    """Yield the folders whose images are predicted, as typed and with links resolved."""
+    for given in (*request.paths, *([str(request.watch)] if request.watch else [])):
+        if not is_remote(given) and os.path.isdir(given):  # noqa: PTH112 - False for an impossible file name
+            yield given, Path(os.path.realpath(given))
 
 
 def with_outputs(predictions: Predictions, outputs: Sequence[Output]) -> Predictions:

@@ -24,7 +24,13 @@ def find_model(name: str, runs: Path, reporter: Reporter) -> LoadableModel:
     """Return the run or artefact that `name` names. Raises `ArtefactError` with the existing runs if there is none."""
     if artefact := find_artefact(Path(name)):
         return replace(from_artefact(*artefact), location=Path(name).absolute())
-    return loadable_run(StoredRun.find(name, runs, reporter))
+    try:
+        return loadable_run(StoredRun.find(name, runs, reporter))
+    except ArtefactError as error:
+        from transfercli.export.version_folders import version_hint
+
+        error.hint = version_hint(Path(name)) or error.hint
+        raise
 
 
 def loadable_run(run: StoredRun) -> LoadableModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.output_paths import check_output_file, check_output_folder
 from transfercli.shards import Shard
 from transfercli.workflows.command_lines import command_line, runs_option, shown_path
-from transfercli.workflows.predict.outputs import Output
+from transfercli.workflows.predict.outputs import Output, image_folders
 from transfercli.workflows.predict.predict import DEFAULT_TOP, Prediction, Predictions, PredictRequest
 from transfercli.workflows.predict.table import table_header, table_row
 
@@ -40,9 +41,10 @@ def report_into(
     The pictures are read again from the files, since they are larger there and have their own shape.
 
     written: called with a sentence that names the files. Raises `UsageError` if the folder cannot be written to, or if
-    it has files of these names that no such page wrote.
+    it is in a folder whose images are predicted or has files of these names that no such page wrote.
     """
     page, table = file_names(request.shard)
+    _check_apart(folder, request)
     _check_folder(folder, page, table)
 
     @contextmanager
@@ -68,6 +70,15 @@ def report_into(
         written(f"{folder / page} shows what was predicted; {folder / table} lists all images")
 
     return files()
+
+
+def _check_apart(folder: Path, request: PredictRequest) -> None:
+    real = Path(os.path.realpath(folder))
+    for given, images in image_folders(request):
+        if real.is_relative_to(images):
+            raise UsageError(
+                f"{OPTION} {str(folder)!r} is in {given!r}, whose images are predicted", "name a folder outside of it"
+            )
 
 
 def _check_folder(folder: Path, page: str, table: str) -> None:

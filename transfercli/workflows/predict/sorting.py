@@ -17,13 +17,12 @@ from typing import Literal
 from transfercli.data.archive_members import archive_of, is_regular
 from transfercli.data.sources.storage.remote_inputs import fetched_copies, lacking_copies
 from transfercli.errors import UsageError
-from transfercli.io.addresses import is_remote
 from transfercli.io.atomic import make_folder
 from transfercli.reporting import Reporter
 from transfercli.runs.output_paths import check_output_folder
 from transfercli.text import counted
 from transfercli.workflows.predict.class_folders import ABSTAINED, UNLABELLED, UNREADABLE, folders_of
-from transfercli.workflows.predict.outputs import Output
+from transfercli.workflows.predict.outputs import Output, image_folders
 from transfercli.workflows.predict.placing import Source, put
 from transfercli.workflows.predict.predict import Prediction, Predictions, PredictRequest
 
@@ -47,7 +46,7 @@ def sort_into(
     if predictions.has_numbers:
         raise UsageError(f"{OPTION}: {request.run} gives an image a number, and no class", "use --report DIR")
     check_output_folder(folder, OPTION)
-    _check_apart(folder, [*request.paths, *([str(request.watch)] if request.watch else [])])
+    _check_apart(folder, request)
     sorter = _Sorter(folder, how, reporter)
 
     @contextmanager
@@ -61,12 +60,9 @@ def sort_into(
     return files()
 
 
-def _check_apart(folder: Path, inputs: list[str]) -> None:
+def _check_apart(folder: Path, request: PredictRequest) -> None:
     real = Path(os.path.realpath(folder))
-    for given in inputs:
-        if is_remote(given) or not os.path.isdir(given):  # noqa: PTH112 - False for an impossible file name
-            continue
-        images = Path(os.path.realpath(given))
+    for given, images in image_folders(request):
         if real.is_relative_to(images) or images.is_relative_to(real):
             raise UsageError(
                 f"{OPTION} {str(folder)!r} and the images in {given!r} are in one folder: sorted images would be"

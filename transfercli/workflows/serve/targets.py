@@ -56,7 +56,7 @@ class Target:
         """
         if _is_artefact(Path(self.text)):
             return _artefact(Path(self.text))
-        run = find_run_and_warn(self.text, self.runs, reporter) if reporter else find_run(self.text, self.runs)
+        run = _run(self.text, self.runs, reporter)
         location = Path(os.path.realpath(run.path))  # a link may be switched while the model is loaded
         if self.format is None:
             return Source(location, run.run_id)
@@ -124,10 +124,20 @@ def _own_name(text: str, runs: Path) -> str:
     """Return the name of the experiment that a target is of; of an artefact elsewhere, the name of its folder."""
     path = Path(text)
     if not _is_artefact(path):
-        return find_run(text, runs).experiment
+        return _run(text, runs).experiment
     folder = Path(os.path.realpath(path if path.is_dir() else path.parent))
     run = next((RunFolder(parent) for parent in folder.parents[:3] if is_run_folder(parent)), None)
     return run.experiment if run else folder.name
+
+
+def _run(text: str, runs: Path, reporter: Reporter | None = None) -> RunFolder:
+    try:
+        return find_run_and_warn(text, runs, reporter) if reporter else find_run(text, runs)
+    except ArtefactError as error:
+        from transfercli.export.version_folders import version_hint
+
+        error.hint = version_hint(Path(text)) or error.hint
+        raise
 
 
 def _is_artefact(path: Path) -> bool:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-SPLITS = ("validation", "test")
+SPLITS = ("test", "validation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,15 @@ class Sides:
         return None if self.first is None or self.second is None else self.second - self.first
 
 
-def split_of(query: QueryParams) -> str:
-    """Return the images that an address asks for: validation unless it says test."""
-    return "test" if query.get("split") == "test" else "validation"
+def split_of(query: QueryParams, runs: Sequence[StoredRun]) -> str:
+    """Return the images that an address asks for; else test images, as `runs compare` takes.
+
+    A page evaluates no run: unless all have an evaluation on test images, their answers on validation images are shown.
+    """
+    if (given := query.get("split")) in SPLITS:
+        return str(given)
+    lacking = part(lambda: any(is_stale(run.folder, "test") for run in runs))
+    return "validation" if lacking.value or lacking.problem else "test"
 
 
 def metrics_beside(first: StoredRun, second: StoredRun) -> list[Sides]:
@@ -120,10 +126,11 @@ def routes(site: Site) -> Sequence[Route]:
         return [StoredRun(site.run_folder(name), site.reporter) for name in names]
 
     def show(request: Request) -> Response:
-        names, split = named_runs(request.query_params, 2), split_of(request.query_params)
+        names = named_runs(request.query_params, 2)
+        runs = part(lambda: two_runs(request)) if len(names) == 2 else None
+        split = split_of(request.query_params, (runs and runs.value) or ())
         newest = site.index.listing().newest
         facts: dict[str, Any] = {"names": names, "split": split, "splits": SPLITS, "offered": newest[:OFFERED]}
-        runs = part(lambda: two_runs(request)) if len(names) == 2 else None
         if runs is not None and runs.value:
             first, second = runs.value
             facts |= {
@@ -136,7 +143,8 @@ def routes(site: Site) -> Sequence[Route]:
         return site.page(request, "two_runs.html.j2", problem=runs.problem if runs else "", **facts)
 
     def whole(request: Request) -> Response:
-        runs, split = two_runs(request), split_of(request.query_params)
+        runs = two_runs(request)
+        split = split_of(request.query_params, runs)
         check_answers(runs, split)
         labels = tuple(label_of(run.folder) for run in runs)
         key = ("compare", labels, split, tuple(_stamps(run.folder, split) for run in runs))

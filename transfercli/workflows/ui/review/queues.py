@@ -55,18 +55,29 @@ def of_answers(
     index_of = {label: number for number, label in enumerate(answers.labels)}
     probabilities = answers.probabilities
     if several:
-        sure = np.abs(probabilities - 0.5).min(axis=1) * 2
-        wrong = np.zeros(len(records))
+        distances = np.abs(probabilities - 0.5)
+        sure, least = distances.min(axis=1), distances.argmin(axis=1)
+        doubts = [f"{probabilities[row, one]:.0%} for {answers.labels[one]!r}" for row, one in enumerate(least)]
+        wrong, otherwise = np.zeros(len(records)), [""] * len(records)
         for row, record in enumerate(records):
             known = LabelSet.read(record.label)
             columns = [index_of[label] for label in index_of if label not in known.unknown]
             has = np.isin(columns, [index_of[label] for label in known.has if label in index_of])
-            wrong[row] = np.abs(probabilities[row, columns] - has).max(initial=0)
+            if columns:
+                apart = np.abs(probabilities[row, columns] - has)
+                worst = int(apart.argmax())
+                wrong[row], label = apart[worst], answers.labels[columns[worst]]
+                otherwise[row] = f"{'has not' if has[worst] else 'has'} {label!r}"
         disagrees = [int(row) for row in np.argsort(-wrong, kind="stable") if wrong[row] > 0.5]
-        texts = {row: f"a label is answered otherwise, with {wrong[row]:.0%}" for row in disagrees}
+        texts = {row: f"the model answers that the image {otherwise[row]}, with {wrong[row]:.0%}" for row in disagrees}
     else:
-        ranked = np.sort(probabilities, axis=1)
-        sure = ranked[:, -1] - ranked[:, -2]
+        first_two = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
+        ranked = np.take_along_axis(probabilities, first_two, axis=1)
+        sure = ranked[:, 0] - ranked[:, -1]
+        doubts = [
+            " and ".join(f"{ranked[row, rank]:.0%} for {answers.labels[one]!r}" for rank, one in enumerate(columns))
+            for row, columns in enumerate(first_two)
+        ]
         best = probabilities.argmax(axis=1)
         given = np.array([index_of.get(record.label, -1) for record in records])
         order = np.argsort(-probabilities.max(axis=1), kind="stable")
@@ -75,7 +86,7 @@ def of_answers(
             row: f"the model answers {answers.labels[best[row]]!r} with {probabilities[row].max():.0%}"
             for row in disagrees
         }
-    unsure = {int(row): f"the model is sure by {sure[row]:.2f}, of 1" for row in np.argsort(sure, kind="stable")}
+    unsure = {int(row): f"the model is unsure: {doubts[row]}" for row in np.argsort(sure, kind="stable")}
     return texts, unsure
 
 

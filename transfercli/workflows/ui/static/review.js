@@ -7,6 +7,7 @@ const changes = "changes" in root.dataset;
 const token = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
 const part = (id) => document.getElementById(id);
 const wait = 1000; // milliseconds between two questions to a search that goes on
+const digit = /^[0-9]$/;
 const small = 200; // pixels of a picture that is shown with visible pixels
 
 let search; // state of the search: queues, labels, snapshot
@@ -148,21 +149,28 @@ function drawLabels() {
   const known = new Map(image.answers);
   const offered = search.several ? [...new Set([...image.label, ...chosen, ...known.keys()])] : [...known.keys()];
   part("answers-part").hidden = !offered.length;
-  part("answers").replaceChildren(...offered.map((name, index) => answer(name, known.get(name), index)));
+  part("answers").replaceChildren(...offered.map((name, index) => answer(name, known.get(name), keyOf(name, index, offered))));
   if (changes) part("keep").firstChild.textContent = changed() ? "Save " : "Keep ";
 }
 
-function answer(name, probability, index) {
+// A label that is named by a digit has this key, in the list or not; the others have that of their place, if it is free.
+function keyOf(name, index, offered) {
+  const key = String(index + 1);
+  if (digit.test(name)) return name;
+  return index < 9 && !search.labels.includes(key) && !offered.includes(key) ? key : "";
+}
+
+function answer(name, probability, key) {
   const inner = element(changes ? "button" : "span", { className: "answer" });
   if (changes) {
     inner.type = "button";
     inner.setAttribute("aria-pressed", String(search.several ? chosen.has(name) : name === image.label));
-    if (index < 9) inner.setAttribute("aria-keyshortcuts", String(index + 1));
+    if (key) inner.setAttribute("aria-keyshortcuts", key);
     inner.addEventListener("click", () => choose(name));
   }
   inner.append(element("span", { textContent: name }));
   inner.append(element("span", { textContent: probability === undefined ? "" : `${(100 * probability).toFixed(probability < 0.1 ? 1 : 0)}%` }));
-  if (changes && index < 9) inner.append(element("kbd", { textContent: String(index + 1) }));
+  if (changes && key) inner.append(element("kbd", { textContent: key }));
   const item = element("li");
   item.append(inner);
   return item;
@@ -182,6 +190,12 @@ function drawNearest() {
 }
 
 // -- decisions
+
+function chooseByKey(key) {
+  const button = part("answers").querySelector(`[aria-keyshortcuts="${key}"]`);
+  if (button) return button.click();
+  if (search.labels.includes(key)) choose(key);
+}
 
 function choose(name) {
   if (!image) return;
@@ -296,8 +310,7 @@ function listen() {
       if (event.key === "u" && !image && !typing && part("keys").checked && changes) undo();
       return;
     }
-    const number = Number(event.key);
-    const act = changes && number >= 1 ? () => part("answers").querySelectorAll("button")[number - 1]?.click() : keys[event.key.toLowerCase()];
+    const act = changes && digit.test(event.key) ? () => chooseByKey(event.key) : keys[event.key.toLowerCase()];
     if (!act || (!changes && !"sb".includes(event.key))) return;
     event.preventDefault();
     act();
