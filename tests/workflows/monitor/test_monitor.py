@@ -230,5 +230,8 @@ def test_the_command_ends_with_5_for_a_gate_and_prints_its_result(copied: Any, n
     assert json.loads(failed.stdout)["gates"][0]["passed"] is False
     shown = CliRunner().invoke(app, arguments)
     assert "NOT MET" in shown.stdout
+    zeros = ["monitor", name, str(copied[2] / "0"), "--runs", str(runs), "--min-expected", "f1[3]=0.1"]
+    without = CliRunner().invoke(app, zeros, env={"COLUMNS": "1000"})
+    assert (without.exit_code, "f1[3] is not defined for these images" in without.stderr) == (5, True)
     assert "classes that the model does not know" in shown.stdout
     assert CliRunner().invoke(app, ["monitor", name, str(noisy), "--runs", str(runs)]).exit_code == 0

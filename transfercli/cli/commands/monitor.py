@@ -59,11 +59,15 @@ class BelowExpected(GateError):
     def __init__(self, result: MonitorResult) -> None:
         failed = [gate for gate in result.gates if not gate["passed"]]
         reasons = "; ".join(
-            f"{gate['metric']} is expected to be {decimal(gate['value'])}, required {gate['op']} {gate['bound']:g}"
-            for gate in failed
+            f"{gate['metric']} {_outcome(gate['value'])}, required {gate['op']} {gate['bound']:g}" for gate in failed
         )
         super().__init__(f"{len(failed)} of {len(result.gates)} gates not met: {reasons}")
         self.result = result
+
+
+def _outcome(value: float | None) -> str:
+    """Return what is expected of a metric in words; that of a class without expected images has no value."""
+    return f"is expected to be {decimal(value)}" if value is not None else "is not defined for these images"
 
 
 @reports(show_monitor, after_monitor)
