@@ -152,7 +152,7 @@ def test_a_run_shows_all_its_parts(client: TestClient, runs: Path, first: str) -
     assert client.get(f"/runs/{first}/pictures/history").content.startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(("value", "shown"), [(0.8333333333333334, "0.8333"), (None, "no value"), (1, "1")])
+@pytest.mark.parametrize("value, shown", [(0.8333333333333334, "0.8333"), (None, "no value"), (1, "1")])
 def test_the_value_of_a_gate_is_rounded_as_in_the_report(
     client: TestClient, runs: Path, first: str, value: float | None, shown: str
 ) -> None:
