@@ -42,7 +42,7 @@ async function start() {
   if (search.several && changes) part("choice-name").textContent = "Add or remove a label";
   if (search.note) show("note", search.note);
   part("warnings").hidden = !search.warnings.length;
-  part("warnings").firstElementChild.replaceChildren(...search.warnings.map((text) => element("li", { textContent: text })));
+  part("warnings").replaceChildren(...search.warnings.map((text) => element("p", { textContent: text })));
   const wanted = new URLSearchParams(location.search).get("queue");
   const first = search.queues.find((queue) => queue.name === wanted) ?? search.queues.find((queue) => queue.open) ?? search.queues[0];
   await open(first.name);
