@@ -23,7 +23,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 # Allowed imports between the sub-packages of one package; all others are violations.
 ALLOWED_SIBLING_IMPORTS = {
     "cli": {"commands": {"ui"}},
-    "data": {"sources": {"remote"}, "remote": {"cache"}, "corrections": {"sources"}},
+    "data": {"sources": {"remote"}, "remote": {"cache"}, "corrections": {"sources"}, "quality": {"corrections"}},
     "evaluation": {
         "statistics": {"metrics"},
         "confidence": {"metrics", "statistics"},

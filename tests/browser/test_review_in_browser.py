@@ -140,6 +140,15 @@ def test_labels_with_names_have_the_key_of_their_place(page: Any, server: Server
     assert sent.value.post_data_json["label"] == "bee"
 
 
+def test_a_page_warns_of_a_row_that_was_cut_short(browser: Any, server: Server) -> None:
+    server.log.write_bytes(b"path,sha256,old,new,who,when\ntrain/0/")
+    page = browser.new_page(viewport=PHONE)
+    page.goto(f"{server.address}/review/digits?queue=unsure")
+    page.wait_for_selector("#item:not([hidden])", timeout=120_000)
+    assert "a row that was cut short is left out" in page.locator("#warnings").inner_text()
+    page.close()
+
+
 def test_a_key_never_decides_on_an_image_that_is_not_shown_yet(page: Any, server: Server) -> None:
     from playwright.sync_api import expect
 

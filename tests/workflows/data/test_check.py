@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from PIL import Image
 from tests.data.decoding.profiles import DISPLAY_P3, rgb_profile
 from tests.digits import all_digits, write_folders
 from tests.listener import Listener
+from transfercli.data.corrections.log import Decision, append_decisions
 from transfercli.errors import DataError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.workflows.data.check import CheckRequest, CheckResult, check_data
@@ -407,3 +409,23 @@ def test_each_split_has_a_number_of_independent_groups_if_there_are_groups(place
     found = place.check(group=r"(\d\d)\.png$")  # the last digits of the names: the same in both classes
     assert set(found["groups"]) == set(found["splits"])
     assert sum(found["groups"].values()) == len({path.name[-6:] for path in place.images.rglob("*.png")})
+
+
+def test_decisions_on_labels_are_counted_as_in_the_record_of_a_run(place: Place) -> None:
+    assert place.check()["corrections"] is None
+    first, second, third = sorted((place.images / "cat").iterdir())[:3]
+    hashes = [sha256(file.read_bytes()).hexdigest() for file in (first, second)]
+    decided = [(first, hashes[0], "dog"), (second, hashes[1], "cat"), (third, "0" * 64, "dog")]
+    log = place.folder / "corrections.csv"
+    append_decisions(log, [Decision(f"cat/{file.name}", content, "cat", new) for file, content, new in decided])
+    found = place.check(corrections="corrections.csv")
+    assert found["corrections"] == {
+        "file": "corrections.csv",
+        "sha256": sha256(log.read_bytes()).hexdigest(),
+        "decisions": 3,
+        "images": 3,
+        "changed": 1,
+        "kept": 1,
+        "unused": {"changed since": 1},
+    }
+    assert found["classes"] == {"cat": 19, "dog": 21}

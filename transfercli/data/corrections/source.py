@@ -57,6 +57,11 @@ class AppliedCorrections:
     unused: Mapping[str, Sequence[str]] = field(default_factory=dict)
     contents: frozenset[tuple[str, str]] = frozenset()
 
+    @property
+    def name(self) -> str:
+        """Name of the file of decisions."""
+        return self.corrections.name
+
     def as_json(self) -> dict[str, Any]:
         return {
             "sha256": self.corrections.log.sha256,
@@ -69,7 +74,7 @@ class AppliedCorrections:
 
     def report(self, reporter: Reporter) -> None:
         """Report the numbers of images; warn of decisions that do not hold any more."""
-        name = self.corrections.name
+        name = self.name
         reporter.info(f"{name}: {counted(self.changed, 'label')} changed, {self.kept} looked at and kept")
         doubtful = {reason: paths for reason, paths in self.unused.items() if reason in (CHANGED, LABELLED_SINCE)}
         if doubtful:

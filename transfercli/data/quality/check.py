@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from transfercli.data.corrections.source import AppliedCorrections
 from transfercli.data.dataset import Auxiliary
 from transfercli.data.image import FLAT
 from transfercli.data.label_sets import CLASS_NOUNS, LABEL_NOUNS, LabelSet
@@ -121,6 +122,7 @@ class Report:
         suggestion: a sign that images are in groups; None without one, or if `data.group` is set.
         split_groups: number of independent groups per split; None if no image has a group.
         auxiliary: unlabelled and related images; without records if the config names none.
+        corrections: of labels, which the images already have; None without any.
     """
 
     images: Sequence[CheckedImage]
@@ -140,6 +142,7 @@ class Report:
     auxiliary: Auxiliary = field(default_factory=Auxiliary)
     constant: dict[str, list[str]] = field(default_factory=dict)
     pairs: CoOccurrence | None = None
+    corrections: AppliedCorrections | None = None
 
     @property
     def several(self) -> bool:
@@ -294,6 +297,7 @@ class Report:
             "mislabelled_note": self.mislabelled.note or None,
             "mislabelled_search": self.mislabelled.as_result(),
             "auxiliary": _auxiliary_result(self.auxiliary),
+            "corrections": {"file": self.corrections.name} | self.corrections.as_json() if self.corrections else None,
             **(self._label_result(self.pairs) if self.pairs is not None else {}),
         }
 

@@ -138,6 +138,7 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult | Shard
             transparency=transparency(findings),
             suggestion=_suggestion(report, findings, headers),
             split_groups=_split_groups(report, findings.listing.groups),
+            corrections=findings.corrections,
         )
     if examined.dataset:
         report = replace(report, auxiliary=examined.dataset.auxiliary)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, Literal
 
@@ -21,7 +21,10 @@ MOST_WAITING = 8
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A piece of work. result: of the work that is done; message, hint: of the error that ended it."""
+    """A piece of work.
+
+    result: of the work that is done; message, hint: of the error that ended it. warnings: of the work so far.
+    """
 
     work: Work
     state: State = "waiting"
@@ -29,6 +32,7 @@ class Job:
     result: Any = None
     message: str = ""
     hint: str | None = None
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def is_over(self) -> bool:
@@ -88,10 +92,14 @@ class Jobs:
 
 
 class _JobReporter(Reporter):
-    """Reporter of a job: it keeps the stage, for the page that waits, and ends the job if the command is to stop."""
+    """Reporter of a job: it keeps stage and warnings for the page, and ends the job if the command is to stop."""
 
     def __init__(self, job: Job, reporter: Reporter) -> None:
         self._job, self._reporter = job, reporter
+
+    def warning(self, text: str) -> None:
+        if text not in self._job.warnings:
+            self._job.warnings.append(text)
 
     def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
         if signal := self._reporter.stop_signal():

@@ -15,6 +15,7 @@ import yaml
 from PIL import Image
 
 from tests.workflows.ui.review.conftest import COPY, WRONG, Page
+from transfercli.data.corrections.log import Decision, append_decisions
 from transfercli.data.manifest import read_manifest
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
@@ -121,6 +122,16 @@ def test_decisions_are_what_data_diff_names_and_data_check_no_longer_lists(
     ]
     assert {kept, *wrong} <= listed[0]
     assert not {kept, *wrong} & listed[1]
+
+
+def test_a_row_that_was_cut_short_and_decisions_that_do_not_hold_are_warned_of(page: Page, folder: Path) -> None:
+    log = folder / "digits" / "corrections.csv"
+    append_decisions(log, [Decision(COPY, "0" * 64, "1", "0")])
+    with log.open("ab") as file:
+        file.write(b"train/0/")
+    torn, unused = page.state()["warnings"]
+    assert torn == "corrections.csv: the rest of a row that was cut short is left out; the next decision mends it"
+    assert unused == f"corrections.csv: decisions that are not used, for 1 image changed since: {COPY!r}"
 
 
 def test_a_read_only_site_shows_the_queues_and_writes_nothing(page_of: Callable[..., Page], folder: Path) -> None:

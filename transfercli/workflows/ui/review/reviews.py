@@ -103,6 +103,7 @@ class Review:
             "labels": doubts.labels[:MOST_CLASSES],
             "several": doubts.several,
             "note": doubts.note,
+            "warnings": [_shown(self.site.hidden(text)) for text in job.warnings],
             "progress": self.progress(),
             "queues": [
                 {

@@ -42,6 +42,8 @@ async function start() {
   part("classes")?.replaceChildren(...search.labels.map((label) => element("option", { value: label })));
   if (search.several && changes) part("choice-name").textContent = "Add or remove a label";
   if (search.note) show("note", search.note);
+  part("warnings").hidden = !search.warnings.length;
+  part("warnings").replaceChildren(...search.warnings.map((text) => element("p", { textContent: text })));
   const wanted = new URLSearchParams(location.search).get("queue");
   const first = search.queues.find((queue) => queue.name === wanted) ?? search.queues.find((queue) => queue.open) ?? search.queues[0];
   await open(first.name);
