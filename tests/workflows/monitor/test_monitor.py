@@ -94,6 +94,7 @@ def test_noisy_images_are_expected_to_be_answered_worse_and_miss_a_gate(copied: 
     assert result.drift.drifted
 
 
+@pytest.mark.slow
 def test_known_shifts_are_passed_once_for_a_run(copied: Any, tmp_path: Path) -> None:
     runs, name, images = copied
     file = RunFolder(runs / name).monitoring
@@ -192,6 +193,7 @@ def test_a_missing_folder_and_one_without_images_are_errors(copied: Any, tmp_pat
             monitored(copied, folder)
 
 
+@pytest.mark.slow
 def test_images_that_a_log_kept_are_no_recent_images(copied: Any, tmp_path: Path) -> None:
     runs, name, images = copied
     log = tmp_path / "logs" / "night"

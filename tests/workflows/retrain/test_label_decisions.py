@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import yaml
 
 from tests.workflows.retrain.nights import Nights
@@ -11,6 +12,7 @@ from transfercli.runs import decisions
 from transfercli.runs.champions import champion_of
 
 
+@pytest.mark.slow
 def test_a_decision_on_a_label_is_a_relabelled_image(nights: Nights) -> None:
     config = yaml.safe_load(nights.config.read_text())
     config["data"]["corrections"] = "corrections.csv"
@@ -29,6 +31,7 @@ def test_a_decision_on_a_label_is_a_relabelled_image(nights: Nights) -> None:
     assert nights.night()["decision"] == "unchanged"
 
 
+@pytest.mark.slow
 def test_labels_that_a_person_decided_are_no_alert_about_new_images(nights: Nights) -> None:
     config = yaml.safe_load(nights.config.read_text())
     config["data"]["corrections"] = "corrections.csv"
