@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -29,11 +29,12 @@ from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.shards import Shard
 from transfercli.text import counted
-from transfercli.workflows.answer_log import AnswerLog, check_log_place
-from transfercli.workflows.logged_model import facts_of
 from transfercli.workflows.predict.loadable import LoadableModel, ModelOutput, PredictBatch, with_features
 from transfercli.workflows.predict.predictions import DEFAULT_TOP, Prediction, padded, predictions_of
 from transfercli.workflows.predict.predictors import find_model, with_sets
+
+if TYPE_CHECKING:
+    from transfercli.workflows.answer_log import AnswerLog
 
 DECODED_AHEAD = 3  # batches
 STDIN = 0
@@ -144,6 +145,8 @@ def predict_images(request: PredictRequest, reporter: Reporter, engine: Engine |
         )
     model = find_model(request.run, request.runs, reporter)
     if request.log is not None:
+        from transfercli.workflows.answer_log import check_log_place
+
         check_log_place(request.log, [*map(Path, request.paths), *filter(None, [request.watch])])
         model = with_features(model)
     if request.abstain and model.has_numbers:
@@ -215,6 +218,9 @@ def _opened_log(
     """Return the answer log that a request asks for, or None."""
     if request.log is None:
         return nullcontext()
+    from transfercli.workflows.answer_log import AnswerLog
+    from transfercli.workflows.logged_model import facts_of
+
     return AnswerLog(request.log, facts_of(model), request.keep_images, reporter)
 
 

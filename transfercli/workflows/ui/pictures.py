@@ -7,7 +7,6 @@ is answered with a placeholder.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from concurrent.futures import Future
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -28,6 +27,7 @@ from transfercli.data.sources.listing import base_folder
 from transfercli.data.sources.storage.table_paths import recorded_place
 from transfercli.evaluation.report.thumbnails import LOSSLESS, encoded, kind_of
 from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.ui.recent import Recent
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -42,32 +42,11 @@ PLACEHOLDER = (
 )
 
 
-class BoundedCache:
-    """Bytes by key, the least recently used of which are dropped if all together are more than `most` bytes."""
-
-    def __init__(self, most: int = MOST_BYTES) -> None:
-        self._most, self._size, self._lock = most, 0, Lock()
-        self._kept: OrderedDict[object, bytes] = OrderedDict()
-
-    def get(self, key: object) -> bytes | None:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key: object, content: bytes) -> None:
-        with self._lock:
-            self._size += len(content) - len(self._kept.pop(key, b""))
-            self._kept[key] = content
-            while self._size > self._most:
-                self._size -= len(self._kept.popitem(last=False)[1])
-
-
 class Pictures:
     """Pictures of files in two sizes; the worker processes start when the first one is asked for."""
 
     def __init__(self) -> None:
-        self.cache = BoundedCache()
+        self.cache = Recent[bytes](MOST_BYTES, size=len)
         self._decoders: dict[int, Decoder] = {}
         self._lock = Lock()
 

@@ -1,4 +1,4 @@
-"""Values that were used last: a bounded number is kept in memory."""
+"""Values that were used last: a bounded number or size of them is kept in memory."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ Value = TypeVar("Value")
 
 
 class Recent(Generic[Value]):
-    """Values by key, at most `most`; the least recently used one gives way. Safe to use from several threads.
+    """Values by key, of at most `most` together; the least recently used ones give way. Safe for several threads.
 
-    dropped: called with each value that gives way.
+    dropped: called with each value that gives way. size: returns what a value counts; 1 without it.
     """
 
-    def __init__(self, most: int, dropped: Callable[[Value], None] = lambda _: None) -> None:
-        self._most, self._dropped, self._lock = most, dropped, RLock()
+    def __init__(
+        self,
+        most: int,
+        dropped: Callable[[Value], None] = lambda _: None,
+        size: Callable[[Value], int] = lambda _: 1,
+    ) -> None:
+        self._most, self._dropped, self._size_of, self._lock = most, dropped, size, RLock()
+        self._size = 0  # of all values
         self._kept: OrderedDict[Hashable, Value] = OrderedDict()
 
     def get(self, key: Hashable) -> Value | None:
@@ -30,8 +36,10 @@ class Recent(Generic[Value]):
     def put(self, key: Hashable, value: Value) -> Value:
         """Keep a value, and return it."""
         with self._lock:
+            if key in self._kept:
+                self._size -= self._size_of(self._kept.pop(key))
             self._kept[key] = value
-            self._kept.move_to_end(key)
+            self._size += self._size_of(value)
             self._shrink(self._most)
         return value
 
@@ -49,5 +57,7 @@ class Recent(Generic[Value]):
             self._shrink(0)
 
     def _shrink(self, most: int) -> None:
-        while len(self._kept) > most:
-            self._dropped(self._kept.popitem(last=False)[1])
+        while self._size > most:
+            _, value = self._kept.popitem(last=False)
+            self._size -= self._size_of(value)
+            self._dropped(value)

@@ -15,7 +15,8 @@ from PIL import Image
 
 from transfercli.reporting import Reporter
 from transfercli.workflows.stored_run import StoredRun
-from transfercli.workflows.ui.pictures import BoundedCache
+from transfercli.workflows.ui.pictures import MOST_BYTES
+from transfercli.workflows.ui.recent import Recent
 from transfercli.workflows.ui.wall.evaluated import Asked, Evaluated, matrix_of, read_evaluated
 
 
@@ -149,10 +150,10 @@ def test_a_changed_or_hostile_file_is_a_placeholder_or_the_recorded_pixels(
     bomb = tmp_path / "bomb.png"
     bomb.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 100)
     monkeypatch.setattr(module.RecordedFiles, "file_of", lambda *_: str(bomb))
-    visited.site.workers.pictures.cache = BoundedCache()
+    visited.site.workers.pictures.cache = Recent(MOST_BYTES, size=len)
     cached = visited.client.get(address(visited, f"/picture/{record.sha256}/large"))
     monkeypatch.setattr(module.RecordedFiles, "cached", lambda *_: None)
-    visited.site.workers.pictures.cache = BoundedCache()
+    visited.site.workers.pictures.cache = Recent(MOST_BYTES, size=len)
     lost = visited.client.get(address(visited, f"/picture/{record.sha256}/large"))
     assert cached.headers["content-type"] in ("image/png", "image/svg+xml")
     assert (lost.status_code, lost.headers["content-type"]) == (200, "image/svg+xml")
@@ -160,7 +161,7 @@ def test_a_changed_or_hostile_file_is_a_placeholder_or_the_recorded_pixels(
 
 
 def test_a_cache_of_pictures_drops_the_oldest_ones() -> None:
-    cache = BoundedCache(100)
+    cache = Recent[bytes](100, size=len)
     for key in range(5):
         cache.put(key, b"x" * 30)
         cache.get(2)

@@ -18,7 +18,8 @@ from transfercli.data.image import InputImage
 from transfercli.evaluation.report.thumbnails import kind_of
 from transfercli.io.versioned import versioned
 from transfercli.workflows.ui.networks import LoadedNetwork
-from transfercli.workflows.ui.pictures import LARGE, SMALL, BoundedCache, encoded_picture, placeholder
+from transfercli.workflows.ui.pictures import LARGE, SMALL, encoded_picture, placeholder
+from transfercli.workflows.ui.recent import Recent
 from transfercli.workflows.ui.site import Section, Site, run_address
 from transfercli.workflows.ui.wall.evaluated import ORDERS, Asked, EvaluatedImage, matrix_of, splits_of
 from transfercli.workflows.ui.wall.walls import Wall, Walls
@@ -40,7 +41,7 @@ class WallPages:
     def __init__(self, site: Site) -> None:
         self.site, self.walls = site, Walls()
         self.workers = site.workers
-        self.heats = BoundedCache(32 << 20)
+        self.heats = Recent[bytes](32 << 20, size=len)
 
     def routes(self) -> list[Route]:
         """Return the routes; those of pictures name images by the SHA-256 that the run recorded."""
